@@ -1,0 +1,21 @@
+-- Purpose: sums and counts per hour, from which every daily and weekly statistic can be added up.
+-- Grain: one row per UTC hour with draws.
+-- Parameters: none.
+-- Why it can be re-run: IF NOT EXISTS; BigQuery keeps the content equal to the base table.
+-- Hours, because a Beijing day begins at 16:00 UTC; sums of squares, because STDDEV is not incremental.
+CREATE MATERIALIZED VIEW IF NOT EXISTS `{{ project }}.{{ target_dataset }}.draws_hourly_mv`
+PARTITION BY DATE(hour_utc)
+OPTIONS (enable_refresh = TRUE, refresh_interval_minutes = 30)
+AS
+SELECT
+  TIMESTAMP_TRUNC(timestamp, HOUR) AS hour_utc,
+  COUNT(*) AS draws,
+  SUM(sum_value) AS sum_total,
+  SUM(sum_value * sum_value) AS sum_squares,
+  COUNTIF(sum_value >= 14) AS big_draws,
+  COUNTIF(MOD(sum_value, 2) = 1) AS odd_draws,
+  MIN(period) AS first_period,
+  MAX(period) AS last_period
+FROM `{{ project }}.{{ target_dataset }}.draws`
+WHERE timestamp >= TIMESTAMP '2000-01-01 00:00:00+00'
+GROUP BY hour_utc;

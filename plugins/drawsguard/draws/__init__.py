@@ -1,0 +1,1 @@
+"""Draws: windows, versions, repair and features, in plain Python."""

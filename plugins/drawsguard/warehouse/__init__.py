@@ -1,0 +1,1 @@
+"""The BigQuery warehouse: versioned, repeatable migrations of its schema."""
