@@ -1,0 +1,1 @@
+"""Local endpoints with the REST shapes of Google's control planes."""
