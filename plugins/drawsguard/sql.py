@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from functools import lru_cache
+from itertools import dropwhile
 from typing import Any
 
 from google.cloud.bigquery import ArrayQueryParameter, QueryJobConfig, ScalarQueryParameter
@@ -48,7 +49,7 @@ def _checked(name: str, value: Identifiers) -> Identifiers:
 
 
 def render(path: str, **identifiers: Identifiers) -> str:
-    """Return the statement in ``include/sql/<path>`` with its identifiers filled in.
+    """Return the statement in ``include/sql/<path>``, without its header comment, with its identifiers filled in.
 
     Project, location and dataset names come from the settings unless passed.
 
@@ -60,7 +61,14 @@ def render(path: str, **identifiers: Identifiers) -> str:
     """
     settings = get_settings()
     names: dict[str, Identifiers] = {name: getattr(settings, name) for name in DEFAULT_IDENTIFIERS} | identifiers
-    return _environment().get_template(path).render({name: _checked(name, value) for name, value in names.items()})
+    text = _environment().get_template(path).render({name: _checked(name, value) for name, value in names.items()})
+    return _without_header(text)
+
+
+def _without_header(text: str) -> str:
+    """Drop the leading comment block: it is written for readers of the file, not for the engine."""
+    lines = text.splitlines(keepends=True)
+    return "".join(dropwhile(lambda line: line.startswith("--") or not line.strip(), lines))
 
 
 @dataclass(frozen=True)
