@@ -1,0 +1,73 @@
+#!/usr/bin/env bash
+# Set up everything the embedded stack needs: system packages, the three Python environments, from their locks.
+# Repeatable and quick when nothing changed. Called by the Makefile.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+say() { printf '%s\n' "$*" >&2; }
+fail() { say "setup failed: $*"; exit 1; }
+
+# --- system packages -----------------------------------------------------------------------------
+# what must be there | Debian's package for it
+needs() {
+    command -v python3.11 >/dev/null || python3 -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null \
+        || echo python3.11
+    "$(python)" -c 'import ensurepip, venv' 2>/dev/null || echo python3.11-venv
+    [ -e "$("$(python)" -c 'import sysconfig; print(sysconfig.get_path("include"))' 2>/dev/null)/Python.h" ] \
+        || echo python3.11-dev
+    command -v gcc >/dev/null || echo gcc
+    command -v pkg-config >/dev/null || echo pkg-config
+    pkg-config --exists mariadb 2>/dev/null || pkg-config --exists mysqlclient 2>/dev/null || echo libmariadb-dev
+    PATH=$PATH:/usr/sbin command -v mariadbd >/dev/null || echo mariadb-server
+    command -v redis-server >/dev/null || echo redis-server
+    command -v java >/dev/null || [ -x "${JAVA_HOME:-/nonexistent}/bin/java" ] || echo openjdk-17-jre-headless
+}
+python() { command -v python3.11 || command -v python3 || echo python3.11; }
+
+# Packages of Debian start their own servers; the stack runs its own, private ones.
+install_quietly() {
+    local root=()
+    [ "$(id -u)" = 0 ] || root=(sudo -n)
+    say "installing system packages: $*"
+    "${root[@]}" apt-get update -qq
+    "${root[@]}" env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
+        apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+}
+
+missing=$(needs | sort -u | tr '\n' ' ')
+if [ -n "$missing" ]; then
+    if command -v apt-get >/dev/null && { [ "$(id -u)" = 0 ] || sudo -n true 2>/dev/null; }; then
+        # shellcheck disable=SC2086 - a list of words
+        install_quietly $missing || fail "apt-get could not install: $missing"
+        missing=$(needs | sort -u | tr '\n' ' ')
+    fi
+    [ -z "$missing" ] || fail "these are missing and cannot be installed without root: $missing
+  Debian, Ubuntu: apt-get install $missing
+  Fedora:         dnf install python3.11 python3.11-devel gcc pkgconf mariadb-connector-c-devel mariadb-server redis java-17-openjdk-headless
+  macOS:          brew install python@3.11 pkg-config mariadb redis openjdk@17
+  then run the same command again"
+fi
+
+# --- Python environments -------------------------------------------------------------------------
+# An environment is made anew from its lock when the lock changed; the stamp holds the lock's checksum.
+environment() { # folder lock label
+    local folder=$1 lock=$2 label=$3 sum
+    sum=$(sha256sum <"$lock")
+    [ "$(cat "$folder/.lock.sha256" 2>/dev/null)" = "$sum" ] && return
+    say "setting up the $label environment ..."
+    [ -x "$folder/bin/python" ] || "$(python)" -m venv "$folder" || fail "could not make $folder"
+    if [ "$folder" = .venv ]; then
+        "$folder/bin/python" -m pip install --quiet --disable-pip-version-check \
+            "$(grep -oE '^uv==[0-9.]+' requirements-dev.lock)" || fail "could not install uv; is the package index reachable?"
+    fi
+    .venv/bin/uv pip sync --quiet --python "$folder/bin/python" "$lock" \
+        || fail "could not install $lock; see the message above (a compiler error names a missing system package)"
+    printf '%s\n' "$sum" >"$folder/.lock.sha256"
+}
+
+free=$(df -Pk . | awk 'NR == 2 {print int($4 / 1048576)}')
+[ -d .local/venv/hive ] || [ "$free" -ge 6 ] || fail "too little disk: ${free} GiB free here, the environments and the stack need 6 GiB"
+
+environment .venv requirements-dev.lock "Airflow"
+environment .local/venv/bigquery local/bigquery/requirements.lock "BigQuery emulator"
+environment .local/venv/hive local/hive/requirements.lock "Spark (HiveServer2)"

@@ -1,0 +1,190 @@
+"""Where the embedded stack lives: state folder, hosts, ports, secrets, and the environment Airflow reads.
+
+docker-compose.yaml uses the same module: there only the ``*_HOST`` variables and ``STACK_DIR`` differ.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+#: Offset of each port from PORT_BASE. A port is moved alone by setting the variable of its name.
+PORT_OFFSETS = {
+    "SMTP_PORT": 25,
+    "MYSQL_PORT": 36,
+    "BIGQUERY_PORT": 50,
+    "BIGQUERY_GRPC_PORT": 51,
+    "PUBSUB_PORT": 52,
+    "PUBSUB_HEALTH_PORT": 53,
+    "GOOGLE_PORT": 54,
+    "FEED_PORT": 60,
+    "NOS_PORT": 61,
+    "ALERT_SINK_PORT": 62,
+    "REDIS_PORT": 79,
+    "AIRFLOW_PORT": 80,
+    "SCHEDULER_HEALTH_PORT": 81,
+    "SPARK_UI_PORT": 82,
+    "HIVE_PORT": 100,
+}
+
+#: Airflow's users: name → role of the simple auth manager. Four eyes need four names.
+USERS = {"admin": "admin", "requester": "user", "approver": "user", "second_approver": "user"}
+
+MYSQL_SCHEMAS = {
+    "governance": ("rsp_datagovern", "points_lifecycle", "points_backup"),
+    "intranet": ("cvs_intranet", "points_backup"),
+    "extranet": ("cvs_extranet", "points_backup"),
+}
+
+
+@dataclass(frozen=True)
+class Config:
+    """One stack on this machine: ``state`` (folder), ``port_base``, and overrides from the environment."""
+
+    state: Path
+    port_base: int
+    environ: dict[str, str]
+
+    @classmethod
+    def from_environment(cls) -> Config:
+        """Read STACK_DIR (default ``.local/stack``) and PORT_BASE (default 19000)."""
+        state = Path(os.environ.get("STACK_DIR", REPOSITORY / ".local" / "stack"))
+        return cls(
+            state=(REPOSITORY / state).resolve(),
+            port_base=int(os.environ.get("PORT_BASE", "19000")),
+            environ=dict(os.environ),
+        )
+
+    def port(self, variable: str) -> int:
+        return int(self.environ.get(variable, self.port_base + PORT_OFFSETS[variable]))
+
+    def host(self, service: str) -> str:
+        """Where ``service`` is reached: loopback here, its container's name in docker-compose."""
+        return self.environ.get(f"{service.upper()}_HOST", "127.0.0.1")
+
+    @property
+    def bind(self) -> str:
+        """The address that services bind: loopback unless a container sets BIND_HOST."""
+        return self.environ.get("BIND_HOST", "127.0.0.1")
+
+    def directory(self, *parts: str) -> Path:
+        path = self.state.joinpath(*parts)
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def secret(self, name: str, length: int = 24) -> str:
+        """Return the secret ``name``, made once and kept readable for the owner only."""
+        path = self.directory("secrets") / name
+        while not path.exists():
+            draft = path.with_name(f".{name}.{os.getpid()}")
+            draft.touch(mode=0o600)
+            draft.write_text(secrets.token_urlsafe(length))
+            try:
+                os.link(draft, path)  # the first writer wins, also between processes
+            except FileExistsError:
+                continue
+            finally:
+                draft.unlink()
+        return path.read_text()
+
+    def fernet_key(self) -> str:
+        """A Fernet key is 32 bytes in padded URL-safe base64: 43 characters and ``=``."""
+        return f"{self.secret('fernet_key', 32)}="
+
+    # --- addresses --------------------------------------------------------------------------------
+    def url(self, service: str, port_variable: str) -> str:
+        return f"http://{self.host(service)}:{self.port(port_variable)}"
+
+    @property
+    def airflow_url(self) -> str:
+        return self.url("airflow", "AIRFLOW_PORT")
+
+    def passwords(self) -> dict[str, str]:
+        """Return the password of each Airflow user (written for the auth manager by :meth:`write_passwords`)."""
+        return {user: self.secret(f"airflow_{user}", 9) for user in USERS}
+
+    def write_passwords(self) -> Path:
+        path = self.directory("airflow") / "simple_auth_manager_passwords.json"
+        path.touch(mode=0o600)
+        path.write_text(json.dumps(self.passwords()))
+        return path
+
+    # --- what Airflow and its tasks read ----------------------------------------------------------
+    def connections(self) -> dict[str, str]:
+        """Return ``AIRFLOW_CONN_*``: in production the same ids point to the real engines."""
+
+        def mysql(user: str) -> str:
+            return json.dumps(
+                {
+                    "conn_type": "mysql",
+                    "host": self.host("mysql"),
+                    "port": self.port("MYSQL_PORT"),
+                    "login": user,
+                    "password": self.secret(f"mysql_{user}"),
+                    "schema": MYSQL_SCHEMAS[user][0],
+                    "extra": {"charset": "utf8mb4", "local_infile": True},
+                }
+            )
+
+        google = {"project": self.environ.get("DRAWSGUARD_PROJECT", "wprojectl"), "is_anonymous": True}
+        hive = f"root@{self.host('hive')}:{self.port('HIVE_PORT')}/default"
+        return {
+            "AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT": json.dumps({"conn_type": "google_cloud_platform", "extra": google}),
+            "AIRFLOW_CONN_HIVESERVER2_DEFAULT": (
+                f"hiveserver2://{hive}?auth_mechanism=NONE&run_set_variable_statements=false"
+            ),
+            "AIRFLOW_CONN_MYSQL_DEFAULT": mysql("governance"),
+            "AIRFLOW_CONN_MYSQL_POINTS_INTRANET": mysql("intranet"),
+            "AIRFLOW_CONN_MYSQL_POINTS_EXTRANET": mysql("extranet"),
+            "AIRFLOW_CONN_SMTP_DEFAULT": json.dumps(
+                {
+                    "conn_type": "smtp",
+                    "host": self.host("smtp"),
+                    "port": self.port("SMTP_PORT"),
+                    "extra": {"disable_ssl": True, "disable_tls": True, "from_email": "airflow@example.com"},
+                }
+            ),
+            "AIRFLOW_CONN_DRAW_FEED_DEFAULT": f"http://{self.host('feed')}:{self.port('FEED_PORT')}",
+            "AIRFLOW_CONN_NOS_DEFAULT": f"tcp://{self.host('nos')}:{self.port('NOS_PORT')}",
+            "AIRFLOW_CONN_REDIS_DEFAULT": (
+                f"redis://:{quote(self.secret('redis'))}@{self.host('redis')}:{self.port('REDIS_PORT')}/0"
+            ),
+        }
+
+    def airflow_environment(self) -> dict[str, str]:
+        """Return every variable that Airflow's processes need, on top of the caller's environment."""
+        home = self.directory("airflow")
+        core = {
+            "AIRFLOW_HOME": str(home),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(REPOSITORY / "dags"),
+            "AIRFLOW__CORE__PLUGINS_FOLDER": str(REPOSITORY / "plugins"),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__CORE__PARALLELISM": "4",
+            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.airflow_url}/execution/",
+            "AIRFLOW__CORE__FERNET_KEY": self.fernet_key(),
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{u}:{r}" for u, r in USERS.items()),
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(home / "simple_auth_manager_passwords.json"),
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
+            "AIRFLOW__API__BASE_URL": f"http://127.0.0.1:{self.port('AIRFLOW_PORT')}",
+            "AIRFLOW__API__SECRET_KEY": self.secret("api_secret_key"),
+            "AIRFLOW__API_AUTH__JWT_SECRET": self.secret("jwt_secret", 48),
+            "AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK": "True",
+            "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_SERVER_HOST": self.bind,
+            "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_SERVER_PORT": str(self.port("SCHEDULER_HEALTH_PORT")),
+            "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "30",
+            "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
+            "BIGQUERY_EMULATOR_HOST": self.url("bigquery", "BIGQUERY_PORT"),
+            "PUBSUB_EMULATOR_HOST": f"{self.host('pubsub')}:{self.port('PUBSUB_PORT')}",
+            "DRAWSGUARD_UI_BASE_URL": f"http://127.0.0.1:{self.port('AIRFLOW_PORT')}",
+            # The supervisor's log files are read by people: plain text, no colours.
+            "NO_COLOR": "1",
+        }
+        defaults = core | self.connections()
+        # A variable that is set already wins: docker-compose sets the metadata database and the executor.
+        return {name: self.environ.get(name, value) for name, value in defaults.items()}

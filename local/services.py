@@ -1,0 +1,350 @@
+"""The services of the embedded stack: the one place where a service is added.
+
+``python -m local.run NAME`` prepares and becomes the service; the supervisor and docker-compose both call that.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from local.config import MYSQL_SCHEMAS, REPOSITORY, Config
+
+Command = Callable[[Config], list[str]]
+
+
+@dataclass(frozen=True)
+class Service:
+    """One process of the stack.
+
+    ``command`` is what the process becomes, ``prepare`` runs before it, ``probe`` raises until it is ready.
+    ``ports`` are the variables of the ports it binds; ``timeout`` is how long it may take to be ready (seconds).
+    """
+
+    name: str
+    purpose: str
+    command: Command
+    ports: tuple[str, ...]
+    probe: Callable[[Config], object]
+    prepare: Callable[[Config], object] = lambda _config: None
+    environment: Callable[[Config], dict[str, str]] = lambda _config: {}
+    after: tuple[str, ...] = ()
+    timeout: int = 60
+    binaries: dict[str, str] = field(default_factory=dict)
+
+
+# --- probes -----------------------------------------------------------------------------------------
+def answers_http(host: str, port: str, path: str) -> Callable[[Config], object]:
+    def probe(config: Config) -> None:
+        address = f"{config.url(host, port)}{path}"
+        with urllib.request.urlopen(address, timeout=3) as answer:  # noqa: S310 - http on loopback
+            answer.read()
+
+    return probe
+
+
+def accepts(host: str, port: str) -> Callable[[Config], object]:
+    def probe(config: Config) -> None:
+        socket.create_connection((config.host(host), config.port(port)), timeout=3).close()
+
+    return probe
+
+
+def _hive_answers(config: Config) -> None:
+    from pyhive import hive
+
+    logging.getLogger("thrift").setLevel(logging.CRITICAL)  # "not yet" is no error here
+    connection = hive.connect(config.host("hive"), config.port("HIVE_PORT"), auth="NONE", username="root")
+    try:
+        cursor = connection.cursor()
+        cursor.execute("SELECT 1")
+        cursor.fetchall()
+    finally:
+        connection.close()
+
+
+def _mysql_answers(config: Config) -> None:
+    import MySQLdb
+
+    MySQLdb.connect(
+        host=config.host("mysql"),
+        port=config.port("MYSQL_PORT"),
+        user="governance",
+        password=config.secret("mysql_governance"),
+        connect_timeout=3,
+    ).close()
+
+
+# --- BigQuery ---------------------------------------------------------------------------------------
+_BIGQUERY_ENVIRONMENT = REPOSITORY / ".local" / "venv" / "bigquery"
+
+
+def _prepare_bigquery(config: Config) -> None:
+    # DuckDB would download the extension; the wheel carries it and this copies it into place (repeatable).
+    code = "import duckdb_extensions; duckdb_extensions.import_extension('spatial')"
+    subprocess.run([_BIGQUERY_ENVIRONMENT / "bin" / "python", "-c", code], check=True)
+    config.directory("bigquery")
+
+
+def _bigquery(config: Config) -> list[str]:
+    return [
+        str(_BIGQUERY_ENVIRONMENT / "bin" / "bqemulator"),
+        "start",
+        "--persistent",
+        f"--data-dir={config.state / 'bigquery'}",
+        f"--project={config.environ.get('DRAWSGUARD_PROJECT', 'wprojectl')}",
+        f"--rest-host={config.bind}",
+        f"--rest-port={config.port('BIGQUERY_PORT')}",
+        f"--grpc-host={config.bind}",
+        f"--grpc-port={config.port('BIGQUERY_GRPC_PORT')}",
+        "--log-level=warning",
+    ]
+
+
+# --- HiveServer2 ------------------------------------------------------------------------------------
+def java_home() -> str | None:
+    """Return the folder of a Java 17 or newer, from JAVA_HOME or the usual places; None when there is none."""
+    candidates = [os.environ.get("JAVA_HOME", ""), *sorted(map(str, Path("/usr/lib/jvm").glob("java-*17*")))]
+    candidates += [str(Path(java).resolve().parents[1]) for java in [shutil.which("java")] if java]
+    return next((home for home in candidates if home and Path(home, "bin", "java").exists()), None)
+
+
+def _spark_home() -> Path:
+    return next((REPOSITORY / ".local" / "venv" / "hive" / "lib").glob("python3*/site-packages/pyspark"))
+
+
+def _hive(config: Config) -> list[str]:
+    state = config.directory("hive")
+    settings = {
+        "spark.sql.catalogImplementation": "hive",
+        "spark.sql.warehouse.dir": f"{state}/warehouse",
+        "spark.hadoop.javax.jdo.option.ConnectionURL": f"jdbc:derby:;databaseName={state}/metastore;create=true",
+        "spark.hadoop.hive.exec.scratchdir": f"{state}/scratch",
+        "spark.local.dir": f"{state}/local",
+        "spark.sql.shuffle.partitions": "4",
+        "spark.sql.sources.partitionOverwriteMode": "DYNAMIC",
+        "spark.driver.bindAddress": config.bind,
+        "spark.driver.host": config.host("hive"),
+        "spark.ui.enabled": "false",
+        "spark.driver.extraJavaOptions": f"-Dderby.system.home={state} -Dderby.stream.error.file={state}/derby.log",
+    }
+    return [
+        str(_spark_home() / "bin" / "spark-submit"),
+        "--class=org.apache.spark.sql.hive.thriftserver.HiveThriftServer2",
+        "--master=local[2]",
+        "--driver-memory=2g",
+        *[f"--conf={name}={value}" for name, value in settings.items()],
+        "spark-internal",
+        "--hiveconf",
+        f"hive.server2.thrift.port={config.port('HIVE_PORT')}",
+        "--hiveconf",
+        f"hive.server2.thrift.bind.host={config.bind}",
+    ]
+
+
+def _hive_environment(_config: Config) -> dict[str, str]:
+    return {"SPARK_HOME": str(_spark_home()), "JAVA_HOME": java_home() or "", "SPARK_LOCAL_IP": "127.0.0.1"}
+
+
+# --- MySQL ------------------------------------------------------------------------------------------
+def _prepare_mysql(config: Config) -> None:
+    """Create the data directory once, and the schemas and users at every start (repeatable)."""
+    data = config.directory("mysql") / "data"
+    if not (data / "mysql").is_dir():
+        shutil.rmtree(data, ignore_errors=True)  # half made by an interrupted first start
+        install = ["mariadb-install-db", "--no-defaults", f"--datadir={data}", "--skip-test-db"]
+        subprocess.run([*install, *_mysql_user()], check=True, stdout=subprocess.DEVNULL)
+    statements = []
+    for user, schemas in MYSQL_SCHEMAS.items():
+        password = config.secret(f"mysql_{user}")
+        statements.append(f"CREATE USER IF NOT EXISTS '{user}'@'%' IDENTIFIED BY '{password}';")
+        for schema in schemas:
+            statements.append(f"CREATE DATABASE IF NOT EXISTS {schema} CHARACTER SET utf8mb4;")
+            statements.append(f"GRANT ALL ON {schema}.* TO '{user}'@'%';")
+    script = config.state / "mysql" / "init.sql"
+    script.touch(mode=0o600)
+    script.write_text("\n".join(statements) + "\n")
+
+
+def _mysql_user() -> list[str]:
+    return ["--user=root"] if os.geteuid() == 0 else []
+
+
+def _mysql(config: Config) -> list[str]:
+    state = config.state / "mysql"
+    return [
+        shutil.which("mariadbd", path=f"{os.environ['PATH']}:/usr/sbin") or "mariadbd",
+        "--no-defaults",
+        *_mysql_user(),
+        f"--datadir={state / 'data'}",
+        f"--socket={state / 'mysqld.sock'}",
+        f"--pid-file={state / 'mysqld.pid'}",
+        f"--port={config.port('MYSQL_PORT')}",
+        f"--bind-address={config.bind}",
+        f"--init-file={state / 'init.sql'}",
+        "--character-set-server=utf8mb4",
+        "--local-infile=1",
+        "--skip-name-resolve",
+        "--default-time-zone=+00:00",
+        # Statements that only one of MariaDB and MySQL 8 accepts would hide here: stay strict.
+        "--sql-mode=STRICT_TRANS_TABLES,ONLY_FULL_GROUP_BY,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO",
+    ]
+
+
+# --- our own endpoints ------------------------------------------------------------------------------
+def _module(module: str, service: str, *options: Callable[[Config], str]) -> Command:
+    """A server of ours: ``python -m <module> --host … --port … --state …``."""
+
+    def command(config: Config) -> list[str]:
+        port = config.port(f"{service.upper()}_PORT")
+        place = [f"--host={config.bind}", f"--port={port}", f"--state={config.directory(service)}"]
+        return [sys.executable, "-m", module, *place, *[option(config) for option in options]]
+
+    return command
+
+
+def _smtp(config: Config) -> list[str]:
+    place = [f"--host={config.bind}", f"--port={config.port('SMTP_PORT')}"]
+    return [sys.executable, "-m", "local.smtp.server", *place, f"--maildir={config.directory('smtp') / 'maildir'}"]
+
+
+def _redis(config: Config) -> list[str]:
+    settings = {
+        "port": str(config.port("REDIS_PORT")),
+        "bind": config.bind,
+        "dir": str(config.directory("redis")),
+        "requirepass": config.secret("redis"),
+        "appendonly": "yes",
+    }
+    return ["redis-server", *[word for name, value in settings.items() for word in (f"--{name}", value)]]
+
+
+# --- Airflow ----------------------------------------------------------------------------------------
+def _airflow(*arguments: str) -> Command:
+    return lambda _config: [str(Path(sys.executable).with_name("airflow")), *arguments]
+
+
+def _api_server(config: Config) -> list[str]:
+    options = ["--host", config.bind, "--port", str(config.port("AIRFLOW_PORT")), "--workers", "1"]
+    return _airflow("api-server", *options)(config)
+
+
+def _initialised(config: Config) -> None:
+    if not (config.state / "airflow" / "initialised").exists():
+        raise RuntimeError("the metadata database is being prepared")
+
+
+def initialise_airflow(config: Config) -> None:
+    """Migrate the metadata database, write the users' passwords and load the pools; repeatable."""
+    environment = config.environ | config.airflow_environment()
+    config.write_passwords()
+    airflow = _airflow()(config)
+    subprocess.run([*airflow, "db", "migrate"], check=True, env=environment)
+    pools = REPOSITORY / "include" / "config" / "pools.json"
+    subprocess.run([*airflow, "pools", "import", str(pools)], check=True, env=environment)
+
+
+AIRFLOW_PROCESSES = ("airflow-scheduler", "airflow-dag-processor", "airflow-triggerer", "airflow-api-server")
+
+
+def _runs(kind: str) -> Callable[[Config], object]:
+    """Probe an Airflow job through the API server's health page, which reads the jobs' heartbeats."""
+
+    def probe(config: Config) -> None:
+        with urllib.request.urlopen(f"{config.airflow_url}/api/v2/monitor/health", timeout=5) as answer:  # noqa: S310
+            health = json.load(answer)
+        if health[kind]["status"] != "healthy":
+            raise RuntimeError(f"{kind} is {health[kind]['status']}")
+
+    return probe
+
+
+SERVICES = (
+    Service(
+        "bigquery",
+        "BigQuery emulator",
+        _bigquery,
+        ("BIGQUERY_PORT", "BIGQUERY_GRPC_PORT"),
+        answers_http("bigquery", "BIGQUERY_PORT", "/healthz"),
+        prepare=_prepare_bigquery,
+    ),
+    Service(
+        "hive",
+        "HiveServer2 (Spark Thrift Server)",
+        _hive,
+        ("HIVE_PORT",),
+        _hive_answers,
+        environment=_hive_environment,
+        timeout=180,
+    ),
+    Service("mysql", "MySQL (MariaDB)", _mysql, ("MYSQL_PORT",), _mysql_answers, prepare=_prepare_mysql),
+    Service("redis", "Redis", _redis, ("REDIS_PORT",), accepts("redis", "REDIS_PORT")),
+    Service("smtp", "SMTP sink", _smtp, ("SMTP_PORT",), accepts("smtp", "SMTP_PORT")),
+    Service(
+        "feed",
+        "PC28 draw feed (simulated)",
+        _module(
+            "local.feed.server",
+            "feed",
+            lambda c: f"--live-interval={c.environ.get('DRAWSGUARD_DRAW_INTERVAL_SECONDS', '210')}",
+        ),
+        ("FEED_PORT",),
+        answers_http("feed", "FEED_PORT", "/health"),
+    ),
+    Service(
+        "airflow-api-server",
+        "Airflow UI and API",
+        _api_server,
+        ("AIRFLOW_PORT",),
+        answers_http("airflow", "AIRFLOW_PORT", "/api/v2/monitor/health"),
+        prepare=initialise_airflow,
+        environment=Config.airflow_environment,
+        timeout=180,
+    ),
+    Service(
+        "airflow-scheduler",
+        "Airflow scheduler and task workers",
+        _airflow("scheduler"),
+        ("SCHEDULER_HEALTH_PORT",),
+        _runs("scheduler"),
+        environment=Config.airflow_environment,
+        after=("airflow-api-server",),
+        timeout=120,
+    ),
+    Service(
+        "airflow-dag-processor",
+        "Airflow DAG processor",
+        _airflow("dag-processor"),
+        (),
+        _runs("dag_processor"),
+        environment=Config.airflow_environment,
+        after=("airflow-api-server",),
+        timeout=120,
+    ),
+    Service(
+        "airflow-triggerer",
+        "Airflow triggerer",
+        _airflow("triggerer"),
+        (),
+        _runs("triggerer"),
+        environment=Config.airflow_environment,
+        after=("airflow-api-server",),
+        timeout=120,
+    ),
+)
+
+
+def by_name(name: str) -> Service:
+    for service in SERVICES:
+        if service.name == name:
+            return service
+    raise SystemExit(f"there is no service {name!r}; known: {', '.join(s.name for s in SERVICES)}")

@@ -1,0 +1,87 @@
+"""Shared fixtures: the embedded services, started on demand on private ports, and a warehouse of one's own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+TEST_STATE = REPOSITORY / ".local" / "test" / str(os.getpid())
+
+# Airflow reads these when it is first imported: they must be set before any test module is.
+os.environ["AIRFLOW_HOME"] = str(TEST_STATE / "airflow")
+os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
+os.environ["AIRFLOW__CORE__UNIT_TEST_MODE"] = "False"
+os.environ["AIRFLOW__CORE__DAGS_FOLDER"] = str(REPOSITORY / "dags")
+os.environ["AIRFLOW__CORE__PLUGINS_FOLDER"] = str(REPOSITORY / "plugins")
+os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = f"sqlite:///{TEST_STATE}/airflow/airflow.db"
+
+
+def _free_port_base() -> int:
+    """Return a base from which all ports of a stack (offsets 0–120) are free at this moment."""
+    from local.config import PORT_OFFSETS
+
+    for base in range(30000, 60000, 150):
+        try:
+            for offset in PORT_OFFSETS.values():
+                with socket.socket() as probe:
+                    probe.bind(("127.0.0.1", base + offset))
+        except OSError:
+            continue
+        return base
+    raise RuntimeError("no 150 free ports in a row between 30000 and 60000: end other stacks first")
+
+
+class EmbeddedStack:
+    """The services that tests asked for, on private ports and in a folder that goes away afterwards."""
+
+    def __init__(self) -> None:
+        from local.config import Config
+        from local.stack import Stack
+
+        environ = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")}
+        os.environ["STACK_DIR"] = str(TEST_STATE)
+        os.environ["PORT_BASE"] = str(_free_port_base())
+        self.config = Config(TEST_STATE, int(os.environ["PORT_BASE"]), environ)
+        self.stack = Stack(self.config)
+        for name, value in self.config.airflow_environment().items():
+            if name.startswith("AIRFLOW_CONN_") or name.endswith("_EMULATOR_HOST"):
+                os.environ[name] = value
+
+    def require(self, *services: str) -> EmbeddedStack:
+        """Start the services (once) and wait until they are ready."""
+        self.stack.up(services)
+        return self
+
+    def restart(self, service: str) -> None:
+        """Stop a service abruptly (SIGKILL) and start it again, as a crash would."""
+        self.stack.kill(service)
+        self.stack.up([service])
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[EmbeddedStack]:
+    """The embedded services; ``stack.require("bigquery", …)`` starts what a test needs."""
+    embedded = EmbeddedStack()
+    yield embedded
+    embedded.stack.down()
+    shutil.rmtree(TEST_STATE, ignore_errors=True)
+
+
+@pytest.fixture
+def settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
+    """Settings with datasets of their own, so that tests do not meet in one warehouse."""
+    from drawsguard.settings import get_settings
+
+    suffix = uuid.uuid4().hex[:8]
+    for dataset in ("source", "target", "monitor"):
+        monkeypatch.setenv(f"DRAWSGUARD_{dataset.upper()}_DATASET", f"{dataset}_{suffix}")
+    get_settings.cache_clear()
+    yield get_settings()
+    get_settings.cache_clear()
