@@ -39,6 +39,9 @@ class Settings(BaseSettings):
     maintenance_timezone: str = Field("America/Vancouver", description="The feed's maintenance follows it.")
     collect_poll_seconds: int = Field(30, gt=0, description="Pause between two polls of one run (seconds).")
     sync_lookback_minutes: int = Field(60, ge=0, description="Overlap of each sync window (minutes).")
+    feature_lookback_hours: int = Field(
+        48, ge=1, description="Draws this recent are compared at every feature refresh, synced or not (hours)."
+    )
     sync_deadline_seconds: int = Field(
         240, gt=0, description="A scheduled sync that has not ended this long after its interval sends a mail."
     )
@@ -54,6 +57,22 @@ class Settings(BaseSettings):
     intranet_mysql_conn_id: str = "mysql_points_intranet"
     extranet_mysql_conn_id: str = "mysql_points_extranet"
     smtp_conn_id: str = "smtp_default"
+
+    # --- Identity (OIDC) --------------------------------------------------------------------------
+    iam_url: str = "https://iam.googleapis.com"
+    run_url: str = "https://run.googleapis.com"
+    scheduler_url: str = "https://cloudscheduler.googleapis.com"
+    iam_credentials_url: str = "https://iamcredentials.googleapis.com"
+    resource_manager_url: str = "https://cloudresourcemanager.googleapis.com"
+    token_keys_url: str = Field(
+        "https://www.googleapis.com/oauth2/v3/certs", description="JSON web keys that sign identity tokens."
+    )
+    identity_runner: str = Field(
+        "airflow-runner", pattern=IDENTIFIER_PATTERN, description="Account id that Airflow itself runs as."
+    )
+    identity_propagation_seconds: int = Field(
+        420, ge=0, description="How long a repair waits for IAM changes to reach everywhere."
+    )
 
     # --- People -----------------------------------------------------------------------------------
     draws_owner: str = "draws-team"
