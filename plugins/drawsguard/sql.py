@@ -128,7 +128,7 @@ def label(text: str) -> str:
     return re.sub(r"[^a-z0-9_-]", "_", text.lower())[:63]
 
 
-def query_config(dag_id: str, task_id: str, **values: Any) -> QueryJobConfig:
+def query_config(dag_id: str, task_id: str, /, **values: Any) -> QueryJobConfig:
     """Return what every query job carries: bound values, a ceiling on its bytes and the labels ``dag`` and ``task``.
 
     :param values: see `bind`.
@@ -141,7 +141,7 @@ def query_config(dag_id: str, task_id: str, **values: Any) -> QueryJobConfig:
     )
 
 
-def job_configuration(statement: str, dag_id: str, task_id: str, **values: Any) -> dict[str, Any]:
+def job_configuration(statement: str, dag_id: str, task_id: str, /, **values: Any) -> dict[str, Any]:
     """Return the same as a REST resource: the ``configuration`` of a BigQueryInsertJobOperator."""
     configuration = query_config(dag_id, task_id, **values).to_api_repr()
     configuration["query"]["query"] = statement

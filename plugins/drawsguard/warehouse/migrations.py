@@ -142,6 +142,8 @@ class Migrator:
             )
         return todo
 
-    def _run(self, file_name: str, /, **values: object) -> bigquery.table.RowIterator | bigquery.table._EmptyRowIterator:
+    def _run(
+        self, file_name: str, /, **values: object
+    ) -> bigquery.table.RowIterator | bigquery.table._EmptyRowIterator:
         statement = render(f"{FOLDER}/{file_name}")
         return self._client.query(statement, job_config=query_config(self._dag_id, self._task_id, **values)).result()

@@ -1,0 +1,37 @@
+"""Check that a sync did what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from airflow.providers.google.cloud.hooks.bigquery import BigQueryHook
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowSkipException
+
+from drawsguard.draws.sync import DrawWarehouse, SyncPlan
+from drawsguard.settings import get_settings
+
+
+class DrawVerifyOperator(BaseOperator):
+    """Fail when the target lacks, doubles or contradicts a draw of the source within the plan of a sync.
+
+    :param plan: what the DrawSyncOperator returned (templated). A dry run wrote nothing: the task is skipped.
+    """
+
+    template_fields: Sequence[str] = ("plan",)
+
+    def __init__(self, *, plan: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.plan = plan
+
+    def execute(self, context: Any) -> None:  # noqa: ARG002 - the operator interface
+        plan = SyncPlan.from_json(self.plan)
+        if plan.dry_run:
+            raise AirflowSkipException("Dry run: there is nothing to verify.")
+        settings = get_settings()
+        client = BigQueryHook(gcp_conn_id=settings.google_conn_id, location=settings.location).get_client(
+            project_id=settings.project, location=settings.location
+        )
+        DrawWarehouse(client, dag_id=self.dag_id, task_id=self.task_id).verify(plan)
+        self.log.info("Source minus target is empty in %s", plan.window)
