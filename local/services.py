@@ -295,7 +295,7 @@ SERVICES = (
         _module(
             "local.feed.server",
             "feed",
-            lambda c: f"--live-interval={c.environ.get('DRAWSGUARD_DRAW_INTERVAL_SECONDS', '210')}",
+            lambda c: f"--live-interval={c.environ.get('FEED_LIVE_INTERVAL', '210')}",
         ),
         ("FEED_PORT",),
         answers_http("feed", "FEED_PORT", "/health"),
