@@ -35,7 +35,10 @@ class Era:
 
 @dataclass(frozen=True)
 class FaultRates:
-    """The share of draws that each fault befalls, and how long it lasts (seconds, shortest and longest)."""
+    """The share of draws that each fault befalls, and how long it lasts (seconds, shortest and longest).
+
+    The seconds are those of the ordinary cadence; in an era they shrink with its interval.
+    """
 
     late: float = 0.02
     late_seconds: tuple[int, int] = (60, 900)
@@ -149,16 +152,16 @@ class Calendar:
         """Return the periods drawn in ``[start, end)``."""
         return range(self._first_period_from(start), max(self._first_period_from(start), self._first_period_from(end)))
 
-    def timestamp(self, period: int) -> datetime:
-        """Return when ``period`` is drawn."""
+    def locate(self, period: int) -> tuple[datetime, float]:
+        """Return when ``period`` is drawn, and the pace then: 1 ordinarily, less in an era of shorter intervals."""
         for start, first, interval in reversed(self._eras):
             if period >= first:
-                return start + (period - first) * interval
+                return start + (period - first) * interval, interval / self._interval
         self._extend_to(period=period)
         segment = bisect_right(self._firsts, period) - 1
         if segment < 0:
             raise ValueError(f"The simulated feed begins with period {FIRST_PERIOD} on {FIRST_DAY}, not {period}.")
-        return self._starts[segment] + (period - self._firsts[segment]) * self._interval
+        return self._starts[segment] + (period - self._firsts[segment]) * self._interval, 1.0
 
 
 class Simulator:
@@ -174,17 +177,17 @@ class Simulator:
         rates = self.config.rates
         digest = hashlib.blake2b(f"{self.config.seed}:{period}".encode()).digest()
         chance = [int.from_bytes(digest[40 + 3 * i : 43 + 3 * i]) / 2**24 for i in range(8)]
-        timestamp = self.calendar.timestamp(period)
+        timestamp, pace = self.calendar.locate(period)
         delay = 2 + 4 * chance[0]
         if chance[1] < rates.late:
             shortest, longest = rates.late_seconds
-            delay = shortest + (longest - shortest) * chance[0]
+            delay = pace * (shortest + (longest - shortest) * chance[0])
         # Whole milliseconds: what is stored and what is read back stay equal everywhere.
         published_at = timestamp + timedelta(milliseconds=round(1000 * delay))
         corrected_at = first_keno = None
         if chance[2] < rates.corrected:
             shortest, longest = rates.correction_seconds
-            corrected_at = published_at + timedelta(seconds=round(shortest + (longest - shortest) * chance[7]))
+            corrected_at = published_at + timedelta(seconds=round(pace * (shortest + (longest - shortest) * chance[7])))
             first_keno = _keno(hashlib.blake2b(digest).digest())
         return SimulatedDraw(
             period=period,

@@ -108,6 +108,7 @@ class Rejected:
 class Answer:
     """What one answer holds: valid draws by period, rejected rows, and the number of rows received."""
 
+    polled_at: datetime
     draws: tuple[Draw, ...]
     rejected: tuple[Rejected, ...]
     received: int
@@ -146,7 +147,7 @@ def parse_answer(body: str, polled_at: datetime) -> Answer:
     draws, conflicting = _newest_of_each(valid)
     rejected += [_reject(_as_row(draw), "conflicting_rows", detail) for draw, detail in conflicting]
     pages = answer.get("pages", 1)
-    return Answer(draws, tuple(rejected), len(rows), pages if isinstance(pages, int) and pages > 0 else 1)
+    return Answer(polled_at, draws, tuple(rejected), len(rows), pages if isinstance(pages, int) and pages > 0 else 1)
 
 
 def require_draws(answer: Answer) -> None:

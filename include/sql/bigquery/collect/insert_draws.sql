@@ -1,0 +1,72 @@
+-- Purpose: append the versions of draws that the source does not have yet. A draw that is new is inserted as it is; one
+--   whose time or digits differ from its newest stored version is a correction and becomes a further version, dated by
+--   the feed's updated_at or, where the feed gives none, by the poll that noticed it.
+-- Grain: one row a version of a draw.
+-- Parameters: @draws (ARRAY<STRUCT>, one element a period), @polled_at, @range_start and @range_end (TIMESTAMP, half
+--   open; they enclose the draws with a margin and bound the partitions read).
+-- Why it can be re-run: what equals the newest stored version, or is older than it, is not inserted. Two statements at
+--   once could both insert: INSERTs do not conflict. The pool of the table has one slot, and a version that is there
+--   twice is one row in draws_dedup_v.
+
+INSERT INTO `{{ project }}.{{ source_dataset }}.draws` (
+  period,
+  timestamp,
+  numbers,
+  sum_value,
+  big_small,
+  odd_even,
+  created_at,
+  updated_at,
+  ingested_at
+)
+WITH
+  incoming AS (
+    SELECT
+      draw.period,
+      draw.timestamp,
+      draw.numbers,
+      ARRAY_TO_STRING(ARRAY(SELECT CAST(n AS STRING) FROM UNNEST(draw.numbers) AS n WITH OFFSET AS i ORDER BY i), '+')
+        AS digits,
+      draw.sum_value,
+      draw.big_small,
+      draw.odd_even,
+      draw.created_at,
+      draw.updated_at
+    FROM UNNEST(@draws) AS draw
+  ),
+  stored AS (
+    SELECT
+      period,
+      timestamp,
+      ARRAY_TO_STRING(ARRAY(SELECT CAST(n AS STRING) FROM UNNEST(numbers) AS n WITH OFFSET AS i ORDER BY i), '+')
+        AS digits,
+      created_at,
+      COALESCE(updated_at, created_at) AS version_at
+    FROM `{{ project }}.{{ source_dataset }}.draws`
+    WHERE timestamp >= @range_start AND timestamp < @range_end
+    QUALIFY ROW_NUMBER() OVER (
+      PARTITION BY period
+      ORDER BY
+        `{{ project }}.{{ source_dataset }}.draw_version`(
+          updated_at, created_at, timestamp, numbers, sum_value, big_small, odd_even
+        ) DESC
+    ) = 1
+  )
+SELECT
+  incoming.period,
+  incoming.timestamp,
+  incoming.numbers,
+  incoming.sum_value,
+  incoming.big_small,
+  incoming.odd_even,
+  COALESCE(stored.created_at, incoming.created_at) AS created_at,
+  IF(stored.period IS NULL, incoming.updated_at, COALESCE(incoming.updated_at, @polled_at)) AS updated_at,
+  @polled_at AS ingested_at
+FROM incoming
+LEFT JOIN stored ON stored.period = incoming.period
+WHERE
+  stored.period IS NULL
+  OR (
+    (incoming.timestamp != stored.timestamp OR incoming.digits != stored.digits)
+    AND COALESCE(incoming.updated_at, @polled_at) > stored.version_at
+  );
