@@ -38,8 +38,8 @@ USERS = {"admin": "admin", "requester": "user", "approver": "user", "second_appr
 
 MYSQL_SCHEMAS = {
     "governance": ("rsp_datagovern", "points_lifecycle", "points_backup"),
-    "intranet": ("cvs_intranet", "points_backup"),
-    "extranet": ("cvs_extranet", "points_backup"),
+    "intranet": ("cvs_intranet", "points_backup", "points_scratch"),
+    "extranet": ("cvs_extranet", "points_backup", "points_scratch"),
 }
 
 

@@ -1,0 +1,165 @@
+"""Read an environment's definition tables: define_nosdata_* (points) and define_nostag_* (tags)."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+from drawsguard.points.classify import Definition
+from drawsguard.points.database import TimeText, fetch, stream
+
+Kind = Literal["point", "tag"]
+Lock = Literal["yes", "no"]
+
+#: The status of a downlined row.
+DOWNLINED = -80
+_HIGHEST_STATUS = 2**31 - 1
+#: Ids bound into one statement.
+_IDS_PER_QUERY = 1000
+
+TABLE_PATTERNS: dict[Kind, str] = {"point": r"define\_nosdata\_%", "tag": r"define\_nostag\_%"}
+
+
+class DefinitionError(ValueError):
+    """A definition table holds something that cannot be read safely."""
+
+
+class Row(NamedTuple):
+    """One row of a definition table, as rows are compared: its identity covers every other column."""
+
+    row_id: int
+    identity: str
+    status: int
+    last_modify_time: TimeText
+    cluster: str
+
+
+class Tag(NamedTuple):
+    """One row of a define_nostag_* table."""
+
+    table: str
+    tag_id: int
+    status: int
+    members: frozenset[int]
+
+
+@dataclass(frozen=True)
+class Membership:
+    """The tags of an environment and its live points."""
+
+    tags: list[Tag]
+    live_points: frozenset[int]
+
+    def fully_within(self, points: frozenset[int]) -> list[Tag]:
+        """Return the live tags that have live members, all of them in ``points``."""
+        return [
+            tag
+            for tag in self.tags
+            if tag.status > 0 and (living := tag.members & self.live_points) and living <= points
+        ]
+
+
+def tables(connection: Any, kind: Kind) -> list[str]:
+    """Return the names of an environment's definition tables of one kind.
+
+    :raises DefinitionError: when there is none: the connection points to the wrong schema.
+    """
+    names = [name for (name,) in fetch(connection, "define/list_tables.sql", {"pattern": TABLE_PATTERNS[kind]})]
+    if not names:
+        raise DefinitionError(
+            f"The connection's schema has no table like {TABLE_PATTERNS[kind]}: check the schema of the Airflow "
+            "connection mysql_points_intranet or mysql_points_extranet."
+        )
+    return names
+
+
+def identity_columns(connection: Any, table: str) -> list[str]:
+    """Return the columns that a row's identity covers, in table order."""
+    return [name for (name,) in fetch(connection, "define/list_columns.sql", {"table_name": table})]
+
+
+def live_definitions(connection: Any) -> Iterator[Definition]:
+    """Yield the live rows of every define_nosdata_* table."""
+    for table in tables(connection, "point"):
+        for point, status, *texts, modified, created in stream(connection, "define/live_points.sql", table=table):
+            yield Definition(table, int(point), int(status), *(text or "" for text in texts), modified, created)
+
+
+def read_tags(connection: Any) -> list[Tag]:
+    """Return every tag with its members.
+
+    :raises DefinitionError: naming the tag whose member list is no list of ids.
+    """
+    return [
+        Tag(table, int(tag), int(status), _members(table, tag, eids))
+        for table in tables(connection, "tag")
+        for tag, status, eids in fetch(connection, "define/tags.sql", table=table)
+    ]
+
+
+def members_by_tag(tags: Iterable[Tag]) -> dict[int, set[int]]:
+    """Return the points of each tag id, whatever the tag's status; rows of the same id are joined."""
+    members: dict[int, set[int]] = defaultdict(set)
+    for tag in tags:
+        members[tag.tag_id] |= tag.members
+    return dict(members)
+
+
+def live_counts(connection: Any) -> dict[str, list[int]]:
+    """Return the ids of the live rows of each define_nosdata_* table."""
+    return {
+        table: [int(point) for (point,) in stream(connection, "define/live_ids.sql", table=table)]
+        for table in tables(connection, "point")
+    }
+
+
+def rows_of_ids(
+    connection: Any,
+    table: str,
+    kind: Kind,
+    ids: Iterable[int],
+    *,
+    downlined: bool = False,
+    lock: Lock = "no",
+) -> list[Row]:
+    """Return the live rows (or, with ``downlined``, those at -80) of some ids, each with its identity.
+
+    :param lock: ``yes`` keeps the rows locked until the transaction ends.
+    """
+    lowest, highest = (DOWNLINED, DOWNLINED) if downlined else (1, _HIGHEST_STATUS)
+    columns = identity_columns(connection, table)
+    wanted = sorted(set(ids))
+    found: list[Row] = []
+    for start in range(0, len(wanted), _IDS_PER_QUERY):
+        part = tuple(wanted[start : start + _IDS_PER_QUERY])
+        values = {"ids": part, "lowest": lowest, "highest": highest}
+        rows = fetch(connection, "downline/rows_of_ids.sql", values, table=table, kind=kind, columns=columns, lock=lock)
+        found += [
+            Row(int(row_id), identity, int(status), text, cluster or "")
+            for row_id, identity, status, text, cluster in rows
+        ]
+    return found
+
+
+def status_of_ids(connection: Any, kind: Kind, ids: Iterable[int]) -> dict[int, list[tuple[str, int]]]:
+    """Return, for each id, every (table, status) that the environment holds of it."""
+    found: dict[int, list[tuple[str, int]]] = defaultdict(list)
+    wanted = sorted(set(ids))
+    for table in tables(connection, kind):
+        for start in range(0, len(wanted), _IDS_PER_QUERY):
+            values = {"ids": tuple(wanted[start : start + _IDS_PER_QUERY])}
+            for row_id, status in fetch(connection, "define/status_of_ids.sql", values, table=table):
+                found[int(row_id)].append((table, int(status)))
+    return dict(found)
+
+
+def _members(table: str, tag: int, eids: str | None) -> frozenset[int]:
+    try:
+        return frozenset(int(part) for part in (eids or "").split(",") if part.strip())
+    except ValueError as error:
+        raise DefinitionError(
+            f"{table}.eids of tag {tag} is {eids!r}, expected point ids separated by commas. Nobody can tell which "
+            "points the tag serves: correct the row, then run again."
+        ) from error

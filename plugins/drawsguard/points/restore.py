@@ -1,0 +1,64 @@
+"""Plan a restore: give downlined rows of a batch the status back that the journal kept."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from drawsguard.points import definitions
+from drawsguard.points.definitions import DOWNLINED, Kind
+from drawsguard.points.journal import Environment, Journal, PlannedRow
+from drawsguard.points.plan import Difference, Plan, PlanRefusedError
+
+
+def plan_restore(
+    connection: Any,
+    journal: Journal,
+    batch_id: str,
+    environment: Environment,
+    points: frozenset[int] | None = None,
+) -> Plan:
+    """Plan to restore some points of a batch, or the whole batch.
+
+    A tag comes back with the first of its points: it was taken offline because none was left.
+
+    :param points: point ids; None means every row that the batch downlined here.
+    :raises PlanRefusedError: when an id is not downlined by the batch, or nothing is.
+    """
+    downlined = sorted(journal.downlined())
+    known = {row.row_id for row in downlined if row.kind == "point"}
+    if points is not None and (unknown := sorted(points - known)):
+        raise PlanRefusedError(
+            f"Points {unknown[:20]} are not downlined by batch {batch_id} on the {environment} (or were restored "
+            "already). Nothing was touched. Check the batch and the ids."
+        )
+    if points is not None:
+        members = {(tag.table, tag.tag_id): tag.members for tag in definitions.read_tags(connection)}
+        downlined = [
+            row
+            for row in downlined
+            if (row.row_id in points if row.kind == "point" else members.get((row.table, row.row_id), set()) & points)
+        ]
+    if not downlined:
+        raise PlanRefusedError(f"Batch {batch_id} has nothing to restore on the {environment}.")
+    rows: list[PlannedRow] = []
+    differences: list[Difference] = []
+    places: list[tuple[Kind, str]] = sorted({(row.kind, row.table) for row in downlined})
+    for kind, table in places:
+        mine = [row for row in downlined if row.table == table]
+        found = definitions.rows_of_ids(connection, table, kind, {row.row_id for row in mine}, downlined=True)
+        left = Counter((row.row_id, row.identity) for row in found)
+        times = {(row.row_id, row.identity): row.last_modify_time for row in found}
+        for row in mine:
+            key = (row.row_id, row.identity)
+            if left[key] < 1:
+                reason = f"is no longer at {DOWNLINED}, or was edited: not restored"
+                differences.append(Difference(kind, row.row_id, table, reason))
+                continue
+            left[key] -= 1
+            rows.append(row)
+            if times[key] != row.last_modify_time:
+                reason = f"last_modify_time is {times[key]}, goes back to {row.last_modify_time}"
+                differences.append(Difference(kind, row.row_id, table, reason))
+    connection.rollback()
+    return Plan(batch_id, environment, "restore", tuple(sorted(rows)), tuple(differences))
