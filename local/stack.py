@@ -94,15 +94,15 @@ class Stack:
             settings.write(file)
         return str(path)
 
-    def _ensure_supervisor(self) -> None:
+    def ensure_supervisor(self) -> None:
+        """Start supervisord unless it runs; the services inherit its environment."""
         if self.supervisor_pid() is not None:
             return
         self._end_leftovers()
         self._socket.unlink(missing_ok=True)
         configuration = self._write_configuration()
-        subprocess.run(
-            [sys.executable, "-m", "supervisor.supervisord", "-c", configuration], check=True, cwd=REPOSITORY
-        )
+        command = [sys.executable, "-m", "supervisor.supervisord", "-c", configuration]
+        subprocess.run(command, check=True, cwd=REPOSITORY, env=self.config.environ)
         deadline = time.monotonic() + 10
         while self.supervisor_pid() is None:
             if time.monotonic() > deadline:
@@ -137,7 +137,7 @@ class Stack:
         missing = [service for service in wanted if service.name not in already]
         if missing:
             self._check_machine(full=len(missing) > len(SERVICES) // 2)
-        self._ensure_supervisor()
+        self.ensure_supervisor()
         for service in missing:
             self._check_ports(service)
         ready: set[str] = set()

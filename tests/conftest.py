@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from local.airflow_api import AirflowApi
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 TEST_STATE = REPOSITORY / ".local" / "test" / str(os.getpid())
 
@@ -21,6 +23,10 @@ os.environ["AIRFLOW__CORE__UNIT_TEST_MODE"] = "False"
 os.environ["AIRFLOW__CORE__DAGS_FOLDER"] = str(REPOSITORY / "dags")
 os.environ["AIRFLOW__CORE__PLUGINS_FOLDER"] = str(REPOSITORY / "plugins")
 os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = f"sqlite:///{TEST_STATE}/airflow/airflow.db"
+
+
+#: Fresh draws every 15 s, and a deadline that a test can wait for.
+STACK_ENVIRONMENT = {"FEED_LIVE_INTERVAL": "15", "DRAWSGUARD_SYNC_DEADLINE_SECONDS": "60"}
 
 
 def _free_port_base() -> int:
@@ -45,11 +51,11 @@ class EmbeddedStack:
         from local.config import Config
         from local.stack import Stack
 
+        # The services get the environment as it is now, without what Airflow's own modules or a test add to it.
         environ = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")}
-        os.environ["STACK_DIR"] = str(TEST_STATE)
-        os.environ["PORT_BASE"] = str(_free_port_base())
-        self.config = Config(TEST_STATE, int(os.environ["PORT_BASE"]), environ)
+        self.config = Config(TEST_STATE, _free_port_base(), environ | STACK_ENVIRONMENT)
         self.stack = Stack(self.config)
+        self.stack.ensure_supervisor()
         for name, value in self.config.airflow_environment().items():
             if name.startswith("AIRFLOW_CONN_") or name.endswith("_EMULATOR_HOST"):
                 os.environ[name] = value
@@ -72,6 +78,18 @@ def stack() -> Iterator[EmbeddedStack]:
     yield embedded
     embedded.stack.down()
     shutil.rmtree(TEST_STATE, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def airflow(stack: EmbeddedStack) -> AirflowApi:
+    """A running Airflow on the whole embedded stack, signed in as admin, with the warehouse's schema applied."""
+    from local.services import SERVICES
+    from local.up import prepare
+
+    stack.require(*[service.name for service in SERVICES])
+    api = AirflowApi.of(stack.config)
+    prepare(api)
+    return api
 
 
 @pytest.fixture

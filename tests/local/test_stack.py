@@ -21,7 +21,7 @@ pytestmark = pytest.mark.integration
 @pytest.fixture
 def small_stack(tmp_path_factory, stack):
     """A stack of its own with the two lightest services."""
-    config = Config(tmp_path_factory.mktemp("s"), stack.config.port_base + 3000, dict(os.environ))
+    config = Config(tmp_path_factory.mktemp("s"), stack.config.port_base + 150, dict(os.environ))
     small = Stack(config)
     yield small
     small.down()
