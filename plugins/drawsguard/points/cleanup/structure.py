@@ -1,0 +1,80 @@
+"""The storage structure of a point: where in Redis its data is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from drawsguard.points.cleanup.config import Match
+from drawsguard.points.cleanup.template import Template, TemplateError, VariableClasses, parse_template
+
+REDIS_TYPES = frozenset({"string", "hash", "list", "set", "zset", "stream"})
+
+
+class StructureError(ValueError):
+    """A storage structure cannot be used for cleanup; the message names the point and the reason."""
+
+
+@dataclass(frozen=True)
+class Structure:
+    """Where a point keeps its data.
+
+    :param eid: the point's id.
+    :param cluster: the point's cluster, e.g. ``redis_evt_A``.
+    :param redis_type: the type its keys must have.
+    :param key: template of its keys.
+    :param field: template of its hash fields; None when the whole key belongs to the point.
+    """
+
+    eid: int
+    cluster: str
+    redis_type: str
+    key: Template
+    field: Template | None
+
+    @property
+    def key_match(self) -> Match:
+        """Whether the key is exact or a pattern."""
+        return "exact" if self.key.is_exact else "pattern"
+
+    @property
+    def field_match(self) -> Match:
+        """Whether there is a field, and whether it is exact or a pattern."""
+        if self.field is None:
+            return "none"
+        return "exact" if self.field.is_exact else "pattern"
+
+
+def read_structure(
+    eid: int, data: Mapping[str, Any], classes: VariableClasses, *, minimum_literal_bytes: int = 1
+) -> Structure:
+    """Read a structure as the NOS service describes it.
+
+    :param eid: the point's id.
+    :param data: ``cluster``, ``type``, ``key`` and, for data that is a part of hashes, ``field``.
+    :param classes: which bytes the templates' variables may hold.
+    :param minimum_literal_bytes: a key pattern that fixes fewer bytes is refused.
+    :raises StructureError: for a missing or unreadable part, an unknown type, a field of something that is no hash, or
+        a key pattern that says too little.
+    """
+    try:
+        cluster, redis_type, key_text = (str(data[name]) for name in ("cluster", "type", "key"))
+    except KeyError as error:
+        raise StructureError(f"Point {eid}: its storage structure lacks {error}; ask the NOS service again.") from error
+    if redis_type not in REDIS_TYPES:
+        raise StructureError(f"Point {eid}: {redis_type!r} is no Redis type; expected one of {sorted(REDIS_TYPES)}.")
+    field_text = data.get("field")
+    try:
+        key = parse_template(key_text, classes)
+        field = None if field_text is None else parse_template(str(field_text), classes)
+    except TemplateError as error:
+        raise StructureError(f"Point {eid}: {error}") from error
+    if field is not None and redis_type != "hash":
+        raise StructureError(f"Point {eid}: has the field {field.text!r} although its type is {redis_type}, not hash.")
+    if not key.is_exact and key.literal_bytes < minimum_literal_bytes:
+        raise StructureError(
+            f"Point {eid}: the key pattern {key.text!r} fixes {key.literal_bytes} bytes, fewer than "
+            f"{minimum_literal_bytes}; it could meet keys of others, so a person must handle it."
+        )
+    return Structure(eid, cluster, redis_type, key, field)

@@ -1,0 +1,213 @@
+"""Cleanup tickets: every point of a batch on exactly one of them, or on the list of those without, with the reason."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from drawsguard.points.cleanup.collision import find_collisions, share_an_instance
+from drawsguard.points.cleanup.config import CleanupConfig, Executor, RouteRule
+from drawsguard.points.cleanup.structure import Structure, StructureError, read_structure
+
+
+class TicketError(ValueError):
+    """The tickets of a batch cannot be made or changed since they were; the message says which and why."""
+
+
+@dataclass(frozen=True)
+class Unticketed:
+    """A point that gets no ticket.
+
+    :param eid: the point's id.
+    :param cluster: its cluster.
+    :param reason: why, Chinese first, then English.
+    """
+
+    eid: int
+    cluster: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """Points of one batch, cluster and class that are cleaned together.
+
+    :param batch_id: the downline batch.
+    :param cluster: the points' cluster.
+    :param rule: the routing rule that put them together.
+    :param instances: the Redis instances to clean, by name.
+    :param structures: the points' storage structures, by eid.
+    """
+
+    batch_id: str
+    cluster: str
+    rule: RouteRule
+    instances: tuple[str, ...]
+    structures: tuple[Structure, ...]
+
+    @property
+    def ticket_id(self) -> str:
+        """Unique name, the same whenever the batch's tickets are made."""
+        return f"{self.batch_id}/{self.cluster}/{self.rule.name}"
+
+    @property
+    def executor(self) -> Executor:
+        """``own`` when it is run here after approval, ``dba`` when it is handed over."""
+        return self.rule.executor
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of everything that decides what is deleted; an approval holds for one digest."""
+        content = {
+            "batch": self.batch_id,
+            "cluster": self.cluster,
+            "executor": self.executor,
+            "instances": self.instances,
+            "points": [
+                [
+                    structure.eid,
+                    structure.redis_type,
+                    structure.key.text,
+                    structure.key.extended_regex,
+                    structure.field and structure.field.text,
+                    structure.field and structure.field.extended_regex,
+                ]
+                for structure in self.structures
+            ],
+        }
+        canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class TicketPlan:
+    """The tickets of a batch, and the points that have none."""
+
+    tickets: tuple[Ticket, ...]
+    unticketed: tuple[Unticketed, ...]
+
+    def ticket(self, ticket_id: str) -> Ticket:
+        """Return the ticket with this id.
+
+        :raises TicketError: when the batch has no such ticket (any more).
+        """
+        for ticket in self.tickets:
+            if ticket.ticket_id == ticket_id:
+                return ticket
+        raise TicketError(f"Ticket {ticket_id} does not follow from the batch's structures; make the tickets again.")
+
+
+@dataclass(frozen=True)
+class LivingPoints:
+    """The points that are still served, as far as their storage structures are known.
+
+    :param structures: the known ones.
+    :param unknown: ids whose structure is not known, by cluster: nothing can be proved about their instances.
+    """
+
+    structures: tuple[Structure, ...]
+    unknown: Mapping[str, Sequence[int]]
+
+
+def plan_tickets(
+    batch_id: str,
+    points: Iterable[tuple[int, Mapping[str, Any]]],
+    living: LivingPoints,
+    instances: Mapping[str, frozenset[str]],
+    config: CleanupConfig,
+) -> TicketPlan:
+    """Put every point of a batch on one ticket, or on the list of those without.
+
+    :param batch_id: the batch.
+    :param points: pairs of eid and stored structure (see :func:`~.structure.read_structure`).
+    :param living: the points still served.
+    :param instances: the Redis instances of each cluster.
+    :param config: routing rules and variable classes.
+    :raises TicketError: when an eid occurs twice: it would be on two tickets.
+    """
+    points = list(points)
+    repeated = sorted(eid for eid, times in Counter(eid for eid, _ in points).items() if times > 1)
+    if repeated:
+        raise TicketError(f"Batch {batch_id}: points {repeated} have more than one structure; keep one each.")
+    routed: list[tuple[Structure, RouteRule]] = []
+    unticketed: list[Unticketed] = []
+    for eid, data in points:
+        outcome = _route(eid, data, instances, config)
+        if isinstance(outcome, Unticketed):
+            unticketed.append(outcome)
+        else:
+            routed.append(outcome)
+    blocked = _blocked([structure for structure, _ in routed], living, instances)
+    groups: dict[tuple[str, str], list[Structure]] = {}
+    rules = {rule.name: rule for rule in config.routes}
+    for structure, rule in routed:
+        if structure.eid in blocked:
+            unticketed.append(Unticketed(structure.eid, structure.cluster, blocked[structure.eid]))
+        else:
+            groups.setdefault((structure.cluster, rule.name), []).append(structure)
+    tickets = tuple(
+        Ticket(
+            batch_id,
+            cluster,
+            rules[name],
+            tuple(sorted(instances[cluster])),
+            tuple(sorted(structures, key=lambda structure: structure.eid)),
+        )
+        for (cluster, name), structures in sorted(groups.items())
+    )
+    return TicketPlan(tickets, tuple(sorted(unticketed, key=lambda point: point.eid)))
+
+
+def _route(
+    eid: int, data: Mapping[str, Any], instances: Mapping[str, frozenset[str]], config: CleanupConfig
+) -> tuple[Structure, RouteRule] | Unticketed:
+    cluster = str(data.get("cluster", ""))
+    try:
+        structure = read_structure(
+            eid, data, config.variable_classes, minimum_literal_bytes=config.minimum_literal_bytes
+        )
+    except StructureError as error:
+        return Unticketed(eid, cluster, f"存储结构不可用。The storage structure cannot be used: {error}")
+    if not instances.get(cluster):
+        return Unticketed(eid, cluster, f"集群 {cluster} 没有实例。Cluster {cluster!r} has no known Redis instance.")
+    for rule in config.routes:
+        if (
+            cluster in rule.clusters
+            and (rule.key is None or structure.key_match in rule.key)
+            and (rule.field is None or structure.field_match in rule.field)
+        ):
+            return structure, rule
+    return Unticketed(eid, cluster, f"没有适用于集群 {cluster} 的工单规则。No routing rule fits cluster {cluster!r}.")
+
+
+def _blocked(
+    dead: Sequence[Structure], living: LivingPoints, instances: Mapping[str, frozenset[str]]
+) -> dict[int, str]:
+    """Return why points may not be cleaned for the sake of living ones, by eid."""
+    reasons = {
+        eid: "会删除仍在使用的积分。Its keys can be those of points still served: " + _names(eids) + "."
+        for eid, eids in find_collisions(dead, living.structures, instances).items()
+    }
+    for structure in dead:
+        unknown = sorted(
+            eid
+            for cluster, eids in living.unknown.items()
+            if share_an_instance(cluster, structure.cluster, instances)
+            for eid in eids
+        )
+        if unknown:
+            reasons.setdefault(
+                structure.eid,
+                "同一实例上有存储结构未知的在用积分。Points still served on the same Redis instances have no known "
+                f"storage structure: {_names(unknown)}; ask NOS for them first.",
+            )
+    return reasons
+
+
+def _names(eids: Sequence[int], limit: int = 10) -> str:
+    shown = ", ".join(str(eid) for eid in eids[:limit])
+    return f"{shown} … ({len(eids)})" if len(eids) > limit else shown
