@@ -1,0 +1,88 @@
+"""A failure means that new draws do not reach `pc28.draws`; the next successful run catches up by itself.
+
+**Who runs it**: the schedule, every five minutes; people, to sync a range again (`from`, `to`). **When it is late**: a
+mail goes to the draws team if a scheduled interval has not ended within the deadline.
+
+`sync` merges the newest version of every draw of its window into the business table and records the attempt in
+`sync_log`. The window is the data interval, extended back by the lookback and to the end of the last gapless success:
+an outage of any length heals with the first run after it. `verify` then fails the run if any draw of the window is
+missing, doubled, stale or unknown to the source. Runs may be repeated, run late and backfilled over any interval.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from airflow.sdk import DAG, Asset, CronDataIntervalTimetable, Param
+from airflow.sdk.definitions.callback import AsyncCallback
+from airflow.sdk.definitions.deadline import DeadlineAlert
+
+from deadlines.fresh_interval import FreshIntervalEnd
+from drawsguard.settings import get_settings
+from notifiers.sla_miss import SlaMissMail
+from operators.dag_defaults import task_defaults
+from operators.draw_sync_operator import DrawSyncOperator
+from operators.draw_verify_operator import DrawVerifyOperator
+
+settings = get_settings()
+
+with DAG(
+    dag_id="draw_sync",
+    description="Merge new and corrected draws into the business table",
+    doc_md=__doc__,
+    schedule=CronDataIntervalTimetable("*/5 * * * *", timezone=settings.business_timezone),
+    catchup=False,  # the watermark catches up in one run; backfills remain possible
+    max_active_runs=1,
+    tags=["tier:0", "draws"],
+    default_args=task_defaults(
+        settings.draws_owner,
+        execution_timeout=timedelta(minutes=4),  # an attempt that outlives its interval holds up the next
+    ),
+    deadline=DeadlineAlert(
+        name="draw_sync_in_time",
+        reference=FreshIntervalEnd(),
+        interval=timedelta(seconds=settings.sync_deadline_seconds),
+        callback=AsyncCallback(
+            SlaMissMail,
+            kwargs={
+                "to": settings.draws_email,
+                "look_at": [
+                    [
+                        "任务 sync 的日志：BigQuery 是否可用、是否被拒绝（配额、权限、字节上限）。",
+                        "The log of task sync: is BigQuery reachable, did it refuse (quota, permission, bytes)?",
+                    ],
+                    [
+                        "资源池 draws_target：是否有手动运行或回填占用唯一的槽位。",
+                        "The pool draws_target: does a manual run or a backfill hold its only slot?",
+                    ],
+                    [
+                        "调度器与工作进程：任务是否长时间处于 queued 或 scheduled。",
+                        "Scheduler and workers: has the task been queued or scheduled for long?",
+                    ],
+                ],
+            },
+        ),
+    ),
+    params={
+        "from": Param(
+            None,
+            type=["null", "string"],
+            format="date-time",
+            description="补同步范围的起点（含，须带时区），与 to 同时填写。"
+            "Start of the range to sync (inclusive, with time zone); give it together with 'to'.",
+        ),
+        "to": Param(
+            None,
+            type=["null", "string"],
+            format="date-time",
+            description="补同步范围的终点（不含，须带时区）。End of the range to sync (exclusive, with time zone).",
+        ),
+        "dry_run": Param(
+            False,
+            type="boolean",
+            description="只报告会改变什么，不写入。Only report what would change; write nothing.",
+        ),
+    },
+):
+    sync = DrawSyncOperator(task_id="sync", slot=timedelta(minutes=5), pool="draws_target")
+    DrawVerifyOperator(task_id="verify", plan=sync.output, outlets=[Asset("pc28.draws")])

@@ -1,0 +1,1 @@
+"""Mails that Airflow sends by itself: importable on workers, DAG processor and triggerer."""

@@ -1,0 +1,25 @@
+"""What every task of a DAG has unless it says otherwise."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from notifiers.task_failure import task_failure_mail
+
+
+def task_defaults(owner: str, **overrides: Any) -> dict[str, Any]:
+    """Return ``default_args``: owner, retries with exponential backoff, and the mail on a final failure.
+
+    :param owner: the team, e.g. ``get_settings().draws_owner``.
+    :param overrides: task arguments that differ for this DAG, with the reason beside them.
+    """
+    return {
+        "owner": owner,
+        "retries": 3,
+        "retry_delay": timedelta(seconds=10),
+        "retry_exponential_backoff": 2.0,  # a multiplier: each wait is twice the one before
+        "max_retry_delay": timedelta(minutes=2),
+        "execution_timeout": timedelta(minutes=10),
+        "on_failure_callback": task_failure_mail,
+    } | overrides
