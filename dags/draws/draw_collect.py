@@ -15,48 +15,45 @@ the failure; `draw_sync` carries the draws on.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from airflow.sdk import DAG, CronTriggerTimetable, Param
 
 from drawsguard.settings import get_settings
-from notifiers.task_failure import task_failure_mail
+from operators.dag_defaults import task_defaults
 from operators.draw_collect_operator import DrawCollectOperator
 
 settings = get_settings()
 
 with DAG(
     dag_id="draw_collect",
+    description="Poll the PC28 feed, or read its history, into the source table",
     doc_md=__doc__,
     schedule=CronTriggerTimetable("* * * * *", timezone="UTC"),
-    start_date=datetime(2025, 1, 1, tzinfo=UTC),
     catchup=False,
     max_active_runs=1,
-    tags=["draws", "collect", "tier:1"],
+    tags=["tier:0", "draws"],
+    default_args=task_defaults(
+        settings.draws_owner,
+        retries=2,
+        retry_delay=timedelta(seconds=10),
+        max_retry_delay=timedelta(minutes=1),
+        execution_timeout=timedelta(minutes=30),  # a bulk read of years; a poll takes seconds
+    ),
     params={
         "from": Param(
             None,
             type=["null", "string"],
             format="date-time",
-            title="从 From",
-            description="读取历史的开始时间（含），与“至”一起填写。 Start of the history to read (inclusive), with To.",
+            description="读取历史的起点（含，须带时区），与 to 同时填写；留空则轮询最新开奖。"
+            "Start of the history to read (inclusive, with time zone), with 'to'; empty: poll the newest draws.",
         ),
         "to": Param(
             None,
             type=["null", "string"],
             format="date-time",
-            title="至 To",
-            description="读取历史的结束时间（不含）。 End of the history to read (exclusive).",
+            description="读取历史的终点（不含，须带时区）。End of the history to read (exclusive, with time zone).",
         ),
-    },
-    default_args={
-        "owner": settings.draws_owner,
-        "retries": 2,
-        "retry_delay": timedelta(seconds=10),
-        "retry_exponential_backoff": 2.0,
-        "max_retry_delay": timedelta(minutes=1),
-        "execution_timeout": timedelta(minutes=30),
-        "on_failure_callback": task_failure_mail,
     },
 ):
     DrawCollectOperator(task_id="collect", pool="draws_source")

@@ -89,9 +89,8 @@ class DrawCollectOperator(BaseOperator):
 
     def _recorded(self, context: Any, source: str, poll_number: int) -> AbstractContextManager[Poll]:
         settings = get_settings()
-        client = BigQueryHook(gcp_conn_id=settings.google_conn_id, location=settings.location).get_client(
-            project_id=settings.project, location=settings.location
-        )
+        hook = BigQueryHook(gcp_conn_id=settings.google_conn_id, location=settings.location, use_legacy_sql=False)
+        client = hook.get_client(project_id=settings.project, location=settings.location)
         store = DrawStore(client, self.dag_id, self.task_id)
         return recorded_poll(store, source, context["run_id"], context["ti"].try_number, poll_number)
 
