@@ -10,6 +10,7 @@ import os
 import shutil
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from local.airflow_api import ApiError
@@ -27,7 +28,7 @@ ENVIRONMENT = {
     "PORT_BASE": os.environ.get("DEMO_PORT_BASE", "19200"),
     "FEED_LIVE_INTERVAL": str(LIVE_INTERVAL_SECONDS),
     # A run that is still waiting this long after its interval is late; short, so that the demo need not wait.
-    "DRAWSGUARD_SYNC_DEADLINE_SECONDS": "60",
+    "DRAWSGUARD_SYNC_DEADLINE_SECONDS": "30",
 }
 
 
@@ -37,9 +38,12 @@ def play(context: DemoContext) -> dict[str, dict[str, Any]]:
     context.say("applying the schema with the DAG warehouse_schema")
     prepare(api)
     api.pause("draw_collect", paused=False)
-    sla.miss(api, context)
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        # The late run needs the clock to pass a five-minute mark; the loads go on meanwhile.
+        late = beside.submit(sla.miss, context.api("admin"), context)
+        draws.load(api, context)
+        late.result()
     start_schedules(api)
-    draws.load(api, context)
     return {"draws": draws.run(api, context), "sla": sla.run(api, context)}
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from datetime import UTC, datetime
 from typing import Any
 
 from local.airflow_api import AirflowApi, wait_for
@@ -11,15 +13,26 @@ POOL = "draws_target"
 
 
 def miss(api: AirflowApi, context: DemoContext) -> None:
-    """Hold the pool that writes the target until the first scheduled run is late, then let go."""
-    context.say("holding the pool of draw_sync: its first scheduled run will miss its deadline")
+    """Start the schedule of draw_sync and hold its pool until one of its runs is late and the mail is there."""
     api.set_pool_slots(POOL, 0)
     try:
         api.pause("draw_sync", paused=False)
-        wait_for("the SLA-miss mail", lambda: mails(context), timeout=420)
+        run = wait_for("the first scheduled run of draw_sync", lambda: api.runs("draw_sync", run_type="scheduled"), 60)
+        if not _deadlines(api, run[0]["dag_run_id"]):
+            # Its interval ended too long ago to be late in a way to be told of: take the next one.
+            api.set_pool_slots(POOL, 1)
+            now = datetime.now(UTC)
+            time.sleep(300 - now.timestamp() % 300 - 2)
+            api.set_pool_slots(POOL, 0)
+        context.say("holding the pool of draw_sync: its scheduled run is going to miss its deadline")
+        wait_for("the SLA-miss mail", lambda: mails(context), timeout=120)
     finally:
         api.set_pool_slots(POOL, 1)
     context.say(f"mail: {mails(context)[0]['Subject']}")
+
+
+def _deadlines(api: AirflowApi, run_id: str) -> list[dict[str, Any]]:
+    return list(api.call("GET", f"/ui/dags/draw_sync/dagRuns/{run_id}/deadlines")["deadlines"])
 
 
 def mails(context: DemoContext) -> list[dict[str, str]]:
