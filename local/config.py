@@ -43,6 +43,9 @@ MYSQL_SCHEMAS = {
 }
 
 
+GOOGLE_ENDPOINTS = ("IAM", "RUN", "SCHEDULER", "IAM_CREDENTIALS", "RESOURCE_MANAGER")
+
+
 @dataclass(frozen=True)
 class Config:
     """One stack on this machine: ``state`` (folder), ``port_base``, and overrides from the environment."""
@@ -181,6 +184,10 @@ class Config:
             "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
             "BIGQUERY_EMULATOR_HOST": self.url("bigquery", "BIGQUERY_PORT"),
             "PUBSUB_EMULATOR_HOST": f"{self.host('pubsub')}:{self.port('PUBSUB_PORT')}",
+            # One local endpoint stands for each of Google's control-plane services.
+            **{f"DRAWSGUARD_{name}_URL": self.url("google", "GOOGLE_PORT") for name in GOOGLE_ENDPOINTS},
+            "DRAWSGUARD_TOKEN_KEYS_URL": f"{self.url('google', 'GOOGLE_PORT')}/oauth2/v3/certs",
+            "DRAWSGUARD_IDENTITY_PROPAGATION_SECONDS": "10",
             "DRAWSGUARD_UI_BASE_URL": f"http://127.0.0.1:{self.port('AIRFLOW_PORT')}",
             # The supervisor's log files are read by people: plain text, no colours.
             "NO_COLOR": "1",

@@ -301,6 +301,14 @@ SERVICES = (
         answers_http("feed", "FEED_PORT", "/health"),
     ),
     Service(
+        "google",
+        "Google's control plane (simulated)",
+        _module("local.google.server", "google"),
+        ("GOOGLE_PORT",),
+        answers_http("google", "GOOGLE_PORT", "/health"),
+    ),
+    Service("nos", "NOS (simulated)", _module("local.nos.server", "nos"), ("NOS_PORT",), accepts("nos", "NOS_PORT")),
+    Service(
         "airflow-api-server",
         "Airflow UI and API",
         _api_server,
