@@ -1,0 +1,1 @@
+"""Measurements of this project against the alternative on the same work, in one run: ``make bench``."""
