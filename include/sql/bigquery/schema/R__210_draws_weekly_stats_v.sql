@@ -16,7 +16,7 @@ SELECT
   odd_draws
 FROM (
   SELECT
-    DATE_TRUNC(DATE(hour_utc, 'Asia/Shanghai'), ISOWEEK) AS beijing_week,
+    DATE_SUB(beijing_day, INTERVAL MOD(EXTRACT(DAYOFWEEK FROM beijing_day) + 5, 7) DAY) AS beijing_week,
     SUM(draws) AS draws,
     SUM(sum_total) AS sum_total,
     SUM(sum_squares) AS sum_squares,
@@ -24,7 +24,18 @@ FROM (
     SUM(odd_draws) AS odd_draws,
     MIN(first_period) AS first_period,
     MAX(last_period) AS last_period
-  FROM `{{ project }}.{{ target_dataset }}.draws_hourly_mv`
-  WHERE hour_utc >= TIMESTAMP '2000-01-01 00:00:00+00'
+  FROM (
+    SELECT
+      DATE(hour_utc, 'Asia/Shanghai') AS beijing_day,
+      draws,
+      sum_total,
+      sum_squares,
+      big_draws,
+      odd_draws,
+      first_period,
+      last_period
+    FROM `{{ project }}.{{ target_dataset }}.draws_hourly_mv`
+    WHERE hour_utc >= TIMESTAMP '2000-01-01 00:00:00+00'
+  )
   GROUP BY beijing_week
 );

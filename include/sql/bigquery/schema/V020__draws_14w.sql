@@ -2,6 +2,7 @@
 -- Grain: one row per draw (issue).
 -- Parameters: none.
 -- Why it can be re-run: IF NOT EXISTS. Draws never expire, and neither do their features.
+
 CREATE TABLE IF NOT EXISTS `{{ project }}.{{ target_dataset }}.draws_14w` (
   issue INT64 NOT NULL,
   ts_utc TIMESTAMP NOT NULL,
@@ -67,5 +68,6 @@ PARTITION BY DATE(ts_utc)
 CLUSTER BY issue
 OPTIONS (
   require_partition_filter = TRUE,
-  description = 'Features of each draw, recomputed incrementally by feature_refresh.'
+  description = 'Features of each draw, recomputed incrementally by feature_refresh.',
+  labels = [('pipeline', 'draws')]
 );

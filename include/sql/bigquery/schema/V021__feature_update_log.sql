@@ -1,29 +1,30 @@
 -- Purpose: evidence of each feature refresh: what it saw, what it wrote and how long it really took.
--- Grain: one row per (dag, run, try).
+-- Grain: one row a (dag, run, try, window).
 -- Parameters: none.
--- Why it can be re-run: IF NOT EXISTS. Logs expire; draws and features do not.
+-- Why it can be re-run: IF NOT EXISTS. Logs expire after 400 days; draws and features never do.
+
 CREATE TABLE IF NOT EXISTS `{{ project }}.{{ monitor_dataset }}.feature_update_log` (
-  logged_at TIMESTAMP NOT NULL,
   dag_id STRING NOT NULL,
   run_id STRING NOT NULL,
   try_number INT64 NOT NULL,
-  job_id STRING,
-  window_from TIMESTAMP NOT NULL,
-  window_to TIMESTAMP NOT NULL,
-  rebuild BOOL NOT NULL,
-  first_issue INT64,
-  last_issue INT64,
-  rows_in INT64 NOT NULL,
-  rows_written INT64 NOT NULL,
+  window_from TIMESTAMP NOT NULL OPTIONS (description = 'Draw times that were searched for changes (inclusive).'),
+  window_to TIMESTAMP NOT NULL OPTIONS (description = 'End of the searched draw times (exclusive).'),
+  rebuild BOOL NOT NULL OPTIONS (description = 'TRUE: every draw of the window was recomputed, changed or not.'),
+  job_id STRING OPTIONS (description = 'BigQuery job of the MERGE; NULL when nothing had changed.'),
+  first_issue INT64 OPTIONS (description = 'Oldest issue that was recomputed.'),
+  last_issue INT64 OPTIONS (description = 'Newest issue that was recomputed.'),
+  rows_in INT64 NOT NULL OPTIONS (description = 'Draws seen new or changed.'),
+  rows_written INT64 NOT NULL OPTIONS (description = 'Feature rows inserted or changed.'),
+  seconds FLOAT64 NOT NULL OPTIONS (description = 'From the start of the attempt to its end.'),
+  status STRING NOT NULL OPTIONS (description = 'success or failed.'),
+  error STRING OPTIONS (description = 'Type and message of what failed the attempt.'),
   started_at TIMESTAMP NOT NULL,
-  seconds FLOAT64 NOT NULL,
-  status STRING NOT NULL,
-  error STRING
+  finished_at TIMESTAMP NOT NULL
 )
-PARTITION BY DATE(logged_at)
-CLUSTER BY status
+PARTITION BY DATE(finished_at)
+CLUSTER BY dag_id, run_id
 OPTIONS (
   partition_expiration_days = 400,
-  require_partition_filter = TRUE,
-  description = 'One row per feature refresh: window, draws that had changed, rows written, seconds.'
+  description = 'One row a refreshed window: draws that had changed, rows written, seconds.',
+  labels = [('pipeline', 'draws')]
 );
