@@ -156,6 +156,29 @@ def _hive_environment(_config: Config) -> dict[str, str]:
 
 
 # --- MySQL ------------------------------------------------------------------------------------------
+#: How the server behaves, here and in docker-compose.yaml.
+MYSQL_OPTIONS = (
+    "--character-set-server=utf8mb4",
+    "--local-infile=1",
+    "--skip-name-resolve",
+    "--default-time-zone=+00:00",
+    # Statements that only one of MariaDB and MySQL 8 accepts would hide here: stay strict.
+    "--sql-mode=STRICT_TRANS_TABLES,ONLY_FULL_GROUP_BY,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO",
+)
+
+
+def mysql_statements(config: Config) -> list[str]:
+    """Return the statements that make the schemas and their users; each can be repeated."""
+    statements = []
+    for user, schemas in MYSQL_SCHEMAS.items():
+        password = config.secret(f"mysql_{user}")
+        statements.append(f"CREATE USER IF NOT EXISTS '{user}'@'%' IDENTIFIED BY '{password}'")
+        for schema in schemas:
+            statements.append(f"CREATE DATABASE IF NOT EXISTS {schema} CHARACTER SET utf8mb4")
+            statements.append(f"GRANT ALL ON {schema}.* TO '{user}'@'%'")
+    return statements
+
+
 def _prepare_mysql(config: Config) -> None:
     """Create the data directory once, and the schemas and users at every start (repeatable)."""
     data = config.directory("mysql") / "data"
@@ -163,16 +186,9 @@ def _prepare_mysql(config: Config) -> None:
         shutil.rmtree(data, ignore_errors=True)  # half made by an interrupted first start
         install = ["mariadb-install-db", "--no-defaults", f"--datadir={data}", "--skip-test-db"]
         subprocess.run([*install, *_mysql_user()], check=True, stdout=subprocess.DEVNULL)
-    statements = []
-    for user, schemas in MYSQL_SCHEMAS.items():
-        password = config.secret(f"mysql_{user}")
-        statements.append(f"CREATE USER IF NOT EXISTS '{user}'@'%' IDENTIFIED BY '{password}';")
-        for schema in schemas:
-            statements.append(f"CREATE DATABASE IF NOT EXISTS {schema} CHARACTER SET utf8mb4;")
-            statements.append(f"GRANT ALL ON {schema}.* TO '{user}'@'%';")
     script = config.state / "mysql" / "init.sql"
     script.touch(mode=0o600)
-    script.write_text("\n".join(statements) + "\n")
+    script.write_text("".join(f"{statement};\n" for statement in mysql_statements(config)))
 
 
 def _mysql_user() -> list[str]:
@@ -191,12 +207,7 @@ def _mysql(config: Config) -> list[str]:
         f"--port={config.port('MYSQL_PORT')}",
         f"--bind-address={config.bind}",
         f"--init-file={state / 'init.sql'}",
-        "--character-set-server=utf8mb4",
-        "--local-infile=1",
-        "--skip-name-resolve",
-        "--default-time-zone=+00:00",
-        # Statements that only one of MariaDB and MySQL 8 accepts would hide here: stay strict.
-        "--sql-mode=STRICT_TRANS_TABLES,ONLY_FULL_GROUP_BY,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO",
+        *MYSQL_OPTIONS,
     ]
 
 

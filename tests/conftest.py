@@ -83,8 +83,8 @@ def stack() -> Iterator[EmbeddedStack]:
 @pytest.fixture(scope="session")
 def airflow(stack: EmbeddedStack) -> AirflowApi:
     """A running Airflow on the whole embedded stack, signed in as admin, with the warehouse's schema applied."""
+    from local.prepare import prepare
     from local.services import SERVICES
-    from local.up import prepare
 
     stack.require(*[service.name for service in SERVICES])
     api = AirflowApi.of(stack.config)

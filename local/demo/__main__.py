@@ -17,8 +17,8 @@ from local.airflow_api import ApiError
 from local.config import REPOSITORY, Config
 from local.demo import draws, sla
 from local.demo.context import LIVE_INTERVAL_SECONDS, DemoContext
+from local.prepare import prepare, start_schedules
 from local.stack import Stack, StackError
-from local.up import prepare, start_schedules
 
 HOME = REPOSITORY / ".local" / "demo"
 

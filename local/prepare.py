@@ -1,0 +1,38 @@
+"""What turns a started stack into a running one, for ``make up`` and docker-compose: schema, schedules, history."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from local.airflow_api import AirflowApi, ApiError, wait_for
+from local.config import Config
+
+#: How much history the simulated feed has before its first start (days).
+HISTORY_DAYS = 3
+
+
+def prepare(api: AirflowApi) -> None:
+    """Create the warehouse's schema through its DAG; repeatable."""
+    wait_for("the DAG files to be parsed", lambda: "warehouse_schema" in api.dags(), timeout=120)
+    if errors := api.import_errors():
+        raise ApiError("\n".join(f"{error['filename']} cannot be imported: {error['stack_trace']}" for error in errors))
+    api.pause("warehouse_schema", paused=False)
+    api.trigger_and_wait("warehouse_schema", timeout=240)
+
+
+def start_schedules(api: AirflowApi) -> None:
+    """Unpause every DAG: each is harmless until its time or its trigger comes."""
+    for dag_id in api.dags():
+        api.pause(dag_id, paused=False)
+
+
+def collect_history(api: AirflowApi, config: Config) -> None:
+    """Collect the draws of the last days in bulk, at the first start only (remembered beside the metadata)."""
+    done = config.directory("airflow") / "history-collected"
+    if done.exists():
+        return
+    now = datetime.now(UTC)
+    print(f"collecting {HISTORY_DAYS} days of draws", flush=True)
+    window = {"from": (now - timedelta(days=HISTORY_DAYS)).isoformat(), "to": now.isoformat()}
+    api.trigger_and_wait("draw_collect", window)
+    done.write_text(now.isoformat())
