@@ -12,8 +12,8 @@ import redis
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from tests.integration.redis_servers import Cluster, Server, wait_for
-from tests.unit.points.cleanup.memory_ledger import MemoryLedger
+from tests.integration.memory_ledger import MemoryLedger
+from local.redis_servers import Cluster, Server, wait_for
 
 from drawsguard.points.cleanup.config import get_config
 from drawsguard.points.cleanup.instance import RedisInstance
@@ -133,7 +133,9 @@ def test_only_matching_fields_of_matching_hashes_go(client, server, hashes):
     client.flushall()
     for key, fields in hashes.items():
         client.hset(key, mapping=dict.fromkeys(fields, b"v"))
-    made = ticket((1, "hash", "h:{uid}", "exact*"), (2, "hash", "h:{uid}", "q?{date}"), (3, "hash", "all", "evt:{uid}:7"))
+    made = ticket(
+        (1, "hash", "h:{uid}", "exact*"), (2, "hash", "h:{uid}", "q?{date}"), (3, "hash", "all", "evt:{uid}:7")
+    )
     sweep(made, fresh(server)).run()
     for key, fields in hashes.items():
         gone = set()
@@ -344,7 +346,9 @@ def test_server_that_stays_away_fails_with_everything_recorded():
         client = redis.Redis(port=server.port)
         client.mset({f"evt:{n}:7": 1 for n in range(100)})
         running = sweep(
-            ticket((7, "string", "evt:{uid}:7")), fresh(server), throttle=Throttle(1e9, 100, 1000),
+            ticket((7, "string", "evt:{uid}:7")),
+            fresh(server),
+            throttle=Throttle(1e9, 100, 1000),
             update={"recovery_seconds": 1},
         )
         threading.Timer(0.3, server.kill).start()
@@ -362,9 +366,7 @@ def test_failover_in_a_cluster_loses_no_key_outside_and_leaves_none_inside():
             client.set(f"evt:{number}:7", 1)
             client.set(f"evt:{number}:8", 1)
         ledger = MemoryLedger()
-        running = sweep(
-            ticket((7, "string", "evt:{uid}:7")), cluster.client, ledger, throttle=Throttle(1e9, 500, 1000)
-        )
+        running = sweep(ticket((7, "string", "evt:{uid}:7")), cluster.client, ledger, throttle=Throttle(1e9, 500, 1000))
 
         def kill_a_master():
             wait_for(lambda: running.progress.deleted > 100, "the sweep to be under way")
@@ -375,7 +377,7 @@ def test_failover_in_a_cluster_loses_no_key_outside_and_leaves_none_inside():
         result = running.run()
         thread.join()
         assert result.left == {}
-        left = {key for server in cluster.servers[1:] for key in redis.Redis(port=server.port).keys()}
+        left = {key for server in cluster.servers[1:] for key in redis.Redis(port=server.port).scan_iter()}
         assert left == {f"evt:{number}:8".encode() for number in range(1500)}
         # A deletion the dead master had not replicated is made again and counted again.
         assert ledger.total()[7].deleted >= 1500

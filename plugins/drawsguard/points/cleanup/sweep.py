@@ -321,7 +321,7 @@ class Sweep:
             if isinstance(answer, ELSEWHERE):
                 return
             cursor = int(answer[0])
-            yield from (Item(structure.eid, key, field) for field in answer[1][::2] if automaton.match(field))
+            yield from (Item(structure.eid, key, field) for field in answer[1] if automaton.match(field))
             if cursor == 0:
                 return
             self._between_pages(master)
