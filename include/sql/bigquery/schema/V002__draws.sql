@@ -29,7 +29,7 @@ CREATE TABLE IF NOT EXISTS `{{ project }}.{{ source_dataset }}.draws_quarantine`
   raw STRING NOT NULL OPTIONS (description = 'The row as the feed sent it (JSON).'),
   reason STRING NOT NULL OPTIONS (description = 'Short name of the rule that it breaks.'),
   detail STRING OPTIONS (description = 'Expected and actual value.'),
-  source STRING NOT NULL OPTIONS (description = 'Where the row came from, e.g. the feed''s endpoint.'),
+  source STRING NOT NULL OPTIONS (description = 'Where the row came from, e.g. the endpoint of the feed.'),
   first_seen_at TIMESTAMP NOT NULL OPTIONS (description = 'When it was first seen.')
 )
 PARTITION BY DATE(first_seen_at)

@@ -10,7 +10,7 @@ CREATE TABLE IF NOT EXISTS `{{ project }}.{{ monitor_dataset }}.sync_log` (
   task_id STRING NOT NULL,
   interval_start TIMESTAMP NOT NULL OPTIONS (description = 'Data interval, or the range asked for (inclusive).'),
   interval_end TIMESTAMP NOT NULL OPTIONS (description = 'End of the interval (exclusive).'),
-  mode STRING NOT NULL OPTIONS (description = 'interval: a data interval, counts for the watermark; range: a person''s from/to.'),
+  mode STRING NOT NULL OPTIONS (description = 'interval: a data interval, counts for the watermark; range: what a person asked for.'),
   run_id STRING NOT NULL,
   try_number INT64 NOT NULL,
   job_id STRING OPTIONS (description = 'BigQuery job of the MERGE; NULL when the run failed before it.'),
