@@ -48,6 +48,13 @@ class Settings(BaseSettings):
 
     # --- Points -----------------------------------------------------------------------------------
     points_window_days: int = Field(180, gt=0, description="Statistics window of the usage evidence (days).")
+    points_artifact_dir: Path = Field(
+        REPOSITORY / ".local" / "points",
+        description="Workbooks, reports and audit files of the points lifecycle: a folder that all workers share.",
+    )
+    points_owner_address: str = Field(
+        "{owner}@example.com", description="Mail address of a point's owner (people); {owner} is the name."
+    )
 
     # --- Connections ------------------------------------------------------------------------------
     google_conn_id: str = "google_cloud_default"
@@ -57,6 +64,7 @@ class Settings(BaseSettings):
     intranet_mysql_conn_id: str = "mysql_points_intranet"
     extranet_mysql_conn_id: str = "mysql_points_extranet"
     smtp_conn_id: str = "smtp_default"
+    nos_conn_id: str = Field("nos_default", description="NOS service: storage structures of points.")
 
     # --- Identity (OIDC) --------------------------------------------------------------------------
     iam_url: str = "https://iam.googleapis.com"
@@ -75,6 +83,9 @@ class Settings(BaseSettings):
     )
 
     # --- People -----------------------------------------------------------------------------------
+    approvers: str = Field(
+        "approver,second_approver", description="Users who may approve what another user asked for (comma separated)."
+    )
     draws_owner: str = "draws-team"
     points_owner: str = "points-team"
     draws_email: str = Field("draws-oncall@example.com", description="Mails of the draw pipeline (comma separated).")

@@ -66,12 +66,12 @@ def back_up(connection: Any, batch_id: str, environment: Environment, table: str
 
 def _copy(connection: Any, source: tuple[str, str], target: tuple[str, str], what: str) -> Checksum:
     """Replace ``target`` by a copy of ``source`` (each schema, table), and return the checksum that both have."""
-    to = {"schema": target[0], "table": target[1]}
-    origin = {"source_schema": source[0], "source_table": source[1]}
-    execute(connection, "backup/drop_table.sql", **to)
-    execute(connection, "backup/create_like.sql", **to, **origin)
+    schema, table = target
+    names = {"schema": schema, "table": table, "source_schema": source[0], "source_table": source[1]}
+    execute(connection, "backup/drop_table.sql", schema=schema, table=table)
+    execute(connection, "backup/create_like.sql", None, **names)
     # The copy holds shared locks on the source until the commit, so both checksums are of the same moment.
-    execute(connection, "backup/copy_rows.sql", **to, **origin)
+    execute(connection, "backup/copy_rows.sql", None, **names)
     expected = checksum_of(connection, *source)
     found = checksum_of(connection, *target)
     connection.commit()

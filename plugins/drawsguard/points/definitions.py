@@ -83,8 +83,11 @@ def identity_columns(connection: Any, table: str) -> list[str]:
 def live_definitions(connection: Any) -> Iterator[Definition]:
     """Yield the live rows of every define_nosdata_* table."""
     for table in tables(connection, "point"):
-        for point, status, *texts, modified, created in stream(connection, "define/live_points.sql", table=table):
-            yield Definition(table, int(point), int(status), *(text or "" for text in texts), modified, created)
+        for point, status, *rest in stream(connection, "define/live_points.sql", table=table):
+            people, lv1, lv2, description, modeltype, cluster, demand = (text or "" for text in rest[:-2])
+            yield Definition(
+                table, int(point), int(status), people, lv1, lv2, description, modeltype, cluster, demand, *rest[-2:]
+            )
 
 
 def read_tags(connection: Any) -> list[Tag]:

@@ -7,6 +7,7 @@ from datetime import date, datetime, time, timedelta
 from typing import NamedTuple
 
 from drawsguard.points.rules import Evidence
+from drawsguard.points.telemetry_config import QualityRules
 from drawsguard.points.usage import UnknownMetrics
 
 
@@ -36,7 +37,7 @@ class Window(NamedTuple):
         return [self.first + timedelta(days=offset) for offset in range((self.last - self.first).days + 1)]
 
 
-def check_days(minutes_by_day: Mapping[date, int], window: Window, rules: Evidence) -> None:
+def check_days(minutes_by_day: Mapping[date, int], window: Window, rules: QualityRules) -> None:
     """Refuse a window with missing or incomplete days.
 
     :param minutes_by_day: distinct minutes that CMA reported on each day.
@@ -45,7 +46,7 @@ def check_days(minutes_by_day: Mapping[date, int], window: Window, rules: Eviden
     least = rules.minutes_a_day - rules.minutes_tolerance
     missing = [day for day in window.days if day not in minutes_by_day]
     short = [f"{day} ({minutes_by_day[day]} min)" for day in window.days if minutes_by_day.get(day, least) < least]
-    if missing or short:
+    if len(missing) > rules.missing_days_allowed or short:
         raise EvidenceRefusedError(
             f"Usage evidence for {window.first} to {window.last} is incomplete: {len(missing)} day(s) missing"
             f" [{_listed(missing)}], {len(short)} day(s) with fewer than {least} minutes [{_listed(short)}]. "

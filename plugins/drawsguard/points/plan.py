@@ -75,7 +75,8 @@ class Plan:
         """Return the plan with some points taken out, and with them every tag that now keeps a live member."""
         kept = self.points() - points
         tags = {(tag.table, tag.tag_id) for tag in membership.fully_within(kept)}
-        rows, out = [], []
+        rows: list[PlannedRow] = []
+        out: list[PlannedRow] = []
         for row in self.rows:
             stays = row in self.done or (row.row_id in kept if row.kind == "point" else (row.table, row.row_id) in tags)
             (rows if stays else out).append(row)
@@ -168,8 +169,8 @@ def plan_downline(
     found = [item for item in found if item[2].row_id in wanted]
     for table, tag_ids in _by_table(membership.fully_within(frozenset(wanted))).items():
         again = {row_id for kind, row_id in restored if kind == "tag"}
-        rows = definitions.rows_of_ids(connection, table, "tag", set(tag_ids) - again)
-        found += [("tag", table, row) for row in rows]
+        alive = definitions.rows_of_ids(connection, table, "tag", set(tag_ids) - again)
+        found += [("tag", table, row) for row in alive]
     connection.rollback()  # reads only; the next transaction sees the next state
     rows = tuple(sorted({*numbered(found), *done}))
     return Plan(batch_id, environment, "downline", rows, tuple(differences), frozenset(done)), membership

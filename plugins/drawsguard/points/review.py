@@ -33,7 +33,7 @@ EVIDENCE_COLUMNS: tuple[tuple[str, int], ...] = (
     ("更新次数 updates", 14),
     ("最近单独更新 last update", 20),
     ("最近按域更新 last update by tag", 20),
-    ("最后修改 last_modify_time", 20),
+    ("最后修改 last_modify_time (UTC)", 22),
     ("创建时间 created_time", 20),
 )
 DECISION_COLUMNS: tuple[tuple[str, int], ...] = (("决定 decision", 16), ("审核人 reviewer", 16), ("备注 remark", 30))

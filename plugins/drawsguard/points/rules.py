@@ -27,8 +27,6 @@ class Selection(_Section):
 class Evidence(_Section):
     """When usage statistics are good enough to call a point unused."""
 
-    minutes_a_day: int = Field(gt=0)
-    minutes_tolerance: int = Field(ge=0)
     unknown_metrics_percent: float = Field(ge=0, le=100)
     max_age_days: int = Field(gt=0)
 

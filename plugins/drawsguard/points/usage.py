@@ -12,10 +12,16 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from drawsguard.points.oper_type import CHECK_COUNT
+
+#: Operations that are use, and the one that says that an access failed.
+OPERATIONS = ("que", "upd")
+ERROR = "err"
+
 #: One row of the statistics: oper_type, when it was last seen (naive, business time), how often.
 MetricRow = tuple[str, datetime, int]
 
-#: Reads an oper_type: (operation "que" or "upd", kind "eid" or "tag", id), or None when it is none of ours.
+#: Reads an oper_type: (operation, kind "eid" or "tag", id), or None when it is none of ours.
 Parser = Callable[[str], "tuple[str, str, int] | None"]
 
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - times of the statistics are naive business time throughout
@@ -74,7 +80,7 @@ class UsageIndex:
         self._parse = parse
         self._start = _seconds(window_start)
         self._slots: dict[int, int] = {}
-        self._by_operation = {"que": _Counter(), "upd": _Counter()}
+        self._by_operation = {operation: _Counter() for operation in OPERATIONS}
         self._tags: dict[tuple[str, int], tuple[int, int]] = {}
         self.unknown = UnknownMetrics()
 
@@ -82,14 +88,16 @@ class UsageIndex:
         """Count metric rows; a row without a count, or from before the window, is not use."""
         parse, start, tags = self._parse, self._start, self._tags
         for oper_type, seen, count in rows:
-            if oper_type == "checkCount":
+            if oper_type == CHECK_COUNT:
                 continue
             self.unknown.total += 1
             parsed = parse(oper_type)
-            if parsed is None or parsed[0] not in self._by_operation:
+            if parsed is None:
                 self._note_unknown(oper_type)
                 continue
             operation, kind, number = parsed
+            if operation == ERROR:
+                continue
             last = _seconds(seen)
             if count <= 0 or last < start:
                 continue

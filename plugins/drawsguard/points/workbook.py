@@ -112,8 +112,8 @@ def _write_summary(workbook: Workbook, head: ReviewHead, rows: Sequence[ReviewRo
             else []
         )
     position = len(lines) + 1
-    for title, column, place in (("集群 cluster", CLUSTER, "G2"), ("表 table", TABLE, "G20")):
-        counts = count_rows(rows, column)
+    for title, position_in_row, place in (("集群 cluster", CLUSTER, "G2"), ("表 table", TABLE, "G20")):
+        counts = count_rows(rows, position_in_row)
         sheet.append([_header(sheet, text) for text in (title, *[c.label for c in PointClass], "合计 total")])
         for name, by_class in counts.items():
             sheet.append([name, *[by_class[c] for c in PointClass], by_class.total()])

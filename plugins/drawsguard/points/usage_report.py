@@ -1,0 +1,102 @@
+"""Make the usage report of an environment: check the evidence, classify every live point, and lay out the review."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from drawsguard.points import definitions
+from drawsguard.points.classify import classify
+from drawsguard.points.database import fetch, stream
+from drawsguard.points.evidence import EvidenceRefusedError, Window, check_age, check_days, check_readable
+from drawsguard.points.lifecycle import CELL_OWNER
+from drawsguard.points.oper_type import parser
+from drawsguard.points.review import HEADERS, EvidenceCell, evidence_cells
+from drawsguard.points.rules import Rules
+from drawsguard.points.telemetry_config import PointsConfig
+from drawsguard.points.usage import UsageIndex
+from drawsguard.points.workbook import ReviewRow
+
+#: How a point without an owner is listed.
+NO_OWNER = "无负责人 no owner"
+
+
+@dataclass(frozen=True)
+class Report:
+    """A usage report: the candidates as review rows, and what else a reader should know."""
+
+    evidence_batch: str
+    window: Window
+    rows: list[ReviewRow]
+    others: Counter[str]
+    undefined_tags: list[int]
+    unknown_samples: list[str]
+
+    def notes(self) -> dict[str, Any]:
+        """Return the summary's extra lines: bilingual label → value."""
+        notes: dict[str, Any] = {
+            "证据批次 evidence batch": self.evidence_batch,
+            "候选积分 candidates": len(self.rows),
+        }
+        notes |= {f"非候选 not a candidate: {reason}": number for reason, number in sorted(self.others.items())}
+        if self.undefined_tags:
+            notes["有使用但未定义的积分域 tags used but not defined"] = ", ".join(map(str, self.undefined_tags[:20]))
+        if self.unknown_samples:
+            notes["无法识别的指标 unreadable metrics"] = ", ".join(self.unknown_samples)
+        return notes
+
+    def by_owner(self) -> dict[str, list[ReviewRow]]:
+        """Return the candidates of each owner; those of nobody under the empty name."""
+        lists: dict[str, list[ReviewRow]] = {}
+        for row in self.rows:
+            lists.setdefault(str(row.cells[CELL_OWNER]), []).append(row)
+        return dict(sorted(lists.items()))
+
+
+def make_report(
+    governance: Any, environment: Any, rules: Rules, config: PointsConfig, today: date, evidence_batch: str | None
+) -> Report:
+    """Classify the live points of an environment by one evidence batch.
+
+    :param governance: a prepared connection to rsp_datagovern.
+    :param environment: a prepared connection to the environment.
+    :param today: the business day.
+    :param evidence_batch: a batch of the window flow; None for the newest.
+    :raises EvidenceRefusedError: when the evidence is missing, incomplete, unreadable or stale.
+    """
+    found = fetch(governance, "report/newest_evidence.sql", {"evidence_batch": evidence_batch})
+    if not found:
+        raise EvidenceRefusedError(
+            f"There is no usage evidence {evidence_batch or 'of the window flow'}: run points_hive_aggregation and "
+            "points_push, then run the report again."
+        )
+    ((batch_id, first, last),) = found
+    window = Window(first, last)
+    check_age(window.last, today, rules.evidence)
+    days = dict(fetch(governance, "report/evidence_days.sql", {"first": first, "last": last}))
+    check_days(days, window, config.quality)
+    usage = UsageIndex(parser(config.oper_type_pattern), window.start)
+    usage.add(stream(governance, "report/usage_of_batch.sql", {"evidence_batch": batch_id}))
+    check_readable(usage.unknown, rules.evidence)
+    undefined = usage.spread_tags(definitions.members_by_tag(definitions.read_tags(environment)))
+    outcome = classify(definitions.live_definitions(environment), usage, rules.selection, window.start)
+    environment.rollback()
+    governance.rollback()
+    rows = [ReviewRow(candidate.point_class, evidence_cells(candidate)) for candidate in outcome.candidates]
+    return Report(batch_id, window, rows, outcome.others, undefined, usage.unknown.samples)
+
+
+def tab_separated(rows: Sequence[ReviewRow]) -> Iterator[str]:
+    """Yield the candidates as lines of tab-separated text that can be pasted into a spreadsheet."""
+    yield "\t".join(["类 class", *HEADERS])
+    for row in rows:
+        yield "\t".join([row.point_class.label, *[_pasted(cell) for cell in row.cells]])
+
+
+def _pasted(cell: EvidenceCell) -> str:
+    text = str(cell)
+    # Pasted text that starts like a formula would be run as one.
+    return f"'{text}" if text[:1] in ("=", "+", "@") else text
