@@ -1,0 +1,75 @@
+"""Push one batch of usage evidence from Hive to MySQL: streamed, staged, published in one transaction."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from typing import Any
+
+from airflow.providers.apache.hive.hooks.hive import HiveServer2Hook
+from airflow.providers.mysql.hooks.mysql import MySqlHook
+from airflow.sdk import BaseOperator, Context
+
+from drawsguard.points.day_plan import StatisticsWindow
+from drawsguard.points.evidence_store import EvidenceStore, TransferError
+from drawsguard.points.hive_source import HiveSource
+from drawsguard.points.push_guard import batch_id_of
+from drawsguard.points.telemetry_config import Flow, points_config
+
+
+class HiveToMySqlStreamOperator(BaseOperator):
+    """Replace a batch in ``rsp_datagovern.ads_evt_ops_status_ago`` by what ``cma.ads_evt_ops_status`` holds now.
+
+    Rows stream from HiveServer2 into a staging table of the session; memory grows with the size of a chunk, not of the
+    batch. The batch is replaced, with its ledger entry, in one transaction; a process that is killed leaves either the
+    old batch or the new one. Running it again replaces the same batch and nothing else.
+
+    :param flow: whose batch it is (mapped or templated).
+    :param window: the run's window as a dict of run_date, first and last, yyyy-MM-dd (templated).
+    :param action: the guard's decision (templated): ``push``, or ``resume`` when the batch is in MySQL already.
+    """
+
+    template_fields: Sequence[str] = ("flow", "window", "action")
+
+    def __init__(
+        self,
+        *,
+        flow: Flow,
+        window: dict[str, str],
+        action: str = "push",
+        hiveserver2_conn_id: str = HiveServer2Hook.default_conn_name,
+        mysql_conn_id: str = MySqlHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.flow: Flow = flow
+        self.window = window
+        self.action = action
+        self.hiveserver2_conn_id = hiveserver2_conn_id
+        self.mysql_conn_id = mysql_conn_id
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        window = StatisticsWindow.parse(self.window)
+        batch_id = batch_id_of(self.flow, window)
+        if self.action == "resume":
+            self.log.info("Batch %s is in MySQL already: nothing to load.", batch_id)
+            return {"batch_id": batch_id, "row_count": 0}
+        rows_per_chunk = points_config().push.rows_per_chunk
+        started = time.monotonic()
+        with (
+            closing(HiveServer2Hook(self.hiveserver2_conn_id).get_conn()) as hive,
+            closing(MySqlHook(self.mysql_conn_id, local_infile=True).get_conn()) as mysql,
+        ):
+            source, store = HiveSource(hive, self.flow), EvidenceStore(mysql)
+            expected = source.facts()
+            staged = store.stage(source.chunks(1 + expected.row_count // rows_per_chunk))
+            if staged != expected:
+                raise TransferError(
+                    f"Batch {batch_id}: Hive holds {expected}, {staged} arrived in MySQL; nothing was published. The "
+                    "table changed while it was read: wait until the aggregation has ended, then clear this task."
+                )
+            store.publish(self.flow, window, staged, context["run_id"])
+        seconds = time.monotonic() - started
+        self.log.info("Published batch %s: %d rows in %.1f s.", batch_id, staged.row_count, seconds)
+        return {"batch_id": batch_id, **staged._asdict()}
