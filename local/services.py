@@ -320,6 +320,13 @@ SERVICES = (
     ),
     Service("nos", "NOS (simulated)", _module("local.nos.server", "nos"), ("NOS_PORT",), accepts("nos", "NOS_PORT")),
     Service(
+        "pubsub",
+        "Pub/Sub",
+        _module("local.pubsub.server", "pubsub", lambda c: f"--health-port={c.port('PUBSUB_HEALTH_PORT')}"),
+        ("PUBSUB_PORT", "PUBSUB_HEALTH_PORT"),
+        answers_http("pubsub", "PUBSUB_HEALTH_PORT", "/health"),
+    ),
+    Service(
         "airflow-api-server",
         "Airflow UI and API",
         _api_server,
