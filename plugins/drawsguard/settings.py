@@ -48,6 +48,9 @@ class Settings(BaseSettings):
 
     # --- Points -----------------------------------------------------------------------------------
     points_window_days: int = Field(180, gt=0, description="Statistics window of the usage evidence (days).")
+    points_feed_root: str = Field(
+        "/cma_bigdata/tks/NOSEVT", description="Folder of the legacy JSON feed; below it <year>/<month>/<day>."
+    )
     points_artifact_dir: Path = Field(
         REPOSITORY / ".local" / "points",
         description="Workbooks, reports and audit files of the points lifecycle: a folder that all workers share.",
