@@ -12,8 +12,6 @@ import redis
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from tests.integration.memory_ledger import MemoryLedger
-from local.redis_servers import Cluster, Server, wait_for
 
 from drawsguard.points.cleanup.config import get_config
 from drawsguard.points.cleanup.instance import RedisInstance
@@ -22,6 +20,9 @@ from drawsguard.points.cleanup.structure import read_structure
 from drawsguard.points.cleanup.sweep import Sweep, SweepFailedError, SweepStoppedError
 from drawsguard.points.cleanup.throttle import Throttle
 from drawsguard.points.cleanup.ticket import Ticket
+from drawsguard.points.lifecycle import Structure
+from local.redis_servers import Cluster, Server, wait_for
+from tests.integration.memory_ledger import MemoryLedger
 
 pytestmark = pytest.mark.integration
 
@@ -53,11 +54,10 @@ def client(server):
 
 def structures(*specifications):
     """Structures from (eid, type, key[, field])."""
-    made = []
-    for eid, redis_type, key, *field in specifications:
-        data = {"cluster": "redis_evt_A", "type": redis_type, "key": key}
-        made.append(read_structure(eid, data | ({"field": field[0]} if field else {}), CLASSES))
-    return tuple(made)
+    return tuple(
+        read_structure(Structure(eid, "redis_evt_A", redis_type, key, field[0] if field else None), CLASSES)
+        for eid, redis_type, key, *field in specifications
+    )
 
 
 def ticket(*specifications):

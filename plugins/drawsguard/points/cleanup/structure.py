@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from drawsguard.points.cleanup.config import Match
 from drawsguard.points.cleanup.template import Template, TemplateError, VariableClasses, parse_template
-
-REDIS_TYPES = frozenset({"string", "hash", "list", "set", "zset", "stream"})
+from drawsguard.points.lifecycle import Structure as StoredStructure
+from drawsguard.points.structures import DATA_TYPES
 
 
 class StructureError(ValueError):
@@ -46,28 +44,21 @@ class Structure:
         return "exact" if self.field.is_exact else "pattern"
 
 
-def read_structure(
-    eid: int, data: Mapping[str, Any], classes: VariableClasses, *, minimum_literal_bytes: int = 1
-) -> Structure:
-    """Read a structure as the NOS service describes it.
+def read_structure(stored: StoredStructure, classes: VariableClasses, *, minimum_literal_bytes: int = 1) -> Structure:
+    """Read a structure as the lifecycle keeps it.
 
-    :param eid: the point's id.
-    :param data: ``cluster``, ``type``, ``key`` and, for data that is a part of hashes, ``field``.
+    :param stored: the structure that NOS described.
     :param classes: which bytes the templates' variables may hold.
     :param minimum_literal_bytes: a key pattern that fixes fewer bytes is refused.
-    :raises StructureError: for a missing or unreadable part, an unknown type, a field of something that is no hash, or
-        a key pattern that says too little.
+    :raises StructureError: for an unreadable template, an unknown type, a field of something that is no hash, or a
+        key pattern that says too little.
     """
+    eid, redis_type = stored.point_id, stored.data_type
+    if redis_type not in DATA_TYPES:
+        raise StructureError(f"Point {eid}: {redis_type!r} is no Redis type; expected one of {sorted(DATA_TYPES)}.")
     try:
-        cluster, redis_type, key_text = (str(data[name]) for name in ("cluster", "type", "key"))
-    except KeyError as error:
-        raise StructureError(f"Point {eid}: its storage structure lacks {error}; ask the NOS service again.") from error
-    if redis_type not in REDIS_TYPES:
-        raise StructureError(f"Point {eid}: {redis_type!r} is no Redis type; expected one of {sorted(REDIS_TYPES)}.")
-    field_text = data.get("field")
-    try:
-        key = parse_template(key_text, classes)
-        field = None if field_text is None else parse_template(str(field_text), classes)
+        key = parse_template(stored.key_template, classes)
+        field = None if stored.field_template is None else parse_template(stored.field_template, classes)
     except TemplateError as error:
         raise StructureError(f"Point {eid}: {error}") from error
     if field is not None and redis_type != "hash":
@@ -77,4 +68,4 @@ def read_structure(
             f"Point {eid}: the key pattern {key.text!r} fixes {key.literal_bytes} bytes, fewer than "
             f"{minimum_literal_bytes}; it could meet keys of others, so a person must handle it."
         )
-    return Structure(eid, cluster, redis_type, key, field)
+    return Structure(eid, stored.cluster, redis_type, key, field)

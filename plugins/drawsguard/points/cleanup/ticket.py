@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
-from typing import Any
 
 from drawsguard.points.cleanup.collision import find_collisions, share_an_instance
 from drawsguard.points.cleanup.config import CleanupConfig, Executor, RouteRule
 from drawsguard.points.cleanup.structure import Structure, StructureError, read_structure
+from drawsguard.points.digest import digest_of
+from drawsguard.points.lifecycle import Structure as StoredStructure
 
 
 class TicketError(ValueError):
@@ -79,8 +78,7 @@ class Ticket:
                 for structure in self.structures
             ],
         }
-        canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-        return hashlib.sha256(canonical.encode()).hexdigest()
+        return digest_of([content])
 
 
 @dataclass(frozen=True)
@@ -112,10 +110,16 @@ class LivingPoints:
     structures: tuple[Structure, ...]
     unknown: Mapping[str, Sequence[int]]
 
+    @property
+    def eids(self) -> frozenset[int]:
+        """The ids of all points that are served."""
+        known = {structure.eid for structure in self.structures}
+        return frozenset(known.union(*self.unknown.values()))
+
 
 def plan_tickets(
     batch_id: str,
-    points: Iterable[tuple[int, Mapping[str, Any]]],
+    points: Iterable[StoredStructure],
     living: LivingPoints,
     instances: Mapping[str, frozenset[str]],
     config: CleanupConfig,
@@ -123,20 +127,20 @@ def plan_tickets(
     """Put every point of a batch on one ticket, or on the list of those without.
 
     :param batch_id: the batch.
-    :param points: pairs of eid and stored structure (see :func:`~.structure.read_structure`).
+    :param points: the storage structures kept when the batch was downlined.
     :param living: the points still served.
     :param instances: the Redis instances of each cluster.
     :param config: routing rules and variable classes.
     :raises TicketError: when an eid occurs twice: it would be on two tickets.
     """
     points = list(points)
-    repeated = sorted(eid for eid, times in Counter(eid for eid, _ in points).items() if times > 1)
+    repeated = sorted(eid for eid, times in Counter(point.point_id for point in points).items() if times > 1)
     if repeated:
         raise TicketError(f"Batch {batch_id}: points {repeated} have more than one structure; keep one each.")
     routed: list[tuple[Structure, RouteRule]] = []
     unticketed: list[Unticketed] = []
-    for eid, data in points:
-        outcome = _route(eid, data, instances, config)
+    for point in points:
+        outcome = _route(point, living.eids, instances, config)
         if isinstance(outcome, Unticketed):
             unticketed.append(outcome)
         else:
@@ -163,13 +167,13 @@ def plan_tickets(
 
 
 def _route(
-    eid: int, data: Mapping[str, Any], instances: Mapping[str, frozenset[str]], config: CleanupConfig
+    point: StoredStructure, served: Set[int], instances: Mapping[str, frozenset[str]], config: CleanupConfig
 ) -> tuple[Structure, RouteRule] | Unticketed:
-    cluster = str(data.get("cluster", ""))
+    eid, cluster = point.point_id, point.cluster
+    if eid in served:
+        return Unticketed(eid, cluster, "该积分又在使用(已恢复)。The point is served (again); it is not cleaned.")
     try:
-        structure = read_structure(
-            eid, data, config.variable_classes, minimum_literal_bytes=config.minimum_literal_bytes
-        )
+        structure = read_structure(point, config.variable_classes, minimum_literal_bytes=config.minimum_literal_bytes)
     except StructureError as error:
         return Unticketed(eid, cluster, f"存储结构不可用。The storage structure cannot be used: {error}")
     if not instances.get(cluster):

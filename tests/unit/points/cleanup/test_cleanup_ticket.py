@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from drawsguard.points.cleanup.config import CONFIG_FILE, get_config, read_config
 from drawsguard.points.cleanup.structure import read_structure
 from drawsguard.points.cleanup.ticket import LivingPoints, TicketError, plan_tickets
+from drawsguard.points.lifecycle import Structure
 
 INSTANCES = {
     "redis_evt_A": frozenset({"evt-001-redis", "evt-004-redis"}),
@@ -22,17 +23,20 @@ NOBODY = LivingPoints((), {})
 
 
 def structure(cluster="redis_evt_A", key="evt:{uid}:1024", field=None, redis_type=None):
-    data = {"cluster": cluster, "type": redis_type or ("hash" if field else "string"), "key": key}
-    return {**data, "field": field} if field else data
+    return Structure(0, cluster, redis_type or ("hash" if field else "string"), key, field)
+
+
+def numbered(points):
+    return [data._replace(point_id=eid) for eid, data in points]
 
 
 def living(*points, unknown=None):
     classes = get_config().variable_classes
-    return LivingPoints(tuple(read_structure(eid, data, classes) for eid, data in points), unknown or {})
+    return LivingPoints(tuple(read_structure(point, classes) for point in numbered(points)), unknown or {})
 
 
 def plan(points, alive=NOBODY):
-    return plan_tickets("b1", points, alive, INSTANCES, get_config())
+    return plan_tickets("b1", numbered(points), alive, INSTANCES, get_config())
 
 
 @pytest.mark.parametrize(
@@ -51,8 +55,8 @@ def plan(points, alive=NOBODY):
 def test_route_follows_cluster_key_and_field(data, route, executor):
     (ticket,) = plan([(1024, data)]).tickets
     assert (ticket.rule.name, ticket.executor) == (route, executor)
-    assert ticket.ticket_id == f"b1/{data['cluster']}/{route}"
-    assert ticket.instances == tuple(sorted(INSTANCES[data["cluster"]]))
+    assert ticket.ticket_id == f"b1/{data.cluster}/{route}"
+    assert ticket.instances == tuple(sorted(INSTANCES[data.cluster]))
 
 
 @pytest.mark.parametrize(
@@ -64,7 +68,6 @@ def test_route_follows_cluster_key_and_field(data, route, executor):
         (structure(key=""), "is empty"),
         (structure(redis_type="counter"), "no Redis type"),
         (structure(field="x", redis_type="string"), "not hash"),
-        ({"cluster": "redis_evt_A", "type": "string"}, "lacks 'key'"),
     ],
 )
 def test_point_without_ticket_says_why(data, reason):
@@ -101,6 +104,12 @@ def test_living_point_of_unknown_structure_blocks_its_instances_only():
     assert "55" in made.unticketed[0].reason
 
 
+def test_restored_point_is_not_cleaned():
+    made = plan([(7, structure())], living((7, structure("redis_flag", "flag:{uid}"))))
+    assert not made.tickets
+    assert "served (again)" in made.unticketed[0].reason
+
+
 def test_point_with_two_structures_is_refused():
     with pytest.raises(TicketError, match="7"):
         plan([(7, structure()), (7, structure(key="evt:x:7"))])
@@ -109,7 +118,7 @@ def test_point_with_two_structures_is_refused():
 def test_digest_changes_with_anything_that_decides_what_is_deleted():
     def digest(points, **changes):
         config = get_config().model_copy(update=changes)
-        return plan_tickets("b1", points, NOBODY, INSTANCES, config).tickets[0].digest
+        return plan_tickets("b1", numbered(points), NOBODY, INSTANCES, config).tickets[0].digest
 
     base = digest([(1, structure()), (2, structure(key="evt:{uid}:2"))])
     assert base == digest([(2, structure(key="evt:{uid}:2")), (1, structure())])
@@ -130,9 +139,9 @@ structures = st.builds(structure, clusters, keys, fields, st.sampled_from(["stri
 def test_every_point_is_on_exactly_one_ticket_or_on_the_list(points, others):
     classes = get_config().variable_classes
     readable = []
-    for eid, data in others:
+    for point in numbered(others):
         try:
-            readable.append(read_structure(eid, data, classes))
+            readable.append(read_structure(point, classes))
         except ValueError:
             continue
     made = plan(points.items(), LivingPoints(tuple(readable), {}))

@@ -1,0 +1,8 @@
+-- Purpose: where a scan stands.
+-- Grain: one row a scan, or none.
+-- Parameters: ticket_id, phase, pass_number, instance, identity.
+-- Why it can be re-run: reads only.
+SELECT cursor_position, done
+FROM points_lifecycle.cleanup_scan
+WHERE ticket_id = %(ticket_id)s AND phase = %(phase)s AND pass_number = %(pass_number)s
+  AND instance = %(instance)s AND identity = %(identity)s
