@@ -103,13 +103,13 @@ with DAG(
     def push_flow(flow: Any, window: Any) -> None:
         """Guard, push, guard and consolidate one flow's batch."""
         batch: dict[str, Any] = {"flow": flow, "window": window, "map_index_template": "{{ task.flow }}"}
-        guard = PushGuardOperator(
+        action: Any = PushGuardOperator(
             task_id="guard_before",
             size_overrule_reason="{{ params.size_overrule_reason or '' }}",
             **batch,
             **connections,
-        )
-        push = HiveToMySqlStreamOperator(task_id="push", action=guard.output, **batch, **connections)
+        ).output
+        push = HiveToMySqlStreamOperator(task_id="push", action=action, **batch, **connections)
         truncate = GuardedTruncateOperator(task_id="truncate", **batch, **connections)
         consolidate = EvidenceConsolidateOperator(
             task_id="consolidate",
