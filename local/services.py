@@ -314,7 +314,7 @@ SERVICES = (
     Service(
         "google",
         "Google's control plane (simulated)",
-        _module("local.google.server", "google"),
+        _module("local.google.server", "google", lambda c: f"--address={c.url('google', 'GOOGLE_PORT')}"),
         ("GOOGLE_PORT",),
         answers_http("google", "GOOGLE_PORT", "/health"),
     ),

@@ -373,8 +373,11 @@ _ROUTES: list[tuple[str, Callable[..., Reply]]] = [
 ]
 
 
-def make_server(host: str, port: int, folder: Path) -> ThreadingHTTPServer:
-    """Return a server that is bound but not yet serving; port 0 takes a free one."""
+def make_server(host: str, port: int, folder: Path, address: str | None = None) -> ThreadingHTTPServer:
+    """Return a server that is bound but not yet serving; port 0 takes a free one.
+
+    :param address: where others reach it, when that is not the address it binds (in a container).
+    """
     plane_holder: list[ControlPlane] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -404,7 +407,7 @@ def make_server(host: str, port: int, folder: Path) -> ThreadingHTTPServer:
 
     server = ThreadingHTTPServer((host, port), Handler)
     server.daemon_threads = True
-    plane_holder.append(ControlPlane(folder, f"http://{host}:{server.server_address[1]}"))
+    plane_holder.append(ControlPlane(folder, address or f"http://{host}:{server.server_address[1]}"))
     return server
 
 
@@ -414,8 +417,9 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--state", type=Path, required=True, help="folder that keeps state and signing key")
+    parser.add_argument("--address", help="where others reach it (default: what it binds)")
     options = parser.parse_args()
-    make_server(options.host, options.port, options.state).serve_forever()
+    make_server(options.host, options.port, options.state, options.address).serve_forever()
 
 
 if __name__ == "__main__":
