@@ -11,7 +11,7 @@ from typing import Any
 from drawsguard.points import definitions
 from drawsguard.points.definitions import Membership
 from drawsguard.points.evidence import check_age
-from drawsguard.points.journal import Environment, Journal
+from drawsguard.points.journal import Environment, Journal, PlannedRow
 from drawsguard.points.lifecycle import CELL_CLUSTER, CELL_MODIFIED, CELL_TABLE, Lifecycle
 from drawsguard.points.oper_type import parser
 from drawsguard.points.plan import (
@@ -55,30 +55,42 @@ class Planner:
     def plan(self, batch_id: str, environment: Environment) -> Planned:
         """Return the plan of the batch in an environment as things are now; nothing is changed.
 
-        :raises PlanRefusedError: when nothing is confirmed, the intranet is not done yet, or all is done already.
+        :raises PlanRefusedError: when nothing is confirmed, or the extranet is asked for before the intranet is done.
         :raises CapExceededError: when the plan is too large.
         :raises EvidenceRefusedError: when the report's evidence is stale.
         """
         batch = self.lifecycle.batch(batch_id)
         check_age(batch.window_end, self.today, self.rules.evidence)
-        if environment == "intranet":
-            planned = self._intranet(batch_id, batch.environment)
-            if not planned.plan.pending and not self._extranet(batch_id, planned).plan.pending:
-                raise PlanRefusedError(
-                    f"Batch {batch_id} has been carried out in both environments; a second run would change nothing. "
-                    "For more points make a new report, to undo use points_restore."
-                )
-            return planned
         intranet = self._intranet(batch_id, batch.environment)
-        removed = {row[3] for row in self.lifecycle.rows_in_state(batch_id, "removed") if row[0] == "intranet"}
-        waiting = [row for row in intranet.plan.pending if row.row_id not in removed]
-        if waiting:
+        if environment == "intranet":
+            return intranet
+        if waiting := self.waiting(intranet.plan):
             raise PlanRefusedError(
                 f"Batch {batch_id}: {len(waiting)} rows are not downlined on the intranet yet, e.g. "
                 f"{waiting[0].table} {waiting[0].row_id}. The extranet follows the intranet's result, never the other "
                 "way round: finish the intranet first."
             )
         return self._extranet(batch_id, intranet)
+
+    def waiting(self, plan: Plan) -> list[PlannedRow]:
+        """Return the rows of a plan that are neither changed nor taken out because of use."""
+        rows = self.lifecycle.rows_in_state(plan.batch_id, "removed")
+        removed = {(kind, row_id) for environment, kind, _, row_id, *_ in rows if environment == plan.environment}
+        return [row for row in plan.pending if (row.kind, row.row_id) not in removed]
+
+    def refuse_second_run(self, batch_id: str) -> None:
+        """Refuse a batch that has been carried out in both environments.
+
+        :raises PlanRefusedError: when nothing is left to do.
+        """
+        intranet = self.plan(batch_id, "intranet")
+        if intranet.plan.rows and not self.waiting(intranet.plan):
+            extranet = self.plan(batch_id, "extranet")
+            if not self.waiting(extranet.plan):
+                raise PlanRefusedError(
+                    f"Batch {batch_id} has been carried out in both environments; a second run would change nothing. "
+                    "For more points make a new report, to undo use points_restore."
+                )
 
     def _intranet(self, batch_id: str, reported_on: str) -> Planned:
         confirmed = {

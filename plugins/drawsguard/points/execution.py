@@ -36,12 +36,14 @@ class Execution:
     :param connection: a prepared connection to the environment.
     :param journal: the batch's journal on the same connection.
     :param stop: returns True to stop before the next chunk.
+    :param digest: the approved plan's digest, noted with each change.
     :param chunk_rows: most rows of a chunk (an id is never split).
     """
 
     connection: Any
     journal: Journal
     stop: Callable[[], bool]
+    digest: str
     chunk_rows: int
     clock: Clock = lambda: datetime.now(UTC)
 
@@ -61,7 +63,7 @@ class Execution:
         """
         return self._run(plan, "restore", self._restore_chunk)
 
-    def _run(self, plan: Plan, action: str, change: Callable[[Plan, Kind, str, list[PlannedRow]], None]) -> int:
+    def _run(self, plan: Plan, action: str, change: Callable[[Kind, str, list[PlannedRow]], None]) -> int:
         if plan.action != action:
             raise ValueError(f"This is a plan to {plan.action}, not to {action}.")
         changed, total = 0, len(plan.pending)
@@ -73,7 +75,7 @@ class Execution:
                     "after a new approval, or run points_restore to undo."
                 )
             try:
-                change(plan, kind, table, rows)
+                change(kind, table, rows)
                 self.connection.commit()
             except BaseException:
                 self._roll_back()
@@ -87,11 +89,11 @@ class Execution:
         except Exception:  # noqa: BLE001 - a lost connection was rolled back by the server; the first error matters
             self.connection.close()
 
-    def _downline_chunk(self, plan: Plan, kind: Kind, table: str, rows: list[PlannedRow]) -> None:
+    def _downline_chunk(self, kind: Kind, table: str, rows: list[PlannedRow]) -> None:
         ids = tuple(sorted({row.row_id for row in rows}))
         live = definitions.rows_of_ids(self.connection, table, kind, ids, lock="yes")
-        _compare(plan, table, _before(rows), Counter(live))
-        self.journal.add(rows, plan.digest, self.clock())
+        _compare(table, _before(rows), Counter(live))
+        self.journal.add(rows, self.digest, self.clock())
         affected = execute(self.connection, "downline/set_downline.sql", {"ids": ids}, table=table)
         if affected != len(rows):
             raise PlanChangedError(
@@ -105,7 +107,7 @@ class Execution:
                 "rolled back. Check triggers on the table, then plan again."
             )
 
-    def _restore_chunk(self, plan: Plan, kind: Kind, table: str, rows: list[PlannedRow]) -> None:
+    def _restore_chunk(self, kind: Kind, table: str, rows: list[PlannedRow]) -> None:
         ids = tuple(sorted({row.row_id for row in rows}))
         dead = definitions.rows_of_ids(self.connection, table, kind, ids, downlined=True, lock="yes")
         missing = _without_time(_before(rows)) - _without_time(Counter(dead))
@@ -120,7 +122,7 @@ class Execution:
                 "last_modify_time": row.last_modify_time or None,
             }
             changed = execute(self.connection, "restore/restore_row.sql", values, table=table, columns=columns)
-            if changed != 1 or not self.journal.mark_restored(row, plan.digest, self.clock()):
+            if changed != 1 or not self.journal.mark_restored(row, self.digest, self.clock()):
                 raise PlanChangedError(
                     f"{table}: row {row.row_id} could not be restored exactly once; rolled back. Plan it again."
                 )
@@ -145,10 +147,10 @@ def _without_time(rows: Counter[Row]) -> Counter[Row]:
     return plain
 
 
-def _compare(plan: Plan, table: str, planned: Counter[Row], found: Counter[Row]) -> None:
+def _compare(table: str, planned: Counter[Row], found: Counter[Row]) -> None:
     if planned != found:
         raise PlanChangedError(
-            f"{table}: live rows are not the approved ones (batch {plan.batch_id}, {plan.environment}); rolled back. "
+            f"{table}: live rows are not the approved ones; rolled back. "
             f"Planned, not found: {_shown(planned - found)}; found, not planned: {_shown(found - planned)}. "
             "Plan again and have the new plan approved."
         )

@@ -158,6 +158,10 @@ class Lifecycle:
         """
         batch = self.find_batch(batch_id)
         if batch is None or batch.state not in ("reported", "confirmed"):
+            if batch and {c.point_id: c.decision for c in self.candidates(batch_id)} == {
+                point: str(confirmed.decision) for point, confirmed in decisions.items()
+            }:
+                return  # the same workbook again, to continue where a run broke off
             self.connection.rollback()
             state = "unknown" if batch is None else batch.state
             raise LifecycleError(f"Batch {batch_id} is {state}: its decisions can no longer change.")

@@ -18,20 +18,23 @@ def plan_restore(
     environment: Environment,
     points: frozenset[int] | None = None,
 ) -> Plan:
-    """Plan to restore some points of a batch, or the whole batch.
+    """Plan to restore some points of a batch, or the whole batch; rows that are restored already are left out.
 
     A tag comes back with the first of its points: it was taken offline because none was left.
 
     :param points: point ids; None means every row that the batch downlined here.
-    :raises PlanRefusedError: when an id is not downlined by the batch, or nothing is.
+    :raises PlanRefusedError: when the batch never downlined an id here, or anything.
     """
-    downlined = sorted(journal.downlined())
-    known = {row.row_id for row in downlined if row.kind == "point"}
+    entries = journal.entries()
+    known = {entry.row.row_id for entry in entries if entry.row.kind == "point"}
+    if not known:
+        raise PlanRefusedError(f"Batch {batch_id} has downlined nothing on the {environment}. Check the batch.")
     if points is not None and (unknown := sorted(points - known)):
         raise PlanRefusedError(
-            f"Points {unknown[:20]} are not downlined by batch {batch_id} on the {environment} (or were restored "
-            "already). Nothing was touched. Check the batch and the ids."
+            f"Points {unknown[:20]} were never downlined by batch {batch_id} on the {environment}. Nothing was "
+            "touched. Check the batch and the ids."
         )
+    downlined = sorted(entry.row for entry in entries if entry.state == "downlined")
     if points is not None:
         members = {(tag.table, tag.tag_id): tag.members for tag in definitions.read_tags(connection)}
         downlined = [
@@ -39,8 +42,6 @@ def plan_restore(
             for row in downlined
             if (row.row_id in points if row.kind == "point" else members.get((row.table, row.row_id), set()) & points)
         ]
-    if not downlined:
-        raise PlanRefusedError(f"Batch {batch_id} has nothing to restore on the {environment}.")
     rows: list[PlannedRow] = []
     differences: list[Difference] = []
     places: list[tuple[Kind, str]] = sorted({(row.kind, row.table) for row in downlined})

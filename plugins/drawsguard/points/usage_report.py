@@ -12,16 +12,12 @@ from drawsguard.points import definitions
 from drawsguard.points.classify import classify
 from drawsguard.points.database import fetch, stream
 from drawsguard.points.evidence import EvidenceRefusedError, Window, check_age, check_days, check_readable
-from drawsguard.points.lifecycle import CELL_OWNER
 from drawsguard.points.oper_type import parser
 from drawsguard.points.review import HEADERS, EvidenceCell, evidence_cells
 from drawsguard.points.rules import Rules
 from drawsguard.points.telemetry_config import PointsConfig
 from drawsguard.points.usage import UsageIndex
 from drawsguard.points.workbook import ReviewRow
-
-#: How a point without an owner is listed.
-NO_OWNER = "无负责人 no owner"
 
 
 @dataclass(frozen=True)
@@ -47,13 +43,6 @@ class Report:
         if self.unknown_samples:
             notes["无法识别的指标 unreadable metrics"] = ", ".join(self.unknown_samples)
         return notes
-
-    def by_owner(self) -> dict[str, list[ReviewRow]]:
-        """Return the candidates of each owner; those of nobody under the empty name."""
-        lists: dict[str, list[ReviewRow]] = {}
-        for row in self.rows:
-            lists.setdefault(str(row.cells[CELL_OWNER]), []).append(row)
-        return dict(sorted(lists.items()))
 
 
 def make_report(

@@ -105,12 +105,14 @@ CREATE TABLE IF NOT EXISTS points_lifecycle.approval (
   responder    VARCHAR(128) NULL COMMENT 'NULL: nobody answered in time',
   requester    VARCHAR(128) NULL,
   reason       TEXT         NULL COMMENT 'why an answer was refused',
-  dag_id       VARCHAR(250) NOT NULL,
+  dag_id       VARCHAR(200) NOT NULL,
   run_id       VARCHAR(250) NOT NULL,
-  task_id      VARCHAR(250) NOT NULL,
+  task_id      VARCHAR(200) NOT NULL,
   responded_at DATETIME(6)  NULL,
   recorded_at  DATETIME(6)  NOT NULL,
   PRIMARY KEY (approval_id),
+  -- An answer counts once: a task that is resumed with the same answer again is refused.
+  UNIQUE KEY once (dag_id, run_id, task_id, responded_at),
   KEY by_batch (batch_id, environment, action, digest)
 ) ENGINE = InnoDB DEFAULT CHARSET = utf8mb4;
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 
@@ -9,6 +10,8 @@ from drawsguard.points.cleanup.structure import Structure, StructureError, read_
 from drawsguard.points.cleanup.template import VariableClasses
 from drawsguard.points.cleanup.ticket import LivingPoints
 from drawsguard.points.lifecycle import Structure as StoredStructure
+
+logger = logging.getLogger(__name__)
 
 
 def collect_living(
@@ -29,13 +32,21 @@ def collect_living(
     for eid, cluster in served:
         clusters[eid].add(cluster)
     for eid, named in sorted(clusters.items()):
-        stored = ask(eid)
-        try:
-            if stored is None:
-                raise StructureError(f"Point {eid}: NOS has no structure.")
-            known.append(read_structure(stored, classes))
-        except StructureError:
-            # Not an end: the plan refuses every point that shares an instance with this one, and names it.
+        structure = _readable(ask(eid), classes)
+        if structure:
+            known.append(structure)
+        else:
             for cluster in named:
                 unknown[cluster].append(eid)
     return LivingPoints(tuple(known), dict(unknown))
+
+
+def _readable(stored: StoredStructure | None, classes: VariableClasses) -> Structure | None:
+    if stored is None:
+        return None
+    try:
+        return read_structure(stored, classes)
+    except StructureError as error:
+        # Not an end: the plan refuses every point that shares an instance with this one, and names it.
+        logger.warning("%s", error)
+        return None

@@ -1,0 +1,33 @@
+"""A failure means that some downlined batches were not watched today; the next run looks at the same time span again.
+
+**Who runs it**: the schedule, every day at 16:00 Beijing time, after the 15:00 push. **What a P1 mail means**: a
+downlined point is used, or CMA reports errors on it; the batch's cleanup is halted. Find out who uses it, and restore it
+if it is needed.
+
+`observe` compares the statistics with the points of every batch that was downlined less than 30 days ago, and tells the
+owners 14 and 7 days before their batch may be cleaned up.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from airflow.sdk import DAG, CronDataIntervalTimetable
+
+from drawsguard.settings import get_settings
+from operators.dag_defaults import task_defaults
+from operators.points_observe_operator import PointsObserveOperator
+
+settings = get_settings()
+
+with DAG(
+    dag_id="points_observe",
+    description="Watch downlined points for use, and tell owners ahead of the cleanup",
+    doc_md=__doc__,
+    schedule=CronDataIntervalTimetable("0 16 * * *", timezone=settings.business_timezone),
+    catchup=False,  # one run looks at everything since the downline
+    max_active_runs=1,
+    tags=["tier:1", "points"],
+    default_args=task_defaults(settings.points_owner, pool="points_lifecycle", execution_timeout=timedelta(minutes=30)),
+) as dag:
+    PointsObserveOperator(task_id="observe")

@@ -1,0 +1,57 @@
+"""A failure means that no new review workbook exists; nothing is taken offline because of it.
+
+**Who runs it**: a person of the points team, after a window of evidence was pushed (usually twice a year). **What a
+refusal means**: evidence that is missing, incomplete or stale is no evidence of non-use; the message names the days.
+
+`usage_report` classifies every live point of an environment (read-only, write-only, unused), keeps the candidates as a
+batch with a digest, and writes the review workbook. `mail_report` sends it to the team, and each owner their own list.
+People fill in the workbook; `points_downline` reads it back.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from airflow.sdk import DAG, Param
+
+from drawsguard.settings import get_settings
+from operators.dag_defaults import task_defaults
+from operators.points_usage_report_operator import PointsReportMailOperator, PointsUsageReportOperator
+
+settings = get_settings()
+
+with DAG(
+    dag_id="points_usage_report",
+    description="Classify points by use and write the review workbook",
+    doc_md=__doc__,
+    schedule=None,  # people decide when a batch begins
+    catchup=False,
+    max_active_runs=1,
+    tags=["tier:2", "points"],
+    default_args=task_defaults(settings.points_owner, pool="points_lifecycle", execution_timeout=timedelta(hours=1)),
+    params={
+        "environment": Param(
+            "intranet",
+            type="string",
+            enum=["intranet", "extranet"],
+            description="读取哪个环境的积分定义。Whose definitions are read.",
+        ),
+        "batch_id": Param(
+            "",
+            type="string",
+            pattern="^([A-Za-z0-9][A-Za-z0-9_-]{0,19})?$",
+            description="批次号;空为证据窗口的最后一天。Batch id; empty: the last day of the evidence.",
+        ),
+        "evidence_batch": Param(
+            "", type="string", description="证据批次;空为最新。Evidence batch; empty: the newest of the window flow."
+        ),
+    },
+) as dag:
+    report = PointsUsageReportOperator(
+        task_id="usage_report",
+        environment="{{ params.environment }}",
+        batch_id="{{ params.batch_id }}",
+        evidence_batch="{{ params.evidence_batch }}",
+    )
+    mail = PointsReportMailOperator(task_id="mail_report", batch_id="{{ ti.xcom_pull(task_ids='usage_report') }}")
+    report >> mail

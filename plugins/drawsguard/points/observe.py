@@ -1,0 +1,76 @@
+"""Watch downlined batches: signs of life of their points, and whom to tell ahead of the cleanup."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+from drawsguard.points import definitions
+from drawsguard.points.lifecycle import Lifecycle
+from drawsguard.points.oper_type import parser
+from drawsguard.points.recheck import Sign, signs_since
+from drawsguard.points.telemetry_config import PointsConfig
+
+
+class Notice(NamedTuple):
+    """A mail that is due to an owner (empty: the team) some days before a batch's cleanup."""
+
+    days_before: int
+    owner: str
+    points: tuple[int, ...]
+
+
+def downlined_points(lifecycle: Lifecycle, batch_id: str) -> frozenset[int]:
+    """Return the points of a batch that are downlined somewhere."""
+    rows = lifecycle.rows_in_state(batch_id, "downlined")
+    return frozenset(row_id for _, kind, _, row_id, *_ in rows if kind == "point")
+
+
+def signs_of_life(
+    lifecycle: Lifecycle,
+    environment: Any,
+    batch_id: str,
+    observed_from: datetime,
+    config: PointsConfig,
+    business_timezone: str,
+) -> list[Sign]:
+    """Return use and errors of a batch's downlined points since it was downlined.
+
+    :param environment: a prepared connection to an environment, for its tags.
+    :param observed_from: naive UTC.
+    """
+    # The statistics have whole minutes of business time: the minute of the change itself belongs to the time before.
+    local = observed_from.replace(tzinfo=UTC).astimezone(ZoneInfo(business_timezone)).replace(tzinfo=None)
+    since = local.replace(second=0, microsecond=0) + timedelta(minutes=1)
+    members = definitions.members_by_tag(definitions.read_tags(environment))
+    environment.rollback()
+    points = downlined_points(lifecycle, batch_id)
+    return signs_since(lifecycle.connection, since, points, members, parser(config.oper_type_pattern))
+
+
+def due_notices(
+    owners: Mapping[int, str],
+    observe_until: datetime,
+    now: datetime,
+    notice_days: Iterable[int],
+    sent: set[tuple[int, str]],
+) -> list[Notice]:
+    """Return the notices that are due now and were not sent; only the nearest, should several be.
+
+    :param owners: owner of each downlined point; empty for nobody.
+    :param observe_until: end of the observation; :param now: both naive UTC.
+    :param sent: (days before, owner) of those that were sent.
+    """
+    due = [days for days in notice_days if now >= observe_until - timedelta(days=days)]
+    if not due or now >= observe_until:
+        return []
+    nearest = min(due)
+    lists: dict[str, list[int]] = defaultdict(list)
+    for point, owner in sorted(owners.items()):
+        lists[owner].append(point)
+    return [
+        Notice(nearest, owner, tuple(points)) for owner, points in sorted(lists.items()) if (nearest, owner) not in sent
+    ]
