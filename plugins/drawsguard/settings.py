@@ -42,6 +42,9 @@ class Settings(BaseSettings):
     feature_lookback_hours: int = Field(
         48, ge=1, description="Draws this recent are compared at every feature refresh, synced or not (hours)."
     )
+    dead_letter_max_attempts: int = Field(
+        8, ge=1, description="Replays of a failed interval before it is set aside; with doubling waits about ten hours."
+    )
     sync_deadline_seconds: int = Field(
         240, gt=0, description="A scheduled sync that has not ended this long after its interval sends a mail."
     )

@@ -1,0 +1,103 @@
+-- Purpose: did every draw of the day arrive, once and right. Complete means that the numbers of the draws are
+--   consecutive: they run on over maintenance and midnight, so a day's expectation is the last number of the day less the
+--   last one of the day before.
+-- Grain: one row a Beijing day, today and the six days before, with or without draws.
+-- Parameters: the function takes the time of judgement; the view judges now.
+-- Why it can be re-run: CREATE OR REPLACE.
+-- missing_periods and unsynced_periods leave out draws younger than 20 minutes: the feed brings some late.
+
+CREATE OR REPLACE TABLE FUNCTION `{{ project }}.{{ monitor_dataset }}.collection_quality_at`(as_of TIMESTAMP) AS
+SELECT
+  beijing_day,
+  expected,
+  raw_rows,
+  distinct_periods,
+  duplicate_rows,
+  GREATEST(expected - settled_periods, 0) AS missing_periods,
+  unsynced_periods,
+  invalid_rows,
+  conflicting_periods,
+  late_rows,
+  IF(expected > 0, ROUND(100 * LEAST(settled_periods / expected, 1), 3), NULL) AS completeness_pct,
+  CASE
+    WHEN raw_rows = 0 AND beijing_day < DATE(as_of, 'Asia/Shanghai') THEN 'empty'
+    WHEN expected - settled_periods > 0 OR unsynced_periods > 0 THEN 'incomplete'
+    ELSE 'complete'
+  END AS status
+FROM (
+  SELECT
+    wanted_day AS beijing_day,
+    COALESCE(
+      days.last_settled - COALESCE(
+        MAX(days.last_settled) OVER (ORDER BY wanted_day ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING),
+        days.first_settled - 1
+      ),
+      0
+    ) AS expected,
+    COALESCE(days.raw_rows, 0) AS raw_rows,
+    COALESCE(days.distinct_periods, 0) AS distinct_periods,
+    COALESCE(days.settled_periods, 0) AS settled_periods,
+    COALESCE(days.raw_rows - days.versions, 0) AS duplicate_rows,
+    COALESCE(days.unsynced_periods, 0) AS unsynced_periods,
+    COALESCE(bad.invalid_rows, 0) AS invalid_rows,
+    COALESCE(days.conflicting_periods, 0) AS conflicting_periods,
+    COALESCE(days.late_rows, 0) AS late_rows
+  FROM
+    UNNEST(
+      GENERATE_DATE_ARRAY(
+        DATE_SUB(DATE(as_of, 'Asia/Shanghai'), INTERVAL 7 DAY), DATE(as_of, 'Asia/Shanghai')
+      )
+    ) AS wanted_day
+  LEFT JOIN (
+    SELECT
+      DATE(p.draw_time, 'Asia/Shanghai') AS beijing_day,
+      SUM(p.raw_rows) AS raw_rows,
+      SUM(p.versions) AS versions,
+      COUNT(*) AS distinct_periods,
+      COUNTIF(p.draw_time <= TIMESTAMP_SUB(as_of, INTERVAL 20 MINUTE)) AS settled_periods,
+      MIN(IF(p.draw_time <= TIMESTAMP_SUB(as_of, INTERVAL 20 MINUTE), p.period, NULL)) AS first_settled,
+      MAX(IF(p.draw_time <= TIMESTAMP_SUB(as_of, INTERVAL 20 MINUTE), p.period, NULL)) AS last_settled,
+      COUNTIF(p.results > 1) AS conflicting_periods,
+      COUNTIF(TIMESTAMP_DIFF(p.first_ingested_at, p.draw_time, SECOND) > 300) AS late_rows,
+      COUNTIF(t.period IS NULL AND p.first_ingested_at <= TIMESTAMP_SUB(as_of, INTERVAL 20 MINUTE))
+        AS unsynced_periods
+    FROM (
+      SELECT
+        period,
+        MIN(timestamp) AS draw_time,
+        MIN(ingested_at) AS first_ingested_at,
+        COUNT(*) AS raw_rows,
+        COUNT(DISTINCT FORMAT('%t|%t|%d', created_at, updated_at, sum_value)) AS versions,
+        COUNT(DISTINCT FORMAT('%d+%d+%d', numbers[SAFE_OFFSET(0)], numbers[SAFE_OFFSET(1)], numbers[SAFE_OFFSET(2)]))
+          AS results
+      FROM `{{ project }}.{{ source_dataset }}.draws`
+      WHERE timestamp >= TIMESTAMP_SUB(as_of, INTERVAL 9 DAY) AND timestamp <= as_of AND ingested_at <= as_of
+      GROUP BY period
+    ) AS p
+    LEFT JOIN (
+      SELECT DISTINCT period
+      FROM `{{ project }}.{{ target_dataset }}.draws`
+      WHERE timestamp >= TIMESTAMP_SUB(as_of, INTERVAL 9 DAY) AND timestamp <= as_of AND synced_at <= as_of
+    ) AS t
+      ON p.period = t.period
+    GROUP BY beijing_day
+  ) AS days
+    ON wanted_day = days.beijing_day
+  LEFT JOIN (
+    SELECT
+      DATE(first_seen_at, 'Asia/Shanghai') AS beijing_day,
+      COUNT(*) AS invalid_rows
+    FROM `{{ project }}.{{ source_dataset }}.draws_quarantine`
+    WHERE first_seen_at >= TIMESTAMP_SUB(as_of, INTERVAL 9 DAY) AND first_seen_at <= as_of
+    GROUP BY beijing_day
+  ) AS bad
+    ON wanted_day = bad.beijing_day
+)
+WHERE beijing_day > DATE_SUB(DATE(as_of, 'Asia/Shanghai'), INTERVAL 7 DAY);
+
+CREATE OR REPLACE VIEW `{{ project }}.{{ monitor_dataset }}.collection_quality_v`
+OPTIONS (description = 'Completeness and quality of the collected draws by Beijing day.') AS
+SELECT
+  beijing_day, expected, raw_rows, distinct_periods, duplicate_rows, missing_periods, unsynced_periods, invalid_rows,
+  conflicting_periods, late_rows, completeness_pct, status
+FROM `{{ project }}.{{ monitor_dataset }}.collection_quality_at`(CURRENT_TIMESTAMP());

@@ -1,0 +1,26 @@
+-- Purpose: did the monitor itself run: the dead man's switch. Who watches it: the health endpoint, the deadline of
+--   monitoring_checks, and the monitor when it is back.
+-- Grain: one row.
+-- Parameters: none; judged now.
+-- Why it can be re-run: CREATE OR REPLACE.
+
+CREATE OR REPLACE VIEW `{{ project }}.{{ monitor_dataset }}.monitor_heartbeat_v`
+OPTIONS (description = 'Last round of the monitor, and its longest silence in the last hour.') AS
+SELECT
+  'monitoring_checks' AS monitor,
+  MAX(rounds.checked_at) AS last_round,
+  COALESCE(TIMESTAMP_DIFF(CURRENT_TIMESTAMP(), MAX(rounds.checked_at), SECOND), 99999) AS seconds_ago,
+  COUNT(rounds.checked_at) AS rounds_last_hour,
+  COALESCE(MAX(TIMESTAMP_DIFF(rounds.checked_at, rounds.previous, SECOND)), 0) AS longest_gap_seconds
+FROM UNNEST([1]) AS always
+LEFT JOIN (
+  SELECT
+    checked_at,
+    LAG(checked_at) OVER (ORDER BY checked_at) AS previous
+  FROM (
+    SELECT DISTINCT checked_at
+    FROM `{{ project }}.{{ monitor_dataset }}.check_log`
+    WHERE checked_at >= TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL 1 HOUR)
+  ) AS moments
+) AS rounds
+  ON TRUE;

@@ -1,0 +1,1 @@
+"""The life of alerts: fired, acknowledged, resolved; damped, muted, delivered. Plain decisions over events."""

@@ -1,0 +1,1 @@
+"""Checks on what the warehouse should look like, and the reports made of their results."""

@@ -1,0 +1,68 @@
+"""The seven identity checks over the configured services."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.google.cloud.hooks.bigquery import BigQueryHook
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowException
+
+from drawsguard.identity.checks import failures
+from drawsguard.identity.desk import IdentityDesk
+from drawsguard.identity.model import Severity
+from drawsguard.identity.report import result_rows
+from drawsguard.monitoring.store import MonitorStore
+from drawsguard.settings import get_settings
+from hooks.google_identity_hook import GoogleIdentityHook
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class OidcCheckOperator(BaseOperator):
+    """Check how Cloud Scheduler identifies itself to Cloud Run, and keep one row a check and service.
+
+    It reads only. It fails when a check fails, after its results were recorded, and names each finding with the
+    repair step that mends it. A failing identity stops no data: put it beside the data path, not before it.
+
+    :param services: names from include/config/services.yaml; empty means all.
+    :param gcp_conn_id: connection whose credentials read the control plane.
+    """
+
+    template_fields: Sequence[str] = ("services",)
+
+    def __init__(
+        self, *, services: Sequence[str] = (), gcp_conn_id: str = "google_cloud_default", **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.services = services
+        self.gcp_conn_id = gcp_conn_id
+
+    def execute(self, context: Context) -> dict[str, str]:
+        """Return the status by ``service/check name``.
+
+        :raises AirflowException: when a check fails.
+        """
+        now = datetime.now(UTC)
+        results = IdentityDesk(GoogleIdentityHook(gcp_conn_id=self.gcp_conn_id), get_settings()).check(
+            self.services, now
+        )
+        rows = result_rows(results, context["run_id"], now)
+        client = BigQueryHook(gcp_conn_id=self.gcp_conn_id).get_client(location=get_settings().location)
+        MonitorStore(client, dag_id=self.dag_id, task_id=self.task_id).append("append_identity_results", rows)
+        for result in results:
+            for finding in result.findings:
+                log = self.log.error if finding.severity is Severity.FAIL else self.log.warning
+                log("%s check %d %s: %s", result.service, result.number, result.name, finding.sentence())
+        failed = failures(results)
+        if failed:
+            lines = "\n".join(f"- {result.service}: {finding.sentence()}" for result, finding in failed)
+            names = sorted({result.service for result, _ in failed})
+            raise AirflowException(
+                f"{len(failed)} identity findings on {', '.join(names)}. Run the DAG oidc_repair for each service; "
+                f"a second person approves its plan.\n{lines}"
+            )
+        return {f"{result.service}/{result.name}": result.status for result in results}
