@@ -155,9 +155,21 @@ class Config:
             ),
             "AIRFLOW_CONN_DRAW_FEED_DEFAULT": f"http://{self.host('feed')}:{self.port('FEED_PORT')}",
             "AIRFLOW_CONN_NOS_DEFAULT": f"tcp://{self.host('nos')}:{self.port('NOS_PORT')}",
-            "AIRFLOW_CONN_REDIS_DEFAULT": (
-                f"redis://:{quote(self.secret('redis'))}@{self.host('redis')}:{self.port('REDIS_PORT')}/0"
-            ),
+            "AIRFLOW_CONN_REDIS_DEFAULT": f"{self._redis_url()}/0",
+            **self._point_instances(),
+        }
+
+    def _redis_url(self) -> str:
+        return f"redis://:{quote(self.secret('redis'))}@{self.host('redis')}:{self.port('REDIS_PORT')}"
+
+    def _point_instances(self) -> dict[str, str]:
+        """Return a connection for each Redis instance that keeps points: here, a database each of the one server."""
+        from drawsguard.points.telemetry_config import cluster_instances
+
+        names = sorted({name for instances in cluster_instances().values() for name in instances})
+        return {
+            f"AIRFLOW_CONN_{name.replace('-', '_').upper()}": f"{self._redis_url()}/?db={number}"
+            for number, name in enumerate(names, 1)
         }
 
     def airflow_environment(self) -> dict[str, str]:

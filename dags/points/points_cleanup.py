@@ -1,0 +1,60 @@
+"""A failure means that Redis data of points out of service was not (completely) removed; nothing else is touched.
+
+**What it does.** Every day it takes the batches whose observation has ended without use or objection. *write_tickets*
+puts every point on exactly one ticket, or on a list with the reason why not, and mails the workbook 清理积分.
+*clean* asks about each own ticket and, once another person has approved it, deletes what its patterns match (SCAN and
+UNLINK, or HDEL), slowly, and scans again to confirm. *report* writes and mails 积分清理结果.
+
+**Who runs it.** The scheduler; a person may trigger it for one batch. Who confirmed the batch or triggered the run
+cannot approve. No answer means no; the ticket is asked about again the next day.
+
+**When it fails.** The message of the failed *clean* task says what to do. Set the variable `points_cleanup_stop` to
+`true` to stop every sweep between two batches; set it to `false` and clear the task to go on. A killed task goes on
+where it stopped. *keys are left*: somebody still writes to the point. *halted*: observation found use; see
+`points_observe`. Deleted samples are in `points_lifecycle.cleanup_sample` for a while.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from airflow.sdk import DAG, CronTriggerTimetable, Param
+
+from drawsguard.settings import get_settings
+from operators.cleanup_report_operator import CleanupReportOperator
+from operators.cleanup_ticket_operator import CleanupTicketOperator
+from operators.dag_defaults import task_defaults
+from operators.redis_cleanup_operator import RedisCleanupOperator
+
+settings = get_settings()
+BATCH = "{{ params.batch_id or '' }}"
+
+with DAG(
+    dag_id="points_cleanup",
+    description="Tickets for the Redis data of downlined points; own tickets are executed after approval",
+    doc_md=__doc__,
+    schedule=CronTriggerTimetable("0 10 * * *", timezone=settings.business_timezone),
+    catchup=False,
+    max_active_runs=1,
+    tags=["tier:2", "points"],
+    default_args=task_defaults(settings.points_owner, pool="points_cleanup", execution_timeout=timedelta(minutes=30)),
+    params={
+        "batch_id": Param(
+            None,
+            type=["null", "string"],
+            maxLength=40,
+            description="只处理此批次;留空为所有到期批次。Only this batch; empty: every batch that is due.",
+        ),
+    },
+):
+    tickets = CleanupTicketOperator(task_id="write_tickets", batch_id=BATCH)
+    clean = RedisCleanupOperator.partial(
+        task_id="clean",
+        # A sweep of a large instance, throttled, takes hours; what it did is recorded all the way.
+        execution_timeout=timedelta(hours=12),
+        map_index_template="{{ task.ticket_id }}",
+    ).expand(ticket_id=tickets.output)
+    # A teardown runs whatever became of the tickets, and leaves the run failed when one of them failed.
+    report = CleanupReportOperator(task_id="report", batch_id=BATCH).as_teardown(on_failure_fail_dagrun=True)
+    clean >> report
+    tickets >> report
