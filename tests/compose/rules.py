@@ -28,7 +28,7 @@ def load(path: Path = REPOSITORY / "docker-compose.yaml") -> Compose:
 
 def one_shot(service: Compose) -> bool:
     """Whether a service ends by itself."""
-    return service.get("restart") == "no"
+    return service.get("restart") in ("no", "on-failure")
 
 
 def strings(value: Any) -> Iterator[str]:
