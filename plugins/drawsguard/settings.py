@@ -99,7 +99,15 @@ class Settings(BaseSettings):
     mail_from: str = "airflow@example.com"
     ui_base_url: str = Field("http://localhost:8080", description="Airflow UI address, for links in mails.")
 
-    @field_validator("ui_base_url")
+    runbook_base_url: str = Field(
+        "https://example.com/drawsguard-airflow/docs/runbooks", description="Where docs/runbooks is published."
+    )
+    alert_conn_id: str = Field("apprise_default", description="Channels of alerts: Apprise addresses with tags.")
+    report_folder: str = Field(
+        ".local/reports", description="Where inspection reports are kept (below the repository)."
+    )
+
+    @field_validator("ui_base_url", "runbook_base_url")
     @classmethod
     def _without_trailing_slash(cls, value: str) -> str:
         return value.rstrip("/")

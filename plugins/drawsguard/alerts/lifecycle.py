@@ -127,6 +127,11 @@ class Board:
 
     alerts: Mapping[str, Alert] = field(default_factory=dict)
     mutes: Mapping[str, datetime] = field(default_factory=dict)
+    events: tuple[Event, ...] = field(default=(), repr=False, compare=False)
+
+    def with_events(self, events: Sequence[Event]) -> Board:
+        """Return the board after further events."""
+        return fold([*self.events, *events])
 
     def open_alert(self, key: str) -> Alert | None:
         """Return the open alert of a condition; there is at most one."""
@@ -170,7 +175,7 @@ def fold(events: Iterable[Event]) -> Board:
                 )  # fmt: skip
         elif event.alert_id in alerts:
             alerts[event.alert_id] = _after(alerts[event.alert_id], event)
-    return Board(alerts, mutes)
+    return Board(alerts, mutes, tuple(unique.values()))
 
 
 def _after(alert: Alert, event: Event) -> Alert:

@@ -1,0 +1,29 @@
+"""A failure means that the daily digest reached nobody; open alerts are in `alert_state_v` all the same.
+
+**Who runs it**: the schedule, every day at 09:00 Beijing time. It sends which alerts are open, and which were resolved
+within 24 hours. P2 alerts are announced here only.
+"""
+
+from __future__ import annotations
+
+from airflow.sdk import DAG, CronDataIntervalTimetable
+
+from drawsguard.settings import get_settings
+from operators.alert_digest_operator import AlertDigestOperator
+from operators.dag_defaults import task_defaults
+
+settings = get_settings()
+
+with DAG(
+    dag_id="alert_digest",
+    description="Daily digest of alerts",
+    doc_md=__doc__,
+    schedule=CronDataIntervalTimetable("0 9 * * *", timezone=settings.business_timezone),
+    catchup=False,
+    max_active_runs=1,
+    tags=["tier:2", "operations"],
+    default_args=task_defaults(settings.draws_owner),
+):
+    AlertDigestOperator(
+        task_id="send_digest", gcp_conn_id=settings.google_conn_id, alert_conn_id=settings.alert_conn_id
+    )

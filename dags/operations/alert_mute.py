@@ -1,0 +1,48 @@
+"""A failure means that nothing was muted: the length or the reason was refused, and the log says why.
+
+**Who runs it**: a person, from the UI, before planned work or while a known fault is being mended. The alert still
+fires and is recorded; it is not announced until the mute ends. A mute always has an end; zero hours end it now. Who did
+it is kept in `operation_audit`.
+"""
+
+from __future__ import annotations
+
+from airflow.sdk import DAG, Param
+
+from drawsguard.settings import get_settings
+from operators.alert_command_operator import AlertCommandOperator
+from operators.dag_defaults import task_defaults
+
+settings = get_settings()
+
+with DAG(
+    dag_id="alert_mute",
+    description="Silence one alert for a limited time",
+    doc_md=__doc__,
+    schedule=None,
+    catchup=False,
+    max_active_runs=1,
+    tags=["tier:2", "operations"],
+    default_args=task_defaults(settings.draws_owner),
+    params={
+        "key": Param(
+            type="string",
+            default="check:",
+            minLength=7,
+            description="告警编号，见告警消息。Key of the alert, as its message says.",
+        ),
+        "hours": Param(
+            1, type="number", minimum=0, maximum=168, description="静音小时数，0 为解除。Hours; 0 ends a mute."
+        ),
+        "reason": Param("", type="string", description="原因（解除时可空）。Reason (may be empty to end a mute)."),
+    },
+):
+    AlertCommandOperator(
+        task_id="mute",
+        command="mute",
+        key="{{ params.key }}",
+        note="{{ params.reason }}",
+        hours="{{ params.hours }}",
+        pool="monitoring",
+        gcp_conn_id=settings.google_conn_id,
+    )

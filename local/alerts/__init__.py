@@ -1,0 +1,1 @@
+"""A sink that takes alerts as a chat service would."""

@@ -1,0 +1,68 @@
+"""include/config/alerts.yaml: how alerts live."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field
+
+from drawsguard.alerts.lifecycle import Policy, Priority
+from drawsguard.settings import REPOSITORY
+
+ALERTS_FILE = REPOSITORY / "include" / "config" / "alerts.yaml"
+
+
+class AlertConfig(BaseModel):
+    """Times in minutes unless the name says otherwise."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    recovery_hold_minutes: float = Field(ge=0)
+    flap_window_minutes: float = Field(gt=0)
+    flap_count: int = Field(gt=1)
+    flap_hold_minutes: float = Field(ge=0)
+    p1_delay_minutes: float = Field(ge=0, le=14, description="P1 is announced within 15 minutes.")
+    retry_delay_minutes: float = Field(ge=0)
+    retry_limit: int = Field(gt=0)
+    messages_a_round: int = Field(gt=0)
+    longest_mute_hours: float = Field(gt=0)
+    task_priority: Mapping[str, Priority]
+    explanations: Mapping[str, tuple[str, ...]]
+
+    @property
+    def policy(self) -> Policy:
+        """The damping of the state machine."""
+        return Policy(
+            recovery_hold=timedelta(minutes=self.recovery_hold_minutes),
+            flap_window=timedelta(minutes=self.flap_window_minutes),
+            flap_count=self.flap_count,
+            flap_hold=timedelta(minutes=self.flap_hold_minutes),
+            p1_delay=timedelta(minutes=self.p1_delay_minutes),
+            retry_delay=timedelta(minutes=self.retry_delay_minutes),
+            retry_limit=self.retry_limit,
+        )
+
+    def explained_by(self, key: str) -> tuple[str, ...]:
+        """Return the key patterns of alerts that would be the cause of ``key``."""
+        return tuple(
+            cause
+            for pattern, causes in self.explanations.items()
+            if fnmatch.fnmatchcase(key, pattern)
+            for cause in causes
+        )
+
+    def priority_of_task(self, tags: Iterable[str]) -> Priority:
+        """Return how urgent a failed task is, by its DAG's tier tag; P1 without one."""
+        return next((self.task_priority[tag] for tag in tags if tag in self.task_priority), Priority.P1)
+
+
+def load_alert_config(path: Path = ALERTS_FILE) -> AlertConfig:
+    """Read and validate the configuration.
+
+    :raises pydantic.ValidationError: when a value is missing, unknown or out of range.
+    """
+    return AlertConfig.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))

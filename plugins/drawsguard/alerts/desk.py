@@ -1,0 +1,130 @@
+"""One round of the alerts: observe, record, deliver, record what was delivered."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from drawsguard.alerts.config import AlertConfig
+from drawsguard.alerts.lifecycle import (
+    Board,
+    Event,
+    Kind,
+    Observation,
+    Priority,
+    delivered,
+    due_messages,
+    fold,
+    observe,
+    undelivered,
+)
+from drawsguard.alerts.message import Text, compose, compose_bundle
+from drawsguard.monitoring.checks import Checks
+from drawsguard.monitoring.store import MonitorStore
+from drawsguard.settings import Settings
+
+#: The log keeps 400 days; an alert that is open for longer would be forgotten, and fire again.
+MEMORY = timedelta(days=400)
+
+
+class Delivery(Protocol):
+    """Sends a text; returns the channels that took it, and why others did not."""
+
+    def send(self, text: Text) -> tuple[list[str], list[str]]:
+        """Return ``(channels, problems)``."""
+
+
+class AlertDesk:
+    """The alerts of one warehouse.
+
+    :param run_id: recorded with each event.
+    """
+
+    def __init__(
+        self, store: MonitorStore, config: AlertConfig, checks: Checks, settings: Settings, *, run_id: str
+    ) -> None:
+        self._store, self._config, self._checks, self._settings = store, config, checks, settings
+        self._run_id = run_id
+
+    def board(self, now: datetime) -> Board:
+        """Return the state of all alerts."""
+        rows = self._store.query("alert_events", since=now - MEMORY)
+        return fold(
+            Event(
+                row["alert_id"],
+                row["alert_key"],
+                Kind(row["kind"]),
+                Priority(row["priority"]),
+                row["event_at"],
+                row["actor"],
+                row["detail"] or "",
+                row["until"],
+                tuple(filter(None, (row["explained_by"] or "").split(","))),
+            )
+            for row in rows
+        )
+
+    def record(self, events: Sequence[Event]) -> None:
+        """Append events; an event that is there already stays single."""
+        self._store.append(
+            "append_alert_events",
+            [
+                {
+                    "event_id": event.event_id,
+                    "alert_id": event.alert_id,
+                    "alert_key": event.alert_key,
+                    "kind": event.kind.value,
+                    "priority": event.priority.value,
+                    "event_at": event.event_at,
+                    "actor": event.actor,
+                    "detail": event.detail,
+                    "until": event.until,
+                    "explained_by": ",".join(event.explained_by),
+                    "run_id": self._run_id,
+                }
+                for event in events
+            ],
+        )
+
+    def signals(self, now: datetime) -> list[Observation]:
+        """Return what tasks and deadlines reported, as observations."""
+        return [
+            Observation(
+                row["alert_key"],
+                row["state"] == "firing",
+                Priority(row["priority"]),
+                row["detail"],
+                self._config.explained_by(row["alert_key"]),
+            )
+            for row in self._store.query("newest_signals", since=now - MEMORY)
+        ]
+
+    def round(self, observations: Sequence[Observation], delivery: Delivery, now: datetime) -> list[Event]:
+        """Record what the observations mean, deliver what is due, and return all new events.
+
+        Events are recorded before anything is sent: a crash in between repeats a message and loses none.
+        """
+        board, policy = self.board(now), self._config.policy
+        events = observe(board, [*observations, *self.signals(now)], now, policy)
+        self.record(events)
+        board = board.with_events(events)
+        results = self._deliver(board, delivery, now)
+        self.record(results)
+        return events + results
+
+    def _deliver(self, board: Board, delivery: Delivery, now: datetime) -> list[Event]:
+        due = due_messages(board, now, self._config.policy)
+        texts = [compose(message, alert, self._checks, self._settings, now) for message, alert in due]
+        if len(texts) > self._config.messages_a_round:
+            channels, problems = delivery.send(compose_bundle(texts))
+            answers = [(channels, problems)] * len(due)
+        else:
+            answers = [delivery.send(text) for text in texts]
+        results = []
+        for (message, alert), (channels, problems) in zip(due, answers, strict=True):
+            if channels:
+                results.append(delivered(alert, message, now, channels))
+            else:
+                results.append(undelivered(alert, now, "; ".join(problems) or "no channel is configured"))
+        return results

@@ -1,0 +1,164 @@
+"""Checks as data: each one is an assertion about the rows of a view, judged here without Airflow or BigQuery."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from drawsguard.alerts.lifecycle import Observation, Priority
+from drawsguard.identity.model import load_services
+from drawsguard.settings import IDENTIFIER_PATTERN, REPOSITORY
+
+CHECKS_FILE = REPOSITORY / "include" / "config" / "checks.yaml"
+RUNBOOKS = REPOSITORY / "docs" / "runbooks"
+IDENTITY_CHECKS = 7
+
+_MUST: dict[str, Callable[[Any, Any], bool]] = {
+    "eq": operator.eq,
+    "ne": operator.ne,
+    "le": operator.le,
+    "ge": operator.ge,
+    "in": lambda actual, allowed: actual in allowed,
+}
+_WORDS = {"eq": "=", "ne": "≠", "le": "≤", "ge": "≥", "in": "one of"}
+
+
+class Bilingual(BaseModel):
+    """A sentence in Chinese and in English."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    zh: str
+    en: str
+
+
+class Check(BaseModel):
+    """One assertion of include/config/checks.yaml."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(pattern=r"^[a-z][a-z_]*$")
+    view: str = Field(pattern=IDENTIFIER_PATTERN)
+    subject: str = Field(pattern=IDENTIFIER_PATTERN)
+    where: Mapping[str, str | bool] = {}
+    expected: tuple[str, ...] = ()
+    expected_services: int = Field(default=0, description="Rows a service of services.yaml, subject <service>/<n>.")
+    column: str = Field(pattern=IDENTIFIER_PATTERN)
+    must: Literal["eq", "ne", "le", "ge", "in"]
+    value: bool | float | str | tuple[str, ...]
+    priority: Priority
+    runbook: str
+    explained_by: tuple[str, ...] = ()
+    message: Bilingual
+    first_step: Bilingual
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns of the view that the check reads."""
+        return tuple(dict.fromkeys((self.subject, self.column, *self.where)))
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """Subjects that must have a row."""
+        per_service = range(1, self.expected_services + 1)
+        return (*self.expected, *(f"{one.name}/{n}" for one in load_services().services for n in per_service))
+
+    @property
+    def condition(self) -> str:
+        """What is expected, in words."""
+        value = ", ".join(self.value) if isinstance(self.value, tuple) else self.value
+        return f"{self.column} {_WORDS[self.must]} {value}"
+
+    def key(self, subject: str) -> str:
+        """Return the alert key of a subject."""
+        return f"check:{self.name}:{subject}"
+
+
+class Checks(BaseModel):
+    """The content of include/config/checks.yaml."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    checks: tuple[Check, ...]
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Checks:
+        names = [check.name for check in self.checks]
+        doubled = sorted({name for name in names if names.count(name) > 1})
+        if doubled:
+            raise ValueError(f"Two checks are called {doubled}: their alerts would be one. Rename one of each.")
+        return self
+
+    def views(self) -> dict[str, tuple[str, ...]]:
+        """Return the columns to read of each view, so that a round reads each view once."""
+        found: dict[str, dict[str, None]] = {}
+        for check in self.checks:
+            found.setdefault(check.view, {}).update(dict.fromkeys(check.columns))
+        return {view: tuple(columns) for view, columns in found.items()}
+
+    def of_key(self, key: str) -> Check | None:
+        """Return the check that an alert key belongs to."""
+        parts = key.split(":", 2)
+        return next((one for one in self.checks if parts[0] == "check" and one.name == parts[1]), None)
+
+
+def load_checks(path: Path = CHECKS_FILE) -> Checks:
+    """Read and validate the checks.
+
+    :raises pydantic.ValidationError: when a check is incomplete, doubled, or has an unknown key.
+    """
+    return Checks.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The result of a check for one subject: ``pass``, ``fail``, or ``error`` when it could not be made."""
+
+    check: Check
+    subject: str
+    status: Literal["pass", "fail", "error"]
+    actual: str
+
+    def observation(self) -> Observation:
+        """Return what this means for the alert of the subject."""
+        firing = {"pass": False, "fail": True, "error": None}[self.status]
+        detail = (
+            f"{self.check.message.zh} {self.check.message.en} — expected {self.check.condition}; actual {self.actual}"
+        )
+        return Observation(self.check.key(self.subject), firing, self.check.priority, detail, self.check.explained_by)
+
+
+def judge(check: Check, rows: Sequence[Mapping[str, Any]]) -> list[Outcome]:
+    """Return the outcome for every subject that has a row, and for every expected one that has none.
+
+    A view without rows that fit fails for all that is expected, and for the view itself when nothing is named.
+    """
+    fitting = [row for row in rows if all(row[column] == value for column, value in check.where.items())]
+    outcomes = [
+        Outcome(
+            check, str(row[check.subject]), _status(check, row[check.column]), f"{check.column} = {row[check.column]}"
+        )
+        for row in fitting
+    ]
+    seen = {outcome.subject for outcome in outcomes}
+    if check.subjects:
+        outcomes = [outcome for outcome in outcomes if outcome.subject in check.subjects]
+    missing = [subject for subject in check.subjects if subject not in seen]
+    if not check.subjects and not outcomes:
+        missing = [check.view]
+    outcomes += [Outcome(check, subject, "fail", f"no row in {check.view}") for subject in missing]
+    return outcomes
+
+
+def _status(check: Check, actual: Any) -> Literal["pass", "fail"]:
+    return "pass" if actual is not None and _MUST[check.must](actual, check.value) else "fail"
+
+
+def unmade(check: Check, reason: str) -> list[Outcome]:
+    """Return the outcomes of a check whose view could not be read: alerts stay as they are."""
+    return [Outcome(check, subject, "error", reason) for subject in check.subjects or (check.view,)]

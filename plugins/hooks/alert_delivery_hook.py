@@ -1,0 +1,63 @@
+"""Delivery of alerts through Apprise, one channel at a time, so that each channel's answer is known."""
+
+from __future__ import annotations
+
+import logging
+
+import apprise
+from airflow.providers.apprise.hooks.apprise import AppriseHook
+
+from drawsguard.alerts.lifecycle import Priority
+from drawsguard.alerts.message import Text
+
+_KINDS = {
+    Priority.P0: apprise.NotifyType.FAILURE,
+    Priority.P1: apprise.NotifyType.WARNING,
+    Priority.P2: apprise.NotifyType.INFO,
+}
+
+
+class AlertDeliveryHook(AppriseHook):
+    """The channels of an Apprise connection: ``{"config": [{"path": "tgram://…", "tag": "P0,P1"}, …]}``.
+
+    A channel without a tag takes every priority; the tag ``mail`` marks channels that are left out where a mail was
+    sent already. The provider's own ``notify`` drops what a channel answers; a lost alert must be visible, so each
+    channel is asked alone here. Apprise itself keeps to the rate that each service allows.
+    """
+
+    def channels(self) -> list[tuple[apprise.NotifyBase, set[str]]]:
+        """Return the configured channels with their tags.
+
+        :raises ValueError: when an address of the connection is not one that Apprise knows.
+        """
+        entries = self.get_config_from_conn(self.get_connection(self.apprise_conn_id))
+        found = []
+        for entry in [entries] if isinstance(entries, dict) else entries:
+            channel = apprise.Apprise.instantiate(entry["path"])
+            if channel is None:
+                scheme = entry["path"].split(":", 1)[0]
+                raise ValueError(
+                    f"Connection {self.apprise_conn_id}: Apprise cannot use an address that starts with {scheme}://. "
+                    "Correct it in the connection's extra; https://github.com/caronc/apprise lists the forms."
+                )
+            found.append((channel, {tag.strip() for tag in (entry.get("tag") or "").split(",") if tag.strip()}))
+        return found
+
+    def send(self, text: Text) -> tuple[list[str], list[str]]:
+        """Send a text to every channel of its priority; return those that took it, and why others did not."""
+        taken: list[str] = []
+        problems: list[str] = []
+        priorities = {priority.value for priority in Priority}
+        for channel, tags in self.channels():
+            if (tags & priorities and text.priority.value not in tags) or (text.chat_only and "mail" in tags):
+                continue
+            name = channel.url(privacy=True).split("?", 1)[0]
+            with apprise.LogCapture(level=logging.WARNING) as captured:
+                accepted = channel.notify(body=text.body, title=text.title, notify_type=_KINDS[text.priority])
+                said = captured.getvalue().strip().splitlines()
+            if accepted:
+                taken.append(name)
+            else:
+                problems.append(f"{name}: {said[-1] if said else 'refused without a reason'}")
+                self.log.error("Channel %s did not take %r: %s", name, text.title, problems[-1])
+        return taken, problems
