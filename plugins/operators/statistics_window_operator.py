@@ -31,7 +31,7 @@ class StatisticsWindowOperator(BaseOperator):
     """
 
     def __init__(self, *, flow: Flow, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        super().__init__(multiple_outputs=True, **kwargs)  # so that a task can take one of the texts
         self.flow: Flow = flow
 
     def execute(self, context: Context) -> dict[str, str]:
