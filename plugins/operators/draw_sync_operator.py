@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
-from airflow.providers.google.cloud.hooks.bigquery import BigQueryHook
+from airflow.providers.google.cloud.links.bigquery import BigQueryJobDetailLink
 from airflow.providers.google.cloud.operators.bigquery import BigQueryInsertJobOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowTaskTimeout
 from google.cloud.bigquery import QueryJob
@@ -15,6 +15,7 @@ from drawsguard.draws.sync import MERGE_STATEMENT, DrawWarehouse, SyncOutcome, S
 from drawsguard.draws.window import InvalidRangeError, SyncRequest, Window, sync_request
 from drawsguard.settings import get_settings
 from drawsguard.sql import job_configuration, render
+from hooks.warehouse_hook import warehouse_client
 
 
 class DrawSyncOperator(BigQueryInsertJobOperator):
@@ -30,6 +31,8 @@ class DrawSyncOperator(BigQueryInsertJobOperator):
 
     template_fields: Sequence[str] = ()
     template_ext: Sequence[str] = ()
+    # A MERGE has no destination table to link to.
+    operator_extra_links = (BigQueryJobDetailLink(),)  # type: ignore[assignment]
 
     def __init__(self, *, slot: timedelta, **kwargs: Any) -> None:
         # The MERGE is idempotent, so each attempt really runs: a stored job of an earlier attempt proves nothing.
@@ -41,10 +44,7 @@ class DrawSyncOperator(BigQueryInsertJobOperator):
         self.gcp_conn_id, self.project_id, self.location = settings.google_conn_id, settings.project, settings.location
         started_at = datetime.now(UTC)
         request = self._request(context)
-        client = BigQueryHook(gcp_conn_id=self.gcp_conn_id, location=self.location).get_client(
-            project_id=self.project_id, location=self.location
-        )
-        warehouse = DrawWarehouse(client, dag_id=self.dag_id, task_id=self.task_id)
+        warehouse = DrawWarehouse(warehouse_client(), dag_id=self.dag_id, task_id=self.task_id)
         lookback = timedelta(minutes=settings.sync_lookback_minutes)
         if request.dry_run:
             return self._report(warehouse, warehouse.plan(request, lookback, started_at))

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from airflow.providers.google.cloud.hooks.bigquery import BigQueryHook
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
 from drawsguard.draws.sync import DrawWarehouse, SyncPlan
-from drawsguard.settings import get_settings
+from hooks.warehouse_hook import warehouse_client
 
 
 class DrawVerifyOperator(BaseOperator):
@@ -29,9 +28,5 @@ class DrawVerifyOperator(BaseOperator):
         plan = SyncPlan.from_json(self.plan)
         if plan.dry_run:
             raise AirflowSkipException("Dry run: there is nothing to verify.")
-        settings = get_settings()
-        client = BigQueryHook(gcp_conn_id=settings.google_conn_id, location=settings.location).get_client(
-            project_id=settings.project, location=settings.location
-        )
-        DrawWarehouse(client, dag_id=self.dag_id, task_id=self.task_id).verify(plan)
+        DrawWarehouse(warehouse_client(), dag_id=self.dag_id, task_id=self.task_id).verify(plan)
         self.log.info("Source minus target is empty in %s", plan.window)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow.providers.google.cloud.hooks.bigquery import BigQueryHook
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 
-from drawsguard.settings import get_settings
 from drawsguard.warehouse.migrations import MigrationError, Migrator
+from hooks.warehouse_hook import warehouse_client
 
 
 class WarehouseSchemaOperator(BaseOperator):
@@ -19,11 +18,7 @@ class WarehouseSchemaOperator(BaseOperator):
     """
 
     def execute(self, context: Any) -> list[str]:
-        settings = get_settings()
-        client = BigQueryHook(gcp_conn_id=settings.google_conn_id, location=settings.location).get_client(
-            project_id=settings.project, location=settings.location
-        )
-        migrator = Migrator(client, dag_id=self.dag_id, task_id=self.task_id, run_id=context["ti"].run_id)
+        migrator = Migrator(warehouse_client(), dag_id=self.dag_id, task_id=self.task_id, run_id=context["ti"].run_id)
         dry_run = context["params"]["dry_run"]
         try:
             migrations = migrator.pending() if dry_run else migrator.migrate()
