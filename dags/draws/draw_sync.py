@@ -19,7 +19,9 @@ from airflow.sdk.definitions.deadline import DeadlineAlert
 
 from deadlines.fresh_interval import FreshIntervalEnd
 from drawsguard.settings import get_settings
+from notifiers.dead_letter import publish_dead_letter
 from notifiers.sla_miss import SlaMissMail
+from notifiers.task_failure import task_failure_mail
 from operators.dag_defaults import task_defaults
 from operators.draw_sync_operator import DrawSyncOperator
 from operators.draw_verify_operator import DrawVerifyOperator
@@ -37,6 +39,7 @@ with DAG(
     default_args=task_defaults(
         settings.draws_owner,
         execution_timeout=timedelta(minutes=4),  # an attempt that outlives its interval holds up the next
+        on_failure_callback=[task_failure_mail, publish_dead_letter],
     ),
     deadline=DeadlineAlert(
         name="draw_sync_in_time",

@@ -13,6 +13,7 @@ from airflow.sdk import DAG, Param
 
 from drawsguard.settings import get_settings
 from operators.dag_defaults import task_defaults
+from operators.dead_letter_topic_operator import DeadLetterTopicOperator
 from operators.warehouse_schema_operator import WarehouseSchemaOperator
 
 with DAG(
@@ -28,3 +29,4 @@ with DAG(
     },
 ):
     WarehouseSchemaOperator(task_id="migrate", pool="warehouse_schema")
+    DeadLetterTopicOperator(task_id="dead_letter_topic")

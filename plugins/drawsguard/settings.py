@@ -42,6 +42,12 @@ class Settings(BaseSettings):
     feature_lookback_hours: int = Field(
         48, ge=1, description="Draws this recent are compared at every feature refresh, synced or not (hours)."
     )
+    repair_lookback_days: int = Field(7, ge=1, description="How far back draw_repair looks by itself (days).")
+    repair_grace_seconds: int = Field(
+        300, ge=0, description="A draw younger than this is under way, not missing (seconds): one sync interval."
+    )
+    reconcile_hours: int = Field(48, ge=1, description="Draws whose values the daily reconcile compares (hours).")
+    incident_min_draws: int = Field(3, ge=1, description="Missing draws at once that make an incident with a report.")
     dead_letter_max_attempts: int = Field(
         8, ge=1, description="Replays of a failed interval before it is set aside; with doubling waits about ten hours."
     )

@@ -7,14 +7,13 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from airflow.providers.google.cloud.hooks.bigquery import BigQueryHook
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 
 from drawsguard.draws.feature_refresh import RefreshLog, run_refresh, windows_since_last_refresh
 from drawsguard.draws.statements import Statements
 from drawsguard.draws.window import InvalidRangeError, requested_range
-from drawsguard.settings import get_settings
+from hooks.warehouse_hook import warehouse_client
 
 
 class FeatureRefreshOperator(BaseOperator):
@@ -29,15 +28,12 @@ class FeatureRefreshOperator(BaseOperator):
     template_fields: Sequence[str] = ()
 
     def execute(self, context: Any) -> list[dict[str, Any]]:
-        settings = get_settings()
         started_at = datetime.now(UTC)
         try:
             asked = requested_range(context["params"].get("from"), context["params"].get("to"))
         except InvalidRangeError as error:
             raise AirflowFailException(str(error)) from error
-        client = BigQueryHook(gcp_conn_id=settings.google_conn_id, location=settings.location).get_client(
-            project_id=settings.project, location=settings.location
-        )
+        client = warehouse_client()
         statements = Statements(client, self.dag_id, self.task_id)
         windows = [asked] if asked else windows_since_last_refresh(statements, started_at)
         task_instance = context["ti"]

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import os
 import random
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from google.auth.credentials import AnonymousCredentials
 from google.cloud.bigquery import Client
 
 from drawsguard.draws.feature_refresh import (
@@ -26,7 +25,7 @@ from drawsguard.draws.statements import Statements
 from drawsguard.draws.sync import EARLIEST
 from drawsguard.draws.window import Window
 from drawsguard.settings import get_settings
-from drawsguard.warehouse.migrations import Migrator
+from tests.integration.draws_warehouse import draws_warehouse, rows, truncate
 
 pytestmark = pytest.mark.integration
 
@@ -102,13 +101,13 @@ class Target:
         return get_settings().table("target", "draws_14w")
 
     def query(self, statement: str) -> list[dict[str, Any]]:
-        return [dict(row.items()) for row in self.client.query(statement).result()]
+        return rows(self.client, statement)
 
     def put(self, draws: dict[int, tuple[int, int, int]], *, shift: timedelta = timedelta(), copies: int = 1) -> None:
         """Insert or correct draws; ``shift`` moves their time, ``copies`` above 1 doubles the rows."""
         if not draws:
             return
-        rows = []
+        values = []
         for period, digits in draws.items():
             at = START + (period - 1000) * DRAW + shift
             self.truth[period] = (at, digits)
@@ -116,17 +115,17 @@ class Target:
             numbers = ", ".join(map(str, digits))
             time = f"TIMESTAMP '{at.isoformat()}'"
             row = f"({period}, {time}, [{numbers}], {sum(digits)}, {', '.join(labels)}, {time}, NULL, {time})"
-            rows += [row] * copies
+            values += [row] * copies
         periods = ", ".join(map(str, draws))
         self.query(f"DELETE FROM {self.table} WHERE timestamp >= TIMESTAMP '2000-01-01' AND period IN ({periods})")
         columns = "period, timestamp, numbers, sum_value, big_small, odd_even, created_at, updated_at, synced_at"
-        self.query(f"INSERT INTO {self.table} ({columns}) VALUES {', '.join(rows)}")
+        self.query(f"INSERT INTO {self.table} ({columns}) VALUES {', '.join(values)}")
 
     def rows(self) -> dict[int, dict[str, Any]]:
         names = ", ".join([name for name, _, _ in BASE_COLUMNS] + [feature.name for feature in FEATURES])
-        rows = self.query(f"SELECT {names} FROM {self.features} WHERE ts_utc >= TIMESTAMP '2000-01-01'")
-        assert len(rows) == len({row["issue"] for row in rows}), "an issue is there twice"
-        return {row["issue"]: row for row in rows}
+        found = self.query(f"SELECT {names} FROM {self.features} WHERE ts_utc >= TIMESTAMP '2000-01-01'")
+        assert len(found) == len({row["issue"] for row in found}), "an issue is there twice"
+        return {row["issue"]: row for row in found}
 
     def refresh(self, window: Window = EVERYTHING, **options: Any) -> Any:
         return refresh(self.statements, window, datetime.now(UTC), horizon=HORIZON, **options)
@@ -138,15 +137,16 @@ class Target:
         return self.rows()
 
 
+@pytest.fixture(scope="module")
+def client(stack: Any) -> Iterator[Client]:
+    with draws_warehouse(stack) as client:
+        yield client
+
+
 @pytest.fixture
-def target(stack: Any, settings: Any) -> Target:
-    stack.require("bigquery")
-    client = Client(
-        project=get_settings().project,
-        credentials=AnonymousCredentials(),
-        client_options={"api_endpoint": os.environ["BIGQUERY_EMULATOR_HOST"]},
-    )
-    Migrator(client, dag_id="test", task_id="test", run_id="test").migrate()
+def target(client: Client) -> Target:
+    truncate(client, ("target", "draws"), ("target", "draws_14w"), ("monitor", "sync_log"))
+    truncate(client, ("monitor", "feature_update_log"))
     return Target(client, Statements(client, "test", "test"))
 
 
@@ -293,15 +293,15 @@ def test_daily_and_weekly_statistics_equal_plain_counting(target: Target) -> Non
         ("draws_daily_stats_v", "beijing_day", by_day),
         ("draws_weekly_stats_v", "beijing_week", by_week),
     ):
-        rows = {row[key]: row for row in target.query(f"SELECT * FROM {get_settings().table('target', view)}")}
-        assert rows.keys() == groups.keys()
+        found = {row[key]: row for row in target.query(f"SELECT * FROM {get_settings().table('target', view)}")}
+        assert found.keys() == groups.keys()
         for group, sums in groups.items():
             mean = sum(sums) / len(sums)
             deviation = (sum((x - mean) ** 2 for x in sums) / (len(sums) - 1)) ** 0.5
-            assert rows[group]["draws"] == len(sums)
-            assert rows[group]["mean_sum"] == pytest.approx(mean)
-            assert rows[group]["std_sum"] == pytest.approx(deviation)
-            assert rows[group]["big_draws"] == len([x for x in sums if x >= 14])
-            assert rows[group]["odd_draws"] == len([x for x in sums if x % 2])
+            assert found[group]["draws"] == len(sums)
+            assert found[group]["mean_sum"] == pytest.approx(mean)
+            assert found[group]["std_sum"] == pytest.approx(deviation)
+            assert found[group]["big_draws"] == len([x for x in sums if x >= 14])
+            assert found[group]["odd_draws"] == len([x for x in sums if x % 2])
         holes = max(target.truth) - min(target.truth) + 1 - len(target.truth)
-        assert sum(row["missing_periods"] for row in rows.values()) <= holes
+        assert sum(row["missing_periods"] for row in found.values()) <= holes

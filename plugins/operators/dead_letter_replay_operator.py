@@ -1,0 +1,72 @@
+"""Replay failed sync intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowFailException
+
+from drawsguard.draws.dead_letters import Ledger, replay
+from drawsguard.draws.resync import resync
+from drawsguard.draws.statements import Statements
+from drawsguard.settings import get_settings
+from hooks.dead_letter_hook import DeadLetterQueue
+from hooks.warehouse_hook import warehouse_client
+
+
+class DeadLetterReplayOperator(BaseOperator):
+    """Run the intervals of all due dead letters again, and acknowledge each after its outcome is recorded.
+
+    Fails when a letter was set aside in this run: that one needs a person. A replay that failed and may be tried again
+    does not fail the task; it is counted, and its letter waits.
+
+    Returns replayed, failed, set_aside, waiting and the age (seconds) of the oldest waiting letter.
+    """
+
+    template_fields: Sequence[str] = ()
+
+    def execute(self, context: Any) -> dict[str, Any]:
+        settings = get_settings()
+        client = warehouse_client()
+        task_instance = context["ti"]
+        names = {
+            "dag_id": self.dag_id,
+            "task_id": self.task_id,
+            "run_id": task_instance.run_id,
+            "try_number": task_instance.try_number,
+        }
+
+        def now() -> datetime:
+            return datetime.now(UTC)
+
+        report = replay(
+            DeadLetterQueue(),
+            Ledger(Statements(client, self.dag_id, self.task_id), now),
+            lambda request: self._sync(client, request, names),
+            settings.dead_letter_max_attempts,
+            now,
+        )
+        age = report.age(now()).total_seconds()
+        self.log.info(
+            "Dead letters: %s replayed, %s failed again, %s set aside; %s wait, the oldest for %.0f s",
+            report.replayed, report.failed, report.set_aside, report.waiting, age,
+        )  # fmt: skip
+        if report.errors:
+            raise AirflowFailException(
+                f"{report.set_aside} intervals were set aside and will not be replayed: {'; '.join(report.errors)}. "
+                "Mend the cause, then trigger draw_sync with 'from' and 'to' of each interval."
+            )
+        return {
+            "replayed": report.replayed,
+            "failed": report.failed,
+            "set_aside": report.set_aside,
+            "waiting": report.waiting,
+            "oldest_age_seconds": age,
+        }
+
+    def _sync(self, client: Any, request: Any, names: dict[str, Any]) -> None:
+        written = resync(client, request, **names)
+        self.log.info("Replayed %s: %s rows written", request.interval, written)
