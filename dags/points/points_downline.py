@@ -44,7 +44,7 @@ with DAG(
         "workbook": Param(
             type="string",
             minLength=1,
-            description="已确认的工作簿,共享文件夹中的文件名。The confirmed workbook: file name in the artifact folder.",
+            description="已确认的工作簿,共享文件夹中的文件名。Confirmed workbook: file name in the artifact folder.",
         ),
         "dry_run": Param(
             True,

@@ -34,7 +34,7 @@ from drawsguard.templates import render_template
 from operators import points_servers
 
 #: What the human-in-the-loop operator could be given and these operators decide themselves.
-_FIXED = ("subject", "body", "options", "defaults", "multiple", "params", "assigned_users")
+_FIXED = ("subject", "body", "options", "defaults", "multiple", "assigned_users")
 
 #: Rows and differences that the approval page shows; the workbook has them all.
 _SAMPLES = 20
