@@ -17,12 +17,13 @@ from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 from google.auth.credentials import AnonymousCredentials
 from google.cloud.bigquery import Client
 
+from drawsguard.draws import store as store_module
 from drawsguard.draws.collect import recorded_poll
 from drawsguard.draws.feed import Answer, AnswerNotJsonError, FeedHttpError, Rejected
 from drawsguard.draws.model import Draw
-from drawsguard.draws.store import BATCH_SIZE, DrawStore
+from drawsguard.draws.store import DrawStore
 from drawsguard.settings import get_settings
-from drawsguard.warehouse.migrations import Migrator
+from drawsguard.sql import render
 from local.feed.server import FeedServer, FeedState
 from local.feed.simulator import NO_FAULTS, FaultRates
 from operators.draw_collect_operator import DrawCollectOperator
@@ -31,13 +32,16 @@ pytestmark = pytest.mark.integration
 
 T0 = datetime(2025, 10, 1, tzinfo=UTC)
 
+#: What the feed's clock shows.
+NOW = datetime(2025, 10, 4, 8, 30, tzinfo=UTC)
+
 #: Faults so frequent that a few hundred draws meet each of them.
 MANY_FAULTS = FaultRates(late=0.1, corrected=0.1, duplicated=0.1, malformed=0.1, history_only=0.05)
 
 
 @pytest.fixture(scope="module")
 def warehouse(stack: Any) -> Iterator[Client]:
-    """Datasets of this module's own, with the whole schema."""
+    """Datasets of this module's own, with the part of the schema that the collector meets."""
     stack.require("bigquery")
     with pytest.MonkeyPatch.context() as environment:
         suffix = uuid.uuid4().hex[:8]
@@ -46,7 +50,15 @@ def warehouse(stack: Any) -> Iterator[Client]:
         get_settings.cache_clear()
         settings = get_settings()
         client = Client(project=settings.project, credentials=AnonymousCredentials(), location=settings.location)
-        Migrator(client, dag_id="test", task_id="migrate", run_id="test").migrate()
+        for migration in (
+            "bootstrap",
+            "V001__datasets",
+            "V002__draws",
+            "V003__logs",
+            "R__010_draw_version",
+            "R__100_draws_dedup_v",
+        ):
+            client.query(render(f"bigquery/schema/{migration}.sql")).result(timeout=60)
         yield client
         for name in (settings.source_dataset, settings.target_dataset, settings.monitor_dataset):
             client.delete_dataset(name, delete_contents=True, not_found_ok=True)
@@ -64,8 +76,8 @@ def client(warehouse: Client) -> Client:
 
 @pytest.fixture
 def feed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[FeedState]:
-    """A feed of three days with the fault rates of the test's parameter, on a port of its own."""
-    state = FeedState.open(tmp_path / "feed", rates=getattr(request, "param", NO_FAULTS))
+    """A feed of three days whose clock stands still, with the fault rates of the test's parameter."""
+    state = FeedState.open(tmp_path / "feed", rates=getattr(request, "param", NO_FAULTS), start=NOW, speed=0)
     server = FeedServer(("127.0.0.1", 0), state)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
@@ -95,7 +107,7 @@ def collect(**params: str | None) -> None:
 def collect_history(feed: FeedState) -> None:
     start = feed.simulator.config.since
     assert start is not None
-    collect(**{"from": start.isoformat(), "to": (feed.clock.now() + timedelta(minutes=1)).isoformat()})
+    collect(**{"from": start.isoformat(), "to": NOW.isoformat()})
 
 
 def rows(client: Client, table: str, columns: str, where: str = "TRUE", order: str = "1") -> list[tuple[Any, ...]]:
@@ -114,8 +126,8 @@ def newest(client: Client) -> dict[int, tuple[Any, ...]]:
     return {row[0]: row[1:] for row in rows(client, view, "period, timestamp, numbers, created_at, updated_at")}
 
 
-def truth(feed: FeedState, as_of: datetime) -> dict[int, tuple[Any, ...]]:
-    draws = feed.simulator.truth(T0 - timedelta(days=1), as_of, as_of)
+def truth(feed: FeedState) -> dict[int, tuple[Any, ...]]:
+    draws = feed.simulator.truth(T0, NOW, as_of=NOW)
     return {d.period: (d.timestamp, list(d.numbers), d.created_at, d.updated_at) for d in draws}
 
 
@@ -131,8 +143,7 @@ def quarantined(client: Client) -> list[tuple[Any, ...]]:
 @pytest.mark.parametrize("feed", [MANY_FAULTS], indirect=True)
 def test_history_equals_the_truth_and_a_second_run_changes_nothing(client: Client, feed: FeedState) -> None:
     collect_history(feed)
-    as_of = feed.clock.now()
-    assert newest(client) == truth(feed, as_of)
+    assert newest(client) == truth(feed)
     first, bad = versions(client), quarantined(client)
     assert bad, "one draw in ten has a malformed row beside it"
 
@@ -146,7 +157,7 @@ def test_history_equals_the_truth_and_a_second_run_changes_nothing(client: Clien
 def test_two_polls_hold_the_newest_draws_and_fill_holes_from_the_history(client: Client, feed: FeedState) -> None:
     collect()
     stored = newest(client)
-    expected = {period: row for period, row in truth(feed, feed.clock.now()).items() if period >= min(stored)}
+    expected = {period: row for period, row in truth(feed).items() if period >= min(stored)}
     hidden = {p for p in expected if feed.simulator.draw(p).history_only and p < max(stored)}
     assert hidden, "the test needs a draw that only the history shows"
     assert stored == {period: row for period, row in expected.items() if period <= max(stored)}
@@ -206,17 +217,14 @@ def test_a_moved_time_is_a_correction(client: Client) -> None:
     assert newest(client)[100][0] == minutes(4)
 
 
-def test_ten_thousand_draws_are_one_statement(client: Client) -> None:
-    draws = [
-        Draw.derive(i, T0 + i * timedelta(seconds=210), (i // 100 % 10, i // 10 % 10, i % 10), T0)
-        for i in range(1, BATCH_SIZE + 1)
-    ]
+def test_many_draws_are_written_in_batches(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "BATCH_SIZE", 300)
+    draws = [replace(draw((1, 2, 3), period=i), timestamp=T0 + i * timedelta(seconds=210)) for i in range(1, 701)]
     statements: list[str] = []
     counting = SimpleNamespace(query=lambda sql, **kwargs: statements.append(sql) or client.query(sql, **kwargs))
-    store = DrawStore(counting, "test", "test")  # type: ignore[arg-type]
-    assert store.insert_draws(draws, minutes(1)) == BATCH_SIZE
-    assert len(statements) == 1
-    assert len(newest(client)) == BATCH_SIZE
+    assert DrawStore(counting, "test", "test").insert_draws(draws, minutes(1)) == 700  # type: ignore[arg-type]
+    assert len(statements) == 3
+    assert list(newest(client)) == list(range(1, 701))
 
 
 def test_jobs_are_labelled_and_capped(client: Client) -> None:

@@ -22,8 +22,11 @@ from drawsguard.draws.model import Draw
 from drawsguard.settings import get_settings
 from drawsguard.sql import Typed, query_config, render
 
-#: Draws a statement: about 600 bytes each as a parameter, and BigQuery takes requests of at most 10 MB.
+#: Draws a statement: about 360 bytes each as a parameter, and BigQuery takes requests of at most 10 MB.
 BATCH_SIZE = 10_000
+
+#: Rejected rows a statement: each holds up to RAW_LIMIT characters of up to six bytes in a request.
+REJECTED_BATCH_SIZE = 300
 
 #: A correction may move a draw's time; its older version is looked for this far around the batch.
 RANGE_MARGIN = timedelta(days=1)
@@ -32,7 +35,7 @@ RANGE_MARGIN = timedelta(days=1)
 QUARANTINE_MEMORY = timedelta(days=90)
 
 #: A statement that takes longer has failed (seconds).
-STATEMENT_TIMEOUT = 120
+STATEMENT_TIMEOUT = 300
 
 _DRAW_TYPES = {
     "period": "INT64",
@@ -89,7 +92,7 @@ class DrawStore:
                 range_start=batch[0].timestamp - RANGE_MARGIN,
                 range_end=batch[-1].timestamp + RANGE_MARGIN,
             )
-            for batch in _batches(ordered)
+            for batch in _batches(ordered, BATCH_SIZE)
         )
 
     def quarantine(self, rejected: Iterable[Rejected], source: str, seen_at: datetime) -> int:
@@ -107,8 +110,7 @@ class DrawStore:
                 seen_at=seen_at,
                 known_since=seen_at - QUARANTINE_MEMORY,
             )
-            # A rejected row holds up to RAW_LIMIT characters: fewer fit into a request.
-            for batch in _batches(distinct, BATCH_SIZE // 10)
+            for batch in _batches(distinct, REJECTED_BATCH_SIZE)
         )
 
     def log_poll(self, record: PollRecord) -> None:
@@ -155,6 +157,6 @@ def _struct_type(scalars: dict[str, str], *others: ArrayQueryParameterType) -> S
     return StructQueryParameterType(*(ScalarQueryParameterType(k, name=n) for n, k in scalars.items()), *others)
 
 
-def _batches(items: Sequence[Item], size: int = BATCH_SIZE) -> Iterator[Sequence[Item]]:
+def _batches(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
     for start in range(0, len(items), size):
         yield items[start : start + size]
