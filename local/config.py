@@ -135,6 +135,14 @@ class Config:
                 }
             )
 
+        channels = [
+            {"path": f"json://{self.host('alert_sink')}:{self.port('ALERT_SINK_PORT')}/", "tag": "chat"},
+            {
+                "path": f"mailto://{self.host('smtp')}:{self.port('SMTP_PORT')}/"
+                "?from=airflow@example.com&to=draws-oncall@example.com&mode=insecure",
+                "tag": "mail",
+            },
+        ]
         google = {"project": self.environ.get("DRAWSGUARD_PROJECT", "wprojectl"), "is_anonymous": True}
         hive = f"root@{self.host('hive')}:{self.port('HIVE_PORT')}/default"
         return {
@@ -153,6 +161,7 @@ class Config:
                     "extra": {"disable_ssl": True, "disable_tls": True, "from_email": "airflow@example.com"},
                 }
             ),
+            "AIRFLOW_CONN_APPRISE_DEFAULT": json.dumps({"conn_type": "apprise", "extra": {"config": channels}}),
             "AIRFLOW_CONN_DRAW_FEED_DEFAULT": f"http://{self.host('feed')}:{self.port('FEED_PORT')}",
             "AIRFLOW_CONN_NOS_DEFAULT": f"tcp://{self.host('nos')}:{self.port('NOS_PORT')}",
             "AIRFLOW_CONN_REDIS_DEFAULT": f"{self._redis_url()}/0",

@@ -314,9 +314,21 @@ SERVICES = (
     Service(
         "google",
         "Google's control plane (simulated)",
-        _module("local.google.server", "google", lambda c: f"--address={c.url('google', 'GOOGLE_PORT')}"),
+        _module(
+            "local.google.server",
+            "google",
+            lambda c: f"--address={c.url('google', 'GOOGLE_PORT')}",
+            lambda c: f"--bigquery={c.url('bigquery', 'BIGQUERY_PORT')}",
+        ),
         ("GOOGLE_PORT",),
         answers_http("google", "GOOGLE_PORT", "/health"),
+    ),
+    Service(
+        "alert_sink",
+        "Alert sink",
+        _module("local.alerts.server", "alert_sink"),
+        ("ALERT_SINK_PORT",),
+        answers_http("alert_sink", "ALERT_SINK_PORT", "/health"),
     ),
     Service("nos", "NOS (simulated)", _module("local.nos.server", "nos"), ("NOS_PORT",), accepts("nos", "NOS_PORT")),
     Service(

@@ -65,7 +65,7 @@ with DAG(
         service=SERVICE,
         gcp_conn_id=settings.google_conn_id,
         mode="reschedule",
-        poke_interval=15,
-        timeout=settings.identity_propagation_seconds,
+        poke_interval=10,
+        timeout=settings.identity_propagation_seconds + 60,
     )
     plan >> approve >> apply >> verify

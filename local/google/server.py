@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from drawsguard.identity.model import Place, load_services
 from drawsguard.settings import get_settings
 from local.google import state as plane
+from local.google.logs import Attempt, LogSink
 
 TOKEN_SECONDS = 3600
 KEY_ID = "local-1"
@@ -63,6 +64,9 @@ class ControlPlane:
         self.state = json.loads(self._file.read_text()) if self._file.exists() else plane.healthy_state(address)
         #: Policies as they were, with the time of their replacement: IAM changes take effect late.
         self._replaced: dict[str, list[tuple[float, dict[str, Any]]]] = {}
+        self._attempts: list[Attempt] = []
+        for name, job in self.state["jobs"].items():
+            self._attempt_if_due(name, job)
         self._save()
 
     def _load_key(self) -> rsa.RSAPrivateKey:
@@ -285,10 +289,24 @@ class ControlPlane:
         if due and job["state"] == "ENABLED" and not job.get("stuck"):
             self._attempt(name, job)
 
+    def attempt_due(self) -> list[Attempt]:
+        """Call the services of the jobs that are due, and return every attempt since the last time."""
+        with self._lock:
+            for name, job in self.state["jobs"].items():
+                self._attempt_if_due(name, job)
+            attempts, self._attempts = self._attempts, []
+        return attempts
+
     def _attempt(self, name: str, job: dict[str, Any]) -> None:
+        started = time.monotonic()
         job["lastAttemptTime"] = plane.now_text()
         job["status"] = {}
         code = self._attempt_code(name, job["httpTarget"])
+        service = {one.job: one.name for one in load_services().services}[name]
+        http_status = {0: 200, 5: 404, 7: 403, 16: 401}.get(code, 503)
+        now = datetime.fromisoformat(job["lastAttemptTime"])
+        url = job["httpTarget"]["uri"]
+        self._attempts.append(Attempt(name, service, url, now, http_status, time.monotonic() - started))
         if code:
             job["status"] = {"code": code, "message": {7: "PERMISSION_DENIED", 16: "UNAUTHENTICATED"}.get(code, "")}
 
@@ -373,12 +391,18 @@ _ROUTES: list[tuple[str, Callable[..., Reply]]] = [
 ]
 
 
-def make_server(host: str, port: int, folder: Path, address: str | None = None) -> ThreadingHTTPServer:
+class ControlPlaneServer(ThreadingHTTPServer):
+    """An HTTP server with the control plane that it serves."""
+
+    daemon_threads = True
+    control_plane: ControlPlane
+
+
+def make_server(host: str, port: int, folder: Path, address: str | None = None) -> ControlPlaneServer:
     """Return a server that is bound but not yet serving; port 0 takes a free one.
 
     :param address: where others reach it, when that is not the address it binds (in a container).
     """
-    plane_holder: list[ControlPlane] = []
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -390,7 +414,7 @@ def make_server(host: str, port: int, folder: Path, address: str | None = None) 
             except json.JSONDecodeError as error:
                 status, reply = RefusedError(400, f"The body is not JSON: {error}").reply
             else:
-                status, reply = plane_holder[0].answer(
+                status, reply = server.control_plane.answer(
                     self.command, self.path, body or {}, self.headers.get("Authorization", "")
                 )
             content = json.dumps(reply).encode()
@@ -405,9 +429,8 @@ def make_server(host: str, port: int, folder: Path, address: str | None = None) 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
             """Keep requests out of the log: the checks make dozens a minute."""
 
-    server = ThreadingHTTPServer((host, port), Handler)
-    server.daemon_threads = True
-    plane_holder.append(ControlPlane(folder, address or f"http://{host}:{server.server_address[1]}"))
+    server = ControlPlaneServer((host, port), Handler)
+    server.control_plane = ControlPlane(folder, address or f"http://{host}:{server.server_address[1]}")
     return server
 
 
@@ -417,9 +440,13 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--state", type=Path, required=True, help="folder that keeps state and signing key")
+    parser.add_argument("--bigquery", help="address of the BigQuery emulator that gets the exported logs")
     parser.add_argument("--address", help="where others reach it (default: what it binds)")
     options = parser.parse_args()
-    make_server(options.host, options.port, options.state, options.address).serve_forever()
+    server = make_server(options.host, options.port, options.state, options.address)
+    if options.bigquery:
+        LogSink(options.bigquery, server.control_plane.attempt_due).start()
+    server.serve_forever()
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ PROJECT_NUMBER = "415823669021"
 AGENT = f"serviceAccount:service-{PROJECT_NUMBER}@gcp-sa-cloudscheduler.iam.gserviceaccount.com"
 AGENT_ROLE = "roles/cloudscheduler.serviceAgent"
 INVOKER = "roles/run.invoker"
+LONG_AGO = "2025-01-01T00:00:00Z"
 
 State = dict[str, Any]
 
@@ -76,7 +77,7 @@ def healthy_state(address: str) -> State:
                 "httpMethod": "POST",
                 "oidcToken": {"serviceAccountEmail": email, "audience": uri},
             },
-            "lastAttemptTime": now_text(),
+            "lastAttemptTime": LONG_AGO,  # due at once
             "status": {},
         }
         for role in service.roles:
@@ -185,7 +186,9 @@ FAULTS: dict[str, Callable[[_Target], Any]] = {
     "job_wrong_audience": lambda t: t.http.get("oidcToken", {}).update(audience="https://old.run.app"),
     "job_empty_audience": lambda t: t.http.get("oidcToken", {}).pop("audience", None),
     "job_silent": lambda t: t.job.update(lastAttemptTime="2025-10-03T01:00:00Z", stuck=True),
-    "last_attempt_failed": lambda t: t.job.update(status={"code": 13, "message": "INTERNAL"}),
+    "last_attempt_failed": lambda t: t.job.update(
+        status={"code": 13, "message": "INTERNAL"}, lastAttemptTime=now_text()
+    ),
     "token_forbidden": lambda t: t.state["account_policies"].get(t.email, {}).update(bindings=[]),
     "scheduler_agent_revoked": lambda t: t.drop(t.state["project_policy"], AGENT_ROLE, AGENT),
     "project_role_missing": lambda t: t.drop(t.state["project_policy"], t.service.roles[0], t.member),

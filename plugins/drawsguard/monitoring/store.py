@@ -14,6 +14,10 @@ from drawsguard.sql import query_config, render
 
 FOLDER = "bigquery/monitoring"
 
+#: The client's own retry goes on for ten minutes; a monitor that waits for that long is blind.
+CALL_SECONDS, QUERY_SECONDS = 5.0, 30.0
+_RETRY = bigquery.DEFAULT_RETRY.with_timeout(CALL_SECONDS)
+
 #: The column of time of each append statement: its bounds prune partitions.
 _TIME_COLUMNS = {
     "append_alert_events": "event_at",
@@ -49,8 +53,10 @@ class MonitorStore:
 
     def run(self, statement: str, **values: Any) -> list[dict[str, Any]]:
         """Run a rendered statement with bound values and return its rows."""
-        job = self._client.query(statement, job_config=query_config(self._dag_id, self._task_id, **values))
-        return [dict(row.items()) for row in job.result()]
+        config = query_config(self._dag_id, self._task_id, **values)
+        job = self._client.query(statement, job_config=config, retry=_RETRY, job_retry=None, timeout=CALL_SECONDS)
+        rows = job.result(retry=_RETRY, job_retry=None, timeout=QUERY_SECONDS)
+        return [dict(row.items()) for row in rows]
 
     def append(self, statement: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Append rows by one of the ``append_*`` statements; no rows, no job.

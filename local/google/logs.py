@@ -1,0 +1,151 @@
+"""What Cloud Logging's sinks would export: the attempts of Cloud Scheduler and the requests of Cloud Run.
+
+The control plane hands over each attempt; rows go to the tables of the real export schema in the BigQuery emulator.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from google.api_core.exceptions import GoogleAPIError
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import bigquery
+from requests.exceptions import RequestException
+
+from drawsguard.settings import get_settings
+
+TICK_SECONDS = 15
+LONGEST_QUEUE = 5000
+GRPC_NAMES = {401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "NOT_FOUND", 503: "UNAVAILABLE"}
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One call of a job."""
+
+    job: str
+    service: str
+    url: str
+    at: datetime
+    http_status: int
+    seconds: float
+
+
+class LogSink:
+    """Writes attempts in the background; keeps them while the tables are not there yet."""
+
+    def __init__(self, bigquery_url: str, attempt_due: Callable[[], list[Attempt]]) -> None:
+        self._settings = get_settings()
+        self._client = bigquery.Client(
+            project=self._settings.project,
+            credentials=AnonymousCredentials(),
+            client_options={"api_endpoint": bigquery_url},
+        )
+        self._attempt_due = attempt_due
+        self._queue: list[Attempt] = []
+
+    def start(self) -> None:
+        """Begin to write, on a daemon thread."""
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def _run(self) -> None:
+        while True:
+            self._queue = (self._queue + self._attempt_due())[-LONGEST_QUEUE:]
+            try:
+                if self._queue:
+                    self.write(self._queue)
+                    self._queue = []
+            except (GoogleAPIError, RequestException) as error:
+                print(f"log sink: {len(self._queue)} attempts wait: {error}", file=sys.stderr, flush=True)
+            time.sleep(TICK_SECONDS)
+
+    def write(self, attempts: list[Attempt]) -> None:
+        """Insert one row an attempt into each of the two tables."""
+        rows = [
+            {
+                "job": one.job,
+                "service": one.service,
+                "url": one.url,
+                "at": one.at.isoformat(),
+                "http": one.http_status,
+                "status": None if 200 <= one.http_status < 300 else GRPC_NAMES.get(one.http_status, "UNKNOWN"),
+                "seconds": one.seconds,
+                "id": uuid.uuid4().hex,
+            }
+            for one in attempts
+        ]
+        dataset = f"{self._settings.project}.{self._settings.monitor_dataset}"
+        for statement in (_EXECUTIONS, _REQUESTS):
+            config = bigquery.QueryJobConfig(
+                query_parameters=[bigquery.ScalarQueryParameter("rows", "STRING", json.dumps(rows))]
+            )
+            query: Any = self._client.query(
+                statement.format(dataset=dataset),
+                job_config=config,
+                retry=bigquery.DEFAULT_RETRY.with_timeout(10),
+                timeout=10,
+            )
+            query.result(timeout=30)
+
+
+_SOURCE = "FROM UNNEST(JSON_QUERY_ARRAY(@rows)) AS entry"
+_VALUE = "JSON_VALUE(entry, '$.{name}')"
+
+
+def _value(name: str, kind: str = "STRING") -> str:
+    text = _VALUE.replace("{name}", name)
+    return text if kind == "STRING" else f"CAST({text} AS {kind})"
+
+
+_EXECUTIONS = f"""
+INSERT INTO `{{dataset}}.cloudscheduler_googleapis_com_executions` (
+  logName, resource, jsonpayload_logging_attemptfinished, httpRequest, timestamp, receiveTimestamp, severity, insertId
+)
+SELECT
+  'projects/local/logs/cloudscheduler.googleapis.com%2Fexecutions',
+  STRUCT(
+    'cloud_scheduler_job' AS type,
+    STRUCT({_value("job")} AS job_id, 'local' AS project_id, 'local' AS location) AS labels
+  ),
+  STRUCT(
+    {_value("job")} AS jobname, 'HTTP' AS targettype, {_value("url")} AS url, {_value("status")} AS status,
+    IF({_value("status")} IS NULL, NULL, CONCAT('URL_ERROR-ERROR_', {_value("http")})) AS debuginfo
+  ),
+  STRUCT({_value("http", "INT64")} AS status),
+  TIMESTAMP({_value("at")}), TIMESTAMP({_value("at")}),
+  IF({_value("status")} IS NULL, 'INFO', 'ERROR'),
+  {_value("id")}
+{_SOURCE}
+"""
+
+_REQUESTS = f"""
+INSERT INTO `{{dataset}}.run_googleapis_com_requests` (
+  logName, resource, httpRequest, timestamp, receiveTimestamp, severity, insertId
+)
+SELECT
+  'projects/local/logs/run.googleapis.com%2Frequests',
+  STRUCT(
+    'cloud_run_revision' AS type,
+    STRUCT(
+      {_value("service")} AS service_name, CONCAT({_value("service")}, '-00001') AS revision_name,
+      {_value("service")} AS configuration_name, 'local' AS project_id, 'local' AS location
+    ) AS labels
+  ),
+  STRUCT(
+    'POST' AS requestMethod, {_value("url")} AS requestUrl, 0 AS requestSize, {_value("http", "INT64")} AS status,
+    0 AS responseSize, 'Google-Cloud-Scheduler' AS userAgent, '127.0.0.1' AS remoteIp,
+    {_value("seconds", "FLOAT64")} AS latency, 'HTTP/1.1' AS protocol
+  ),
+  TIMESTAMP({_value("at")}), TIMESTAMP({_value("at")}),
+  IF({_value("status")} IS NULL, 'INFO', 'WARNING'),
+  {_value("id")}
+{_SOURCE}
+"""
