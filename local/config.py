@@ -202,6 +202,9 @@ class Config:
             "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_SERVER_HOST": self.bind,
             "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_SERVER_PORT": str(self.port("SCHEDULER_HEALTH_PORT")),
             "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "30",
+            # On a small, busy machine the first import of the providers and the first answer take their time.
+            "AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT": "120",
+            "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "30",
             "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
             "BIGQUERY_EMULATOR_HOST": self.url("bigquery", "BIGQUERY_PORT"),
             "PUBSUB_EMULATOR_HOST": f"{self.host('pubsub')}:{self.port('PUBSUB_PORT')}",
