@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import redis
@@ -45,16 +46,20 @@ class Server:
         self.port = free_port()
         self.directory = Path(tempfile.mkdtemp(prefix="redis-"))
         self._options = options
-        self.process: subprocess.Popen[bytes] | None = None
-        self.start()
+        self.process = self._start()
 
     def start(self) -> None:
+        """Start the server again, with what it kept on disk."""
+        self.process = self._start()
+
+    def _start(self) -> subprocess.Popen[bytes]:
         command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.directory)]
-        self.process = subprocess.Popen(
+        process = subprocess.Popen(
             [*command, "--save", "", *self._options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         with contextlib.closing(redis.Redis(port=self.port)) as client:
             wait_for(client.ping, f"redis-server on port {self.port}")
+        return process
 
     def kill(self) -> None:
         self.process.send_signal(signal.SIGKILL)
@@ -79,15 +84,7 @@ class Cluster:
         )
         for server in self.servers:
             with contextlib.closing(redis.Redis(port=server.port, decode_responses=True)) as client:
-                wait_for(
-                    lambda client=client: client.cluster("info")["cluster_state"] == "ok",
-                    f"cluster node {server.port}",
-                )
-                # A replica that never had its master's data cannot take over.
-                wait_for(
-                    lambda client=client: client.info("replication").get("master_link_status", "up") == "up",
-                    f"replica {server.port} to be in step",
-                )
+                wait_for(partial(_joined, client), f"cluster node {server.port}")
 
     def client(self) -> RedisCluster:
         return RedisCluster(startup_nodes=[ClusterNode("127.0.0.1", server.port) for server in self.servers])
@@ -95,3 +92,9 @@ class Cluster:
     def close(self) -> None:
         for server in self.servers:
             server.close()
+
+
+def _joined(client: redis.Redis) -> bool:
+    """Whether a node serves its cluster; a replica that never had its master's data could not take over."""
+    in_step = client.info("replication").get("master_link_status", "up") == "up"
+    return in_step and client.cluster("info")["cluster_state"] == "ok"

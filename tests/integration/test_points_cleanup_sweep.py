@@ -21,8 +21,8 @@ from drawsguard.points.cleanup.sweep import Sweep, SweepFailedError, SweepStoppe
 from drawsguard.points.cleanup.throttle import Throttle
 from drawsguard.points.cleanup.ticket import Ticket
 from drawsguard.points.lifecycle import Structure
+from local.memory_ledger import MemoryLedger
 from local.redis_servers import Cluster, Server, wait_for
-from tests.integration.memory_ledger import MemoryLedger
 
 pytestmark = pytest.mark.integration
 
