@@ -94,14 +94,13 @@ def context(**params: str | None) -> dict[str, Any]:
 
 def collect(**params: str | None) -> None:
     """Run the task as Airflow does, without waiting between the polls."""
-    operator = DrawCollectOperator(task_id="collect")
-    pending: Any = lambda: operator.execute(context(**params))  # noqa: E731
-    while pending is not None:
+    operator, run = DrawCollectOperator(task_id="collect"), context(**params)
+    resumed: tuple[str, dict[str, Any]] | None = None
+    while True:
         try:
-            pending = pending()
+            return operator.resume_execution(*resumed, run) if resumed else operator.execute(run)
         except TaskDeferred as parked:
-            resume, kwargs = getattr(operator, parked.method_name), parked.kwargs
-            pending = lambda resume=resume, kwargs=kwargs: resume(context(**params), event=None, **kwargs)  # noqa: E731
+            resumed = parked.method_name, {**(parked.kwargs or {}), "event": datetime.now(UTC)}
 
 
 def collect_history(feed: FeedState) -> None:
