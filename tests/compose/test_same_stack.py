@@ -46,6 +46,9 @@ def addresses(environment: dict[str, str]) -> dict[str, tuple[str, int]]:
             connection = json.loads(value)
             if "host" in connection:
                 found[name] = (connection["host"], connection["port"])
+            for channel in connection.get("extra", {}).get("config", []):
+                parts = urlsplit(channel["path"])
+                found[f"{name} {parts.scheme}"] = (str(parts.hostname), int(parts.port or 0))
         elif name.endswith("_EMULATOR_HOST") and "://" not in value:
             host, port = value.split(":")
             found[name] = (host, int(port))
@@ -138,9 +141,14 @@ def test_only_places_differ_from_the_embedded_stack(compose: Compose, tmp_path: 
 
 
 def _without_place(connection: str) -> Any:
-    if connection.startswith("{"):
-        return {k: v for k, v in json.loads(connection).items() if k not in ("host", "port", "password")}
-    return re.sub(r"(:[^/@]*)?@?[\w.-]+:\d+", "", connection.replace("://", "|", 1))
+    """Return a connection without host, port and password, which differ from stack to stack."""
+    if not connection.startswith("{"):
+        parts = urlsplit(connection)
+        return parts.scheme, parts.username, parts.path, parts.query
+    document = {k: v for k, v in json.loads(connection).items() if k not in ("host", "port", "password")}
+    for channel in document.get("extra", {}).get("config", []):
+        channel["path"] = _without_place(channel["path"])
+    return document
 
 
 def test_every_connection_leads_to_a_service_that_listens_there(compose: Compose, tmp_path: Path) -> None:
@@ -176,6 +184,31 @@ def test_every_connection_that_the_settings_name_is_there(compose: Compose, tmp_
     wanted = {f"AIRFLOW_CONN_{getattr(Settings(), field).upper()}" for field in names}
     assert len(wanted) >= 7
     assert wanted <= set(config_of(compose, "airflow-scheduler", tmp_path).connections())
+
+
+def test_folders_that_tasks_share_lie_in_the_shared_volume(compose: Compose) -> None:
+    """A default below .local is one machine's folder; in containers every Airflow process must see the same files."""
+    local = [f for f, info in Settings.model_fields.items() if ".local" in str(info.default)]
+    assert local
+    scheduler = compose["services"]["airflow-scheduler"]
+    assert "airflow:/stack/airflow" in scheduler["volumes"]
+    for field in local:
+        assert scheduler["environment"].get(f"DRAWSGUARD_{field.upper()}", "").startswith("/stack/airflow/"), field
+
+
+def test_volumes_of_our_images_belong_to_the_user_that_writes_them(compose: Compose) -> None:
+    """A new volume takes the owner of the folder in the image; a folder that is not there would be root's."""
+    dockerfile = (REPOSITORY / "local" / "docker" / "Dockerfile").read_text(encoding="utf-8")
+    made = re.search(r"cd /stack.*?install --directory --owner airflow ([\w ]+)", dockerfile, re.DOTALL)
+    assert made is not None
+    mounted = {
+        target.removesuffix(":ro").removeprefix("/stack/")
+        for service in compose["services"].values()
+        if service["image"].startswith("drawsguard/")
+        for target in (volume.partition(":")[2] for volume in service["volumes"])
+        if target.startswith("/stack/")
+    }
+    assert mounted <= set(made[1].split())
 
 
 def settings_named(text: str) -> set[str]:
