@@ -20,13 +20,13 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.providers.common.sql.operators.sql import SQLExecuteQueryOperator
-from airflow.sdk import DAG, Asset, CronDataIntervalTimetable, Param, task_group
+from airflow.sdk import DAG, Asset, CronDataIntervalTimetable, Param, chain, task_group
 from airflow.sdk.definitions.callback import AsyncCallback
 from airflow.sdk.definitions.deadline import DeadlineAlert
 
 from deadlines.fresh_interval import FreshIntervalEnd
+from drawsguard.points.day_steps import day_steps
 from drawsguard.points.hive_source import statements
-from drawsguard.points.oper_type import hive_pattern
 from drawsguard.points.telemetry_config import points_config
 from drawsguard.settings import get_settings
 from drawsguard.sql import render
@@ -37,9 +37,6 @@ from operators.hive_evidence_operator import HiveEvidenceOperator
 from operators.statistics_window_operator import HiveDayPlanOperator, StatisticsWindowOperator
 
 settings = get_settings()
-config = points_config()
-
-DROP_DAYS, DROP_FLOW_DAYS = "window/drop_days.sql", "window/drop_flow_days.sql"
 
 with DAG(
     dag_id="points_hive_aggregation",
@@ -95,39 +92,12 @@ with DAG(
     @task_group
     def build(days: Any) -> None:
         """Build one list of days; the day's quality record goes first and comes back last."""
-        filtered = HiveDaysOperator(
-            task_id="base_evt",
-            conn_id=settings.hive_conn_id,
-            days=days,
-            insert="window/base_evt.sql",
-            drops={"evt_day_quality": DROP_FLOW_DAYS, "base_evt": DROP_FLOW_DAYS, "evt_rejected": DROP_FLOW_DAYS},
-            values={
-                "pattern": hive_pattern(config.oper_type_pattern),
-                "max_count": config.telemetry.largest_count,
-            },
+        chain(
+            *[
+                HiveDaysOperator(task_id=step.name, conn_id=settings.hive_conn_id, step=step, days=days)
+                for step in day_steps(points_config())
+            ]
         )
-        by_minute = HiveDaysOperator(
-            task_id="base_evt_ts",
-            conn_id=settings.hive_conn_id,
-            days=days,
-            insert="window/base_evt_ts.sql",
-            drops={"base_evt_ts": DROP_DAYS},
-        )
-        by_day = HiveDaysOperator(
-            task_id="base_evt_day",
-            conn_id=settings.hive_conn_id,
-            days=days,
-            insert="window/base_evt_day.sql",
-            drops={"base_evt_day": DROP_DAYS},
-        )
-        quality = HiveDaysOperator(
-            task_id="evt_day_quality",
-            conn_id=settings.hive_conn_id,
-            days=days,
-            insert="window/evt_day_quality.sql",
-            drops={"evt_day_quality": DROP_FLOW_DAYS},
-        )
-        filtered >> by_minute >> by_day >> quality
 
     hive_tables = SQLExecuteQueryOperator(
         task_id="hive_tables",

@@ -2,46 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from itertools import chain
+from collections.abc import Sequence
 from typing import Any
 
 from airflow.providers.common.sql.operators.sql import SQLExecuteQueryOperator
 from airflow.sdk import Context
 
-from drawsguard.points.hive_source import statements
+from drawsguard.points.day_steps import DayStep
 
 
 class HiveDaysOperator(SQLExecuteQueryOperator):
-    """Run one statement file for a list of days, after their old partitions were dropped.
+    """Run one step for a list of days.
 
+    :param step: what is dropped and inserted.
     :param days: days to build, yyyy-MM-dd (mapped or templated).
-    :param insert: file below include/sql/hive; its parameter ``days`` is the list.
-    :param drops: table of cma → file below include/sql/hive that drops the days from it.
-    :param values: further bound parameters of the insert.
     """
 
     template_fields: Sequence[str] = (*SQLExecuteQueryOperator.template_fields, "days")
 
-    def __init__(
-        self,
-        *,
-        days: list[str],
-        insert: str,
-        drops: Mapping[str, str],
-        values: Mapping[str, Any] | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(sql=statements(insert), **kwargs)
+    def __init__(self, *, step: DayStep, days: list[str], **kwargs: Any) -> None:
+        super().__init__(sql=step.insert, do_xcom_push=False, **kwargs)
+        self.step = step
         self.days = days
-        self.insert = insert
-        self.drops = dict(drops)
-        self.values = dict(values or {})
 
     def execute(self, context: Context) -> Any:
-        named = {f"day_{index}": day for index, day in enumerate(self.days)}
-        drops = [statements(file, table=table, days=list(named)) for table, file in self.drops.items()]
-        self.sql = [*chain.from_iterable(drops), *statements(self.insert)]
-        self.parameters = {**self.values, **named, "days": list(self.days)}
-        self.log.info("Building %s for %d day(s): %s … %s", self.insert, len(self.days), self.days[0], self.days[-1])
+        self.sql = self.step.statements(self.days)
+        self.parameters = self.step.parameters(self.days)
+        self.log.info("%s: building %d day(s), %s to %s", self.step.name, len(self.days), self.days[0], self.days[-1])
         return super().execute(context)

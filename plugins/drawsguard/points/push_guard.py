@@ -227,7 +227,8 @@ def _size_refusal(situation: Situation, rules: PushRules) -> PushRefusedError | 
         return PushRefusedError("too_few_rows", f"{rows} rows, at least {rules.smallest_rows} expected. {overrule}")
     if rows > rules.largest_rows:
         return PushRefusedError("too_many_rows", f"{rows} rows, at most {rules.largest_rows} expected. {overrule}")
-    before = [b for b in situation.ledger if b.flow == situation.flow and b.batch_id != situation.batch_id]
+    # The ids of a flow sort by the first day of their windows.
+    before = [b for b in situation.ledger if b.flow == situation.flow and b.batch_id < situation.batch_id]
     if not before:
         return None
     previous = before[-1]
