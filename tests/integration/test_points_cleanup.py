@@ -370,12 +370,10 @@ def test_second_sweep_of_a_ticket_is_kept_out(services, connection, living, fold
     )
     store = CleanupStore(connection)
     store.save_tickets(batch_id, plan, {})
-    with cleanup_desk.desk() as (other, _), store.execution(plan.tickets[0], "approver"):
-        with (
-            pytest.raises(TicketStateError, match="being executed by another task"),
-            other.execution(plan.tickets[0], "x"),
-        ):
-            pytest.fail("two sweeps of one ticket")
+    (ticket,) = plan.tickets
+    refused = pytest.raises(TicketStateError, match="being executed by another task")
+    with cleanup_desk.desk() as (other, _), store.execution(ticket, "approver"), refused, other.execution(ticket, "x"):
+        pytest.fail("two sweeps of one ticket")
 
 
 VICTIM = """
