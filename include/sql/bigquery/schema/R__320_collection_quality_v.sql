@@ -67,7 +67,7 @@ FROM (
         MIN(timestamp) AS draw_time,
         MIN(ingested_at) AS first_ingested_at,
         COUNT(*) AS raw_rows,
-        COUNT(DISTINCT FORMAT('%t|%t|%d', created_at, updated_at, sum_value)) AS versions,
+        COUNT(DISTINCT CONCAT(CAST(created_at AS STRING), ' ', COALESCE(CAST(updated_at AS STRING), 'never'))) AS versions,
         COUNT(DISTINCT FORMAT('%d+%d+%d', numbers[SAFE_OFFSET(0)], numbers[SAFE_OFFSET(1)], numbers[SAFE_OFFSET(2)]))
           AS results
       FROM `{{ project }}.{{ source_dataset }}.draws`
