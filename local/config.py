@@ -213,6 +213,7 @@ class Config:
             "DRAWSGUARD_TOKEN_KEYS_URL": f"{self.url('google', 'GOOGLE_PORT')}/oauth2/v3/certs",
             "DRAWSGUARD_IDENTITY_PROPAGATION_SECONDS": "10",
             "DRAWSGUARD_UI_BASE_URL": f"http://127.0.0.1:{self.port('AIRFLOW_PORT')}",
+            "DRAWSGUARD_POINTS_FEED_ROOT": str(self.state / "cma" / "feed"),
             # The supervisor's log files are read by people: plain text, no colours.
             "NO_COLOR": "1",
         }

@@ -12,6 +12,7 @@ from openpyxl import load_workbook
 
 from drawsguard.points.database import run_script
 from drawsguard.points.review import EVIDENCE_COLUMNS, FIRST_DATA_ROW, SUMMARY_SHEET, Decision
+from drawsguard.sql import render
 from local.golden.dataset import Environment, Golden
 
 _POINTS = """
@@ -72,11 +73,13 @@ def load_evidence(governance: Any, golden: Golden) -> str:
             " VALUES (%s, %s, %s, %s)",
             [(batch_id, *metric) for metric in golden.metrics],
         )
+        cursor.execute(render("mysql/push/batch_facts.sql"), {"batch_id": batch_id})
+        facts = cursor.fetchone()  # as the push records them: its guard compares them with the rows
         cursor.execute(
             "REPLACE INTO rsp_datagovern.evidence_batch (batch_id, flow, window_start, window_end, state, row_count,"
             " eid_sum, checksum, run_id, published_at, completed_at)"
-            " VALUES (%s, 'window', %s, %s, 'completed', %s, %s, 0, 'golden', %s, %s)",
-            (batch_id, *golden.window, len(golden.metrics), sum(metric[2] for metric in golden.metrics), now, now),
+            " VALUES (%s, 'window', %s, %s, 'completed', %s, %s, %s, 'golden', %s, %s)",
+            (batch_id, *golden.window, *facts, now, now),
         )
         cursor.executemany(
             "REPLACE INTO rsp_datagovern.evidence_day (flow, pt_dt, minutes, metrics, raw_rows, rejected_rows)"
