@@ -71,9 +71,9 @@ def draws(
     feature: float | None = 300,
 ) -> None:  # fmt: skip
     """Insert consecutive draws into source, target and features, each stage so many seconds after the one before."""
-    kinds = {"period": "INT64", "issue": "INT64", "timestamp": "TIMESTAMP", "ts_utc": "TIMESTAMP",
-             "sum_value": "INT64", "numbers": "ARRAY<INT64>", "created_at": "TIMESTAMP", "ingested_at": "TIMESTAMP", "a": "INT64",
-             "b": "INT64", "c": "INT64", "sum": "INT64", "synced_at": "TIMESTAMP", "computed_at": "TIMESTAMP"}  # fmt: skip
+    times_of = ("timestamp", "ts_utc", "created_at", "ingested_at", "synced_at", "computed_at")
+    kinds = dict.fromkeys(times_of, "TIMESTAMP") | {"numbers": "ARRAY<INT64>"}
+    kinds |= dict.fromkeys(("period", "issue", "sum_value", "a", "b", "c", "sum"), "INT64")
     base = [
         {"period": first + n, "timestamp": at, "numbers": [1, 2, 3], "sum_value": 6, "big_small": "small",
          "odd_even": "even", "created_at": at}
