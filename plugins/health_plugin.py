@@ -1,0 +1,56 @@
+"""Health of the draw pipeline from the running Airflow, at /drawsguard."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from airflow.api_fastapi.core_api.security import get_user
+from airflow.plugins_manager import AirflowPlugin
+from fastapi import Depends, FastAPI
+from fastapi.responses import JSONResponse
+
+from drawsguard.monitoring.health import CachedHealth, Health, assess
+from drawsguard.monitoring.store import MonitorStore
+
+
+def _look() -> Health:
+    # Imported here: this module is loaded by every Airflow process, and only the API server needs the provider.
+    from hooks.warehouse_hook import warehouse_client
+
+    return assess(MonitorStore(warehouse_client(), dag_id="health", task_id="health"), datetime.now(UTC))
+
+
+health = CachedHealth(_look)
+app = FastAPI(title="drawsguard", description="Health of the draw pipeline.")
+
+
+@app.get("/health")
+def brief() -> JSONResponse:
+    """For load balancers: no sign-in, no details. 200, or 503 when a part is unhealthy."""
+    current = health.get()
+    return JSONResponse({"status": current.status}, status_code=current.http_status)
+
+
+@app.get("/health/detailed", dependencies=[Depends(get_user)])
+def detailed() -> JSONResponse:
+    """For users who are signed in: every part with what was seen."""
+    current = health.get()
+    content: dict[str, Any] = current.to_json()
+    return JSONResponse(content, status_code=current.http_status)
+
+
+class HealthPlugin(AirflowPlugin):
+    """Mounts the application and links it from the navigation."""
+
+    name = "drawsguard_health"
+    fastapi_apps = [{"app": app, "url_prefix": "/drawsguard", "name": "drawsguard health"}]  # noqa: RUF012
+    external_views = [  # noqa: RUF012 - the plugin interface
+        {
+            "name": "健康 Health",
+            "href": "drawsguard/health/detailed",
+            "destination": "nav",
+            "category": "browse",
+            "url_route": "drawsguard-health",
+        }
+    ]
