@@ -38,7 +38,7 @@ class Service:
     prepare: Callable[[Config], object] = lambda _config: None
     environment: Callable[[Config], dict[str, str]] = lambda _config: {}
     after: tuple[str, ...] = ()
-    timeout: int = 60
+    timeout: int = 120
     binaries: dict[str, str] = field(default_factory=dict)
 
 
@@ -295,7 +295,7 @@ SERVICES = (
         ("HIVE_PORT",),
         _hive_answers,
         environment=_hive_environment,
-        timeout=180,
+        timeout=300,
     ),
     Service("mysql", "MySQL (MariaDB)", _mysql, ("MYSQL_PORT",), _mysql_answers, prepare=_prepare_mysql),
     Service("redis", "Redis", _redis, ("REDIS_PORT",), accepts("redis", "REDIS_PORT")),
@@ -346,7 +346,7 @@ SERVICES = (
         answers_http("airflow", "AIRFLOW_PORT", "/api/v2/monitor/health"),
         prepare=initialise_airflow,
         environment=Config.airflow_environment,
-        timeout=180,
+        timeout=300,
     ),
     Service(
         "airflow-scheduler",
@@ -356,7 +356,7 @@ SERVICES = (
         _runs("scheduler"),
         environment=Config.airflow_environment,
         after=("airflow-api-server",),
-        timeout=120,
+        timeout=300,
     ),
     Service(
         "airflow-dag-processor",
@@ -366,7 +366,7 @@ SERVICES = (
         _runs("dag_processor"),
         environment=Config.airflow_environment,
         after=("airflow-api-server",),
-        timeout=120,
+        timeout=300,
     ),
     Service(
         "airflow-triggerer",
@@ -376,7 +376,7 @@ SERVICES = (
         _runs("triggerer"),
         environment=Config.airflow_environment,
         after=("airflow-api-server",),
-        timeout=120,
+        timeout=300,
     ),
 )
 

@@ -149,8 +149,8 @@ class Stack:
 
     def _start(self, service: Service, running: bool, ready: set[str], started: float) -> None:
         while not running and not ready.issuperset(service.after):
-            if time.monotonic() - started > 300:
-                raise StackError(f"{service.name}: {', '.join(service.after)} did not get ready in 300 s")
+            if time.monotonic() - started > 600:
+                raise StackError(f"{service.name}: {', '.join(service.after)} did not get ready in 600 s")
             time.sleep(0.2)
         if not running:
             try:
