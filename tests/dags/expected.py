@@ -1,0 +1,33 @@
+"""Every DAG of the repository, in one place: one that is missing here, or gone, fails the integrity test."""
+
+from __future__ import annotations
+
+#: DAG id → whether it has a service level, and so a deadline.
+DAGS: dict[str, bool] = {
+    # draws
+    "draw_collect": False,
+    "draw_history_migration": False,
+    "draw_reconcile": False,
+    "draw_repair": False,
+    "draw_sync": True,
+    "draw_sync_replay": False,
+    "feature_refresh": False,
+    # points
+    "points_cleanup": False,
+    "points_downline": False,
+    "points_hive_aggregation": True,
+    "points_hive_daily": False,
+    "points_lifetime_report": False,
+    "points_observe": False,
+    "points_push": True,
+    "points_restore": False,
+    "points_usage_report": False,
+    # operations
+    "alert_acknowledge": False,
+    "alert_digest": False,
+    "alert_mute": False,
+    "monitoring_checks": False,
+    "oidc_checks": False,
+    "oidc_repair": False,
+    "warehouse_schema": False,
+}

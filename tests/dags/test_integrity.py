@@ -1,0 +1,144 @@
+"""Every DAG loads, and owes its operators what the policy says; every guard is shown to fire."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.dag_processing.dagbag import DagBag
+from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.sdk import DAG, Param
+
+from tests.dags import policy
+from tests.dags.expected import DAGS
+from tests.dags.policy import DagRule
+
+
+@pytest.fixture(scope="module")
+def bag() -> DagBag:
+    return DagBag(str(policy.REPOSITORY / "dags"))
+
+
+def test_every_file_loads(bag: DagBag) -> None:
+    assert bag.import_errors == {}
+
+
+def test_exactly_the_expected_dags_exist(bag: DagBag) -> None:
+    assert set(bag.dag_ids) == set(DAGS)
+
+
+@pytest.mark.parametrize("dag_id", DAGS)
+def test_dag_keeps_the_policy(bag: DagBag, dag_id: str) -> None:
+    dag = bag.dags[dag_id]
+    found = {rule.__name__: problems for rule in policy.DAG_RULES if (problems := rule(dag))}
+    assert found == {}
+    assert policy.deadline_matches(dag, has_sla=DAGS[dag_id]) == []
+
+
+@pytest.mark.parametrize("path", policy.DAG_FILES, ids=lambda path: path.name)
+def test_dag_file_reads_no_clock(path: Path) -> None:
+    assert policy.reads_no_clock(path) == []
+
+
+def test_parsing_does_no_io_and_is_quick() -> None:
+    answer = policy.probe(policy.DAG_FILES)
+    assert answer["touched"] == []
+    assert answer["seconds"] <= policy.PARSE_SECONDS
+
+
+# --- each guard fires ---------------------------------------------------------------------------------------
+def good(**overrides: Any) -> dict[str, Any]:
+    """Arguments of a DAG that keeps the policy."""
+    return {
+        "dag_id": "example",
+        "schedule": None,
+        "doc_md": "A failure means nothing.\n\n**Who runs it**: a test.",
+        "tags": ["tier:3", "draws"],
+        "max_active_runs": 1,
+        "catchup": False,
+        "default_args": {
+            "owner": "team",
+            "retries": 1,
+            "retry_exponential_backoff": 2.0,
+            "max_retry_delay": timedelta(minutes=1),
+            "on_failure_callback": print,
+        },
+        "params": {"range": Param(None, type=["null", "string"], description="What to do.")},
+    } | overrides
+
+
+def example(**overrides: Any) -> DAG:
+    with DAG(**good(**overrides)) as dag:  # noqa: AIR002 - the schedule is among the arguments
+        EmptyOperator(task_id="only")
+    return dag
+
+
+def without(argument: str) -> dict[str, Any]:
+    return {key: value for key, value in good()["default_args"].items() if key != argument}
+
+
+def test_a_good_dag_passes_every_rule() -> None:
+    assert {rule.__name__: rule(example()) for rule in policy.DAG_RULES if rule(example())} == {}
+
+
+BAD: list[tuple[DagRule, dict[str, Any]]] = [
+    (policy.documents_itself, {"doc_md": None}),
+    (policy.documents_itself, {"doc_md": "Copies draws.\n\n**Who runs it**: a test."}),
+    (policy.documents_itself, {"doc_md": "A failure means nothing."}),
+    (policy.has_owner, {"default_args": without("owner")}),
+    (policy.has_tier_and_domain, {"tags": ["draws"]}),
+    (policy.has_tier_and_domain, {"tags": ["tier:1", "tier:2", "draws"]}),
+    (policy.has_tier_and_domain, {"tags": ["tier:1"]}),
+    (policy.retries_with_backoff, {"default_args": without("retries")}),
+    (policy.retries_with_backoff, {"default_args": good()["default_args"] | {"retry_exponential_backoff": True}}),
+    (policy.retries_with_backoff, {"default_args": without("max_retry_delay")}),
+    (policy.has_one_alert_route, {"default_args": without("on_failure_callback")}),
+    (policy.has_one_alert_route, {"on_failure_callback": print}),
+    (policy.runs_one_at_a_time, {"max_active_runs": 2}),
+    (policy.runs_one_at_a_time, {"catchup": True}),
+    (policy.describes_params, {"params": {"range": Param(None, type="null")}}),
+    (policy.describes_params, {"params": {"range": "yesterday"}}),
+]
+
+
+@pytest.mark.parametrize(("rule", "overrides"), BAD, ids=lambda value: getattr(value, "__name__", None))
+def test_rule_finds_its_fault(rule: DagRule, overrides: dict[str, Any]) -> None:
+    assert rule(example(**overrides)) != []
+
+
+def test_every_rule_has_a_negative_case() -> None:
+    assert {rule for rule, _ in BAD} == set(policy.DAG_RULES)
+
+
+def test_a_missing_deadline_is_found() -> None:
+    assert policy.deadline_matches(example(), has_sla=True) != []
+
+
+def test_a_broken_file_is_found(tmp_path: Path) -> None:
+    (tmp_path / "broken.py").write_text("import nowhere\nfrom airflow.sdk import DAG\n")
+    assert DagBag(str(tmp_path)).import_errors != {}
+
+
+@pytest.mark.parametrize("call", ["datetime.now()", "pendulum.today()", "now()"])
+def test_a_clock_is_found(tmp_path: Path, call: str) -> None:
+    path = tmp_path / "clock.py"
+    path.write_text(f"start = {call}\n")
+    assert policy.reads_no_clock(path) != []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import socket; socket.socket().connect_ex(('127.0.0.1', 9))",
+        "import sqlite3; sqlite3.connect(':memory:')",
+        "import subprocess; subprocess.run(['true'])",
+        "from airflow.sdk import Variable; Variable.get('a')",
+        "from airflow.sdk import Connection; Connection.get('a')",
+    ],
+)
+def test_io_at_import_is_found(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "io.py"
+    path.write_text(line)
+    assert policy.does_no_io([path]) != []

@@ -1,0 +1,134 @@
+"""What the mails say, and which runs have a deadline at all."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.providers.smtp.hooks.smtp import SmtpHook
+from jinja2 import UndefinedError
+
+from deadlines.fresh_interval import FreshIntervalEnd, deadline_start
+from drawsguard.templates import render_template
+from notifiers.sla_miss import SlaMissMail
+from notifiers.task_failure import meaning, task_failure_mail
+from notifiers.template_mail import run_url
+
+END = datetime(2025, 10, 3, 1, 5, tzinfo=UTC)
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """What would go to the SMTP server."""
+    mails: list[dict[str, Any]] = []
+    monkeypatch.setattr(SmtpHook, "get_conn", lambda self: self)
+    monkeypatch.setattr(SmtpHook, "__exit__", lambda *_: None)
+    monkeypatch.setattr(SmtpHook, "send_email_smtp", lambda _self, **mail: mails.append(mail))
+
+    async def connect(self: SmtpHook) -> SmtpHook:
+        return self
+
+    async def close(*_: object) -> None:
+        return None
+
+    async def send(_self: SmtpHook, **mail: Any) -> None:
+        mails.append(mail)
+
+    monkeypatch.setattr(SmtpHook, "__aenter__", connect)
+    monkeypatch.setattr(SmtpHook, "__aexit__", close)
+    monkeypatch.setattr(SmtpHook, "asend_email_smtp", send)
+    return mails
+
+
+def failure(tags: set[str], error: BaseException) -> dict[str, Any]:
+    return {
+        "dag": SimpleNamespace(tags=tags, doc_md="A failure means that draws are late.\n\nMore."),
+        "dag_run": SimpleNamespace(
+            run_type="scheduled", data_interval_start=END - timedelta(minutes=5), data_interval_end=END
+        ),
+        "ti": SimpleNamespace(
+            dag_id="draw_sync",
+            task_id="sync",
+            run_id="scheduled__2025-10-03T01:05:00+00:00",
+            map_index=-1,
+            try_number=4,
+        ),
+        "exception": error,
+    }
+
+
+def test_a_failure_mail_says_what_why_and_where(sent: list[dict[str, Any]]) -> None:
+    task_failure_mail(failure({"draws"}, ValueError("a {{ brace }} and <b>markup</b>")))
+    (mail,) = sent
+    assert mail["to"] == ["draws-oncall@example.com"]
+    assert mail["subject"] == "[Airflow] 任务失败 Task failed: draw_sync.sync"
+    body = mail["html_content"]
+    assert "ValueError: a {{ brace }} and &lt;b&gt;markup&lt;/b&gt;" in body  # neither rendered again nor markup
+    assert "A failure means that draws are late." in body
+    assert "第 4 次" in body
+    assert "/dags/draw_sync/runs/scheduled__2025-10-03T01%3A05%3A00%2B00%3A00/tasks/sync" in body
+
+
+def test_the_points_team_gets_the_mails_of_its_dags(sent: list[dict[str, Any]]) -> None:
+    task_failure_mail(failure({"points", "tier:1"}, ValueError("x")))
+    assert sent[0]["to"] == ["points-oncall@example.com"]
+
+
+def test_an_undocumented_dag_has_no_meaning() -> None:
+    assert meaning(None) == ""
+    assert meaning("\n# A failure means x.\nmore") == "A failure means x."
+
+
+def test_an_sla_mail_says_which_interval_by_how_much_and_where_to_look(sent: list[dict[str, Any]]) -> None:
+    context = {
+        "dag_run": {
+            "dag_id": "draw_sync",
+            "dag_run_id": "scheduled__2025-10-03T01:05:00+00:00",
+            "state": "running",
+            "data_interval_start": "2025-10-03T01:00:00Z",
+            "data_interval_end": "2025-10-03T01:05:00Z",
+        },
+        "deadline": {"id": "1", "deadline_time": END + timedelta(seconds=240)},
+    }
+    mail = SlaMissMail(to="a@example.com, b@example.com", look_at=[["看日志", "Read the log"]], context=context)
+
+    async def send() -> None:
+        await mail
+
+    asyncio.run(send())
+    (message,) = sent
+    assert message["to"] == ["a@example.com", "b@example.com"]
+    assert message["subject"] == "[Airflow] 超时 SLA missed: draw_sync 2025-10-03 09:00–09:05 CST"
+    body = message["html_content"]
+    for part in ("240 秒", "within 240 s", "看日志<br>Read the log", "2025-10-03T09:00:00+08:00", "running"):
+        assert part in body
+    assert run_url("draw_sync", "scheduled__2025-10-03T01:05:00+00:00") in body
+
+
+def test_a_template_without_its_value_is_an_error() -> None:
+    with pytest.raises(UndefinedError):
+        render_template("mail/task_failure.subject.txt", dag_id="draw_sync")
+
+
+@pytest.mark.parametrize(
+    ("run_type", "end", "created", "expected"),
+    [
+        ("scheduled", END, END + timedelta(seconds=3), END),
+        ("scheduled", END, END + timedelta(seconds=121), None),  # late before it started: an outage, not a slow run
+        ("backfill", END, END + timedelta(seconds=3), None),
+        ("manual", END, END + timedelta(seconds=3), None),
+        ("scheduled", None, END, None),
+    ],
+)
+def test_only_fresh_scheduled_runs_have_a_deadline(
+    run_type: str, end: datetime | None, created: datetime, expected: datetime | None
+) -> None:
+    assert deadline_start(run_type, end, created, 120) == expected
+
+
+def test_the_reference_survives_serialization() -> None:
+    reference = FreshIntervalEnd(stale_after_seconds=30)
+    assert FreshIntervalEnd.deserialize_reference(reference.serialize_reference()) == reference
