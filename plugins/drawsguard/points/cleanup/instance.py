@@ -61,18 +61,19 @@ class RedisInstance:
         :raises redis.exceptions.ReadOnlyError: when a server turns out to be a replica.
         :raises redis.exceptions.ConnectionError: when a server does not answer.
         """
-        if self._client is None:
-            self._client = self._connect()
+        try:
+            if self._client is None:
+                self._client = self._connect()
+            if isinstance(self._client, RedisCluster):
+                self._client.nodes_manager.initialize()
+        except redis_errors.RedisClusterException as error:
+            raise redis_errors.ConnectionError(f"Redis Cluster {self.name} cannot be reached: {error}") from error
         if isinstance(self._client, RedisCluster):
             return self._cluster_masters(self._client)
         connection = self._client.get_connection_kwargs()
         return [_master(f"{connection.get('host')}:{connection.get('port')}", self._client, None)]
 
     def _cluster_masters(self, cluster: RedisCluster) -> list[Master]:
-        try:
-            cluster.nodes_manager.initialize()
-        except redis_errors.RedisClusterException as error:
-            raise redis_errors.ConnectionError(f"Redis Cluster {self.name} cannot be reached: {error}") from error
         owners = [(nodes[0].name, slot) for slot, nodes in sorted(cluster.nodes_manager.slots_cache.items()) if nodes]
         if len(owners) != REDIS_CLUSTER_HASH_SLOTS:
             raise redis_errors.ClusterDownError(
