@@ -1,0 +1,40 @@
+"""A failure means that draws in `pc28.draws` differ from the source in a way that a sync cannot mend.
+
+**Who runs it**: the schedule, daily at 05:30 Beijing time; people, with another number of `hours`. **When it fails**:
+the error names the periods. *duplicate*: the target holds a draw twice; *foreign*: it holds values that were never
+collected. Find out who else writes to the target, delete those rows, and run it again.
+
+It compares the values of the last 48 hours, and every version that was collected since the last reconcile with the
+target, however old the draw is; late and corrected draws that no sync window reached are merged and verified.
+"""
+
+from __future__ import annotations
+
+from airflow.sdk import DAG, CronTriggerTimetable, Param
+
+from drawsguard.settings import get_settings
+from operators.dag_defaults import task_defaults
+from operators.draw_reconcile_operator import DrawReconcileOperator
+
+settings = get_settings()
+
+with DAG(
+    dag_id="draw_reconcile",
+    description="Compare source and target by value and mend late and corrected draws of any age",
+    doc_md=__doc__,
+    schedule=CronTriggerTimetable("30 5 * * *", timezone=settings.business_timezone),
+    catchup=False,
+    max_active_runs=1,
+    tags=["tier:2", "draws", "repair"],
+    default_args=task_defaults(settings.draws_owner),
+    params={
+        "hours": Param(
+            settings.reconcile_hours,
+            type="integer",
+            minimum=1,
+            maximum=24 * 400,
+            description="逐值比对最近多少小时的开奖。How many hours of draws to compare value by value.",
+        ),
+    },
+):
+    DrawReconcileOperator(task_id="reconcile", pool="draws_target")

@@ -1,0 +1,279 @@
+"""Exact repair of missing draws: found by continuity and comparison, fetched from the feed where needed, merged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import Any, Literal
+
+from google.cloud.bigquery import Client
+
+from drawsguard.draws.feed import FeedError
+from drawsguard.draws.statements import Statements
+from drawsguard.draws.sync import EARLIEST, LOG_RETENTION, DrawWarehouse, SyncOutcome, SyncPlan
+from drawsguard.draws.window import SyncRequest, Window
+from drawsguard.sql import Typed
+
+Cause = Literal["not_synced", "not_collected"]
+
+#: How far beyond the asked range neighbours are looked for, so that a hole at its edge is seen.
+MARGIN = timedelta(days=1)
+
+#: MERGE statements of one repair at most. Beyond it the closest runs of missing draws share one; the draws between them
+#: are equal on both sides and are not written.
+MOST_MERGES = 8
+
+#: A draw that nobody had is asked for again after this share of the time for which it has been missing.
+ASK_AGAIN_AFTER = 0.25
+
+
+@dataclass(frozen=True)
+class Gap:
+    """A run of missing draws. ``start`` and ``end`` are the times of its neighbours, or of the unsynced draw itself."""
+
+    first: int
+    last: int
+    cause: Cause
+    start: datetime
+    end: datetime
+
+    @property
+    def periods(self) -> range:
+        return range(self.first, self.last + 1)
+
+
+@dataclass
+class Repair:
+    """What a repair found and did.
+
+    ``open`` are draws that the feed was not asked for in this run; ``known`` were missing at earlier checks already.
+    """
+
+    gaps: list[Gap]
+    detected_at: datetime
+    finished_at: datetime
+    repaired: list[int] = field(default_factory=list)
+    nobody_has: list[int] = field(default_factory=list)
+    open: list[int] = field(default_factory=list)
+    feed_error: FeedError | None = None
+    known: set[int] = field(default_factory=set)
+
+    @property
+    def news(self) -> int:
+        """How many draws were repaired, or were found missing for the first time."""
+        return len(self.repaired) + len({*self.nobody_has, *self.open} - self.known)
+
+    @property
+    def seconds(self) -> float:
+        """Detection to verified repair."""
+        return (self.finished_at - self.detected_at).total_seconds()
+
+
+class RepairIncompleteError(RuntimeError):
+    """Draws that were merged are not in the target."""
+
+
+def find_gaps(statements: Statements, window: Window, settled_before: datetime) -> list[Gap]:
+    """Return the missing draws whose hole reaches into ``window``, oldest first.
+
+    :param settled_before: draws collected, and holes that ended, from then on are still under way.
+    """
+    rows = statements.rows(
+        "repair/missing_periods.sql",
+        search_from=max(window.start - MARGIN, EARLIEST),
+        search_to=window.end + MARGIN,
+        settled_before=settled_before,
+    )
+    gaps = [Gap(r["first_period"], r["last_period"], r["cause"], r["gap_start"], r["gap_end"]) for r in rows]
+    return [gap for gap in gaps if gap.end >= window.start and gap.start < window.end]
+
+
+def ranges(periods: Iterable[int], at_most: int = MOST_MERGES) -> list[range]:
+    """Return runs of periods that hold ``periods``; the closest runs are joined until ``at_most`` remain."""
+    runs: list[range] = []
+    for period in sorted(set(periods)):
+        if runs and runs[-1].stop == period:
+            runs[-1] = range(runs[-1].start, period + 1)
+        else:
+            runs.append(range(period, period + 1))
+    while len(runs) > at_most:
+        closest = min(range(len(runs) - 1), key=lambda i: runs[i + 1].start - runs[i].stop)
+        runs[closest : closest + 2] = [range(runs[closest].start, runs[closest + 1].stop)]
+    return runs
+
+
+def times_to_ask(gaps: Iterable[Gap]) -> list[Window]:
+    """Return the spans of the feed's history that hold the gaps, overlapping ones joined."""
+    spans: list[Window] = []
+    for gap in sorted(gaps, key=lambda gap: gap.start):
+        span = Window(gap.start, gap.end + timedelta(seconds=1))
+        if spans and span.start <= spans[-1].end:
+            spans[-1] = spans[-1].covering(span)
+        else:
+            spans.append(span)
+    return spans
+
+
+def ask_again(detected_at: datetime, asked_at: datetime, now: datetime) -> bool:
+    """Tell whether the feed is asked once more for a draw that it did not have: often at first, then less and less."""
+    return now - asked_at >= (now - detected_at) * ASK_AGAIN_AFTER
+
+
+@dataclass(frozen=True)
+class Repairer:
+    """Finds and repairs missing draws as one task.
+
+    :param client: client of the project and location that hold the datasets.
+    :param read_history: reads a span of the feed's history into the source; raises FeedError.
+    :param clock: returns the present time.
+    """
+
+    client: Client
+    dag_id: str
+    task_id: str
+    run_id: str
+    try_number: int
+    read_history: Callable[[Window], None]
+    clock: Callable[[], datetime]
+
+    @property
+    def statements(self) -> Statements:
+        return Statements(self.client, self.dag_id, self.task_id)
+
+    @property
+    def incident_id(self) -> str:
+        return f"{self.dag_id}|{self.run_id}"
+
+    def repair(self, gaps: list[Gap]) -> Repair:
+        """Repair the gaps: ask the feed for what the source lacks, merge exactly these draws, verify and record.
+
+        :raises RepairIncompleteError: when a merged draw is not in the target afterwards.
+        """
+        detected_at = self.clock()
+        result = Repair(gaps, detected_at, detected_at)
+        uncollected = [gap for gap in gaps if gap.cause == "not_collected"]
+        asked = self._ask(self._due(uncollected, result), result)
+        wanted = [period for gap in gaps for period in gap.periods]
+        search = self._search(gaps)
+        mergeable = self._present(wanted, search)["source"]
+        self.merge(mergeable)
+        result.finished_at = self.clock()
+        present = self._present(wanted, search)["target"]
+        unmerged = sorted(set(mergeable) - present)
+        if unmerged:
+            raise RepairIncompleteError(
+                f"{len(unmerged)} draws are still missing after their MERGE: {unmerged[:20]}. Look at the jobs of "
+                f"{self.dag_id} in the project's job history: does something else remove rows?"
+            )
+        result.repaired = sorted(present)
+        missing = set(wanted) - present
+        result.nobody_has = sorted(missing & asked)
+        result.open = sorted(missing - asked)
+        self._record(result, asked)
+        return result
+
+    def merge(self, periods: Iterable[int]) -> int:
+        """Merge the newest version of exactly these draws into the target, verify them, and return the rows written.
+
+        :raises drawsguard.draws.sync.DrawsDifferError: when the target still differs from the source.
+        """
+        warehouse = DrawWarehouse(self.client, dag_id=self.dag_id, task_id=self.task_id)
+        written = 0
+        for run in ranges(periods):
+            started_at = self.clock()
+            plan = self._plan(run, started_at)
+            job = self.statements.run("sync/merge_draws.sql", **plan.bounds(), synced_at=self.clock())
+            warehouse.verify(plan)
+            affected = job.num_dml_affected_rows or 0
+            written += affected
+            outcome = SyncOutcome("success", started_at, self.clock(), plan.window, job.job_id, affected=affected)
+            request = SyncRequest(plan.window, "range")
+            warehouse.log(request, outcome, run_id=self.run_id, try_number=self.try_number)
+        return written
+
+    def _plan(self, run: range, now: datetime) -> SyncPlan:
+        (times,) = self.statements.rows(
+            "sync/period_times.sql", period_from=run.start, period_until=run.stop, earliest=EARLIEST
+        )
+        span = Window(times["first_time"], times["last_time"] + timedelta(microseconds=1))
+        return SyncPlan(span, span, run.start, run.stop, now)
+
+    def _due(self, gaps: list[Gap], result: Repair) -> list[Gap]:
+        now = result.detected_at
+        known = self.statements.rows("repair/open_periods.sql", retained_from=now - LOG_RETENTION)
+        result.known = {row["period"] for row in known}
+        asked = [row for row in known if row["asked_at"] is not None]
+        recent = {row["period"] for row in asked if not ask_again(row["detected_at"], row["asked_at"], now)}
+        return [gap for gap in gaps if not recent.issuperset(gap.periods)]
+
+    def _ask(self, gaps: list[Gap], result: Repair) -> set[int]:
+        """Read the history around the gaps; return the periods that the feed was asked for."""
+        asked: set[int] = set()
+        for span in times_to_ask(gaps):
+            try:
+                self.read_history(span)
+            except FeedError as error:  # what the source has is repaired first; the caller raises it afterwards
+                result.feed_error = error
+                break
+            asked.update(p for gap in gaps if span.start <= gap.start < span.end for p in gap.periods)
+        return asked
+
+    def _search(self, gaps: list[Gap]) -> Window:
+        return Window(min(gap.start for gap in gaps) - MARGIN, max(gap.end for gap in gaps) + MARGIN)
+
+    def _present(self, periods: list[int], search: Window) -> dict[str, set[int]]:
+        rows = self.statements.rows(
+            "repair/present_periods.sql", periods=periods, search_from=search.start, search_to=search.end
+        )
+        return {side: {row["period"] for row in rows if row["side"] == side} for side in ("source", "target")}
+
+    def _record(self, result: Repair, asked: set[int]) -> None:
+        outcomes = {"repaired": set(result.repaired), "nobody_has": set(result.nobody_has), "open": set(result.open)}
+        gap_of = {period: gap for gap in result.gaps for period in gap.periods}
+        for cause in ("not_synced", "not_collected"):
+            for status, of_status in outcomes.items():
+                periods = sorted(period for period in of_status if gap_of[period].cause == cause)
+                if not periods:
+                    continue
+                was_asked = bool(asked.intersection(periods))
+                self.statements.run(
+                    "repair/log_periods.sql",
+                    periods=periods,
+                    gap_starts=[gap_of[period].start for period in periods],
+                    gap_ends=[gap_of[period].end for period in periods],
+                    cause=cause,
+                    status=status,
+                    detected_at=result.detected_at,
+                    asked_at=Typed("TIMESTAMP", result.detected_at if was_asked else None),
+                    repaired_at=Typed("TIMESTAMP", result.finished_at if status == "repaired" else None),
+                    incident_id=self.incident_id,
+                    retained_from=result.detected_at - LOG_RETENTION,
+                )
+
+
+def _joined(gaps: list[Gap]) -> list[Gap]:
+    """Join neighbouring gaps of one cause: a hole of many unsynced draws is one entry, not one a draw."""
+    joined = gaps[:1]
+    for before, gap in pairwise(gaps):
+        if gap.cause == before.cause and gap.first == before.last + 1:
+            joined[-1] = Gap(joined[-1].first, gap.last, gap.cause, joined[-1].start, gap.end)
+        else:
+            joined.append(gap)
+    return joined
+
+
+def describe_gaps(gaps: list[Gap]) -> list[dict[str, Any]]:
+    """Return the gaps as JSON values, neighbours joined."""
+    return [
+        {
+            "first_period": gap.first,
+            "last_period": gap.last,
+            "draws": len(gap.periods),
+            "cause": gap.cause,
+            "from": gap.start.isoformat(),
+            "to": gap.end.isoformat(),
+        }
+        for gap in _joined(gaps)
+    ]

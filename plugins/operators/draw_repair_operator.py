@@ -1,0 +1,91 @@
+"""Find missing draws and repair exactly those."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowFailException
+
+from drawsguard.draws.collect import recorded_poll
+from drawsguard.draws.incident import incident_report, is_incident, save_report
+from drawsguard.draws.repair import Repair, Repairer, describe_gaps, find_gaps
+from drawsguard.draws.store import DrawStore
+from drawsguard.draws.window import InvalidRangeError, Window, requested_range
+from drawsguard.settings import get_settings
+from hooks.draw_feed_hook import DrawFeedHook
+from hooks.warehouse_hook import warehouse_client
+from notifiers.incident import IncidentMail
+from notifiers.template_mail import run_url
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def repairer(operator: BaseOperator, context: Any) -> Repairer:
+    """Return a repairer that acts, labels its jobs and logs as the task of ``operator``."""
+    client, task_instance = warehouse_client(), context["ti"]
+    store = DrawStore(client, operator.dag_id, operator.task_id)
+
+    def read_history(span: Window) -> None:
+        with recorded_poll(store, "history", task_instance.run_id, task_instance.try_number, 1) as poll:
+            poll.write(DrawFeedHook(get_settings().draw_feed_conn_id).history(span.start, span.end))
+
+    names = (operator.dag_id, operator.task_id, task_instance.run_id, task_instance.try_number)
+    return Repairer(client, *names, read_history, now)
+
+
+class DrawRepairOperator(BaseOperator):
+    """Repair what is missing from the target: of the last days, or of the params ``from`` and ``to``.
+
+    A run that a person started writes nothing unless its param ``dry_run`` is switched off. A repair of several draws
+    is reported: the report is kept in ``incident_reports`` and mailed. Fails, after everything else was done, when the
+    feed could not be asked for draws that the source lacks.
+
+    Returns the gaps, and how many draws were repaired, nobody has, or stay open.
+    """
+
+    template_fields: Sequence[str] = ()
+
+    def execute(self, context: Any) -> dict[str, Any]:
+        settings = get_settings()
+        started_at = now()
+        try:
+            asked = requested_range(context["params"].get("from"), context["params"].get("to"))
+        except InvalidRangeError as error:
+            raise AirflowFailException(str(error)) from error
+        window = asked or Window(started_at - timedelta(days=settings.repair_lookback_days), started_at)
+        by_a_person = str(getattr(context["dag_run"].run_type, "value", context["dag_run"].run_type)) == "manual"
+        dry_run = by_a_person and bool(context["params"].get("dry_run", True))
+
+        worker = repairer(self, context)
+        settled_before = started_at - timedelta(seconds=settings.repair_grace_seconds)
+        gaps = find_gaps(worker.statements, window, settled_before)
+        found = {"dry_run": dry_run, "gaps": describe_gaps(gaps), "missing": sum(len(gap.periods) for gap in gaps)}
+        self.log.info("%s: %s draws are missing: %s", window, found["missing"], found["gaps"])
+        if dry_run or not gaps:
+            return found | {"repaired": 0, "nobody_has": [], "open": []}
+
+        repair = worker.repair(gaps)
+        self.log.info("%s draws repaired within %.1f s of detection", len(repair.repaired), repair.seconds)
+        if repair.nobody_has:
+            self.log.warning("Neither the source nor the feed has the draws %s", repair.nobody_has)
+        if is_incident(repair):
+            self._report(worker, repair, context)
+        if repair.feed_error:
+            raise repair.feed_error
+        return found | {
+            "repaired": len(repair.repaired),
+            "nobody_has": repair.nobody_has,
+            "open": repair.open,
+            "seconds": repair.seconds,
+        }
+
+    def _report(self, worker: Repairer, repair: Repair, context: Any) -> None:
+        url = run_url(self.dag_id, context["ti"].run_id)
+        report, values = incident_report(worker.statements, repair, worker.incident_id, url)
+        save_report(worker.statements, repair, worker.incident_id, report)
+        IncidentMail(values | {"report": report}).notify(context)
