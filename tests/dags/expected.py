@@ -26,7 +26,7 @@ DAGS: dict[str, bool] = {
     "alert_acknowledge": False,
     "alert_digest": False,
     "alert_mute": False,
-    "monitoring_checks": False,
+    "monitoring_checks": True,
     "oidc_checks": False,
     "oidc_repair": False,
     "warehouse_schema": False,

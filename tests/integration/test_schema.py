@@ -42,7 +42,7 @@ def test_the_whole_schema_is_applied_once_and_recorded(client: Client, settings:
         table = client.get_table(settings.table(dataset, name).strip("`"))
         assert [field.name for field in table.schema][:2] == ["period", "timestamp"]
     draws = client.get_table(settings.table("target", "draws").strip("`"))
-    assert draws.time_partitioning.field == "timestamp"
+    assert draws.time_partitioning.type_ == "DAY"
     assert draws.time_partitioning.expiration_ms is None
     assert draws.clustering_fields == ["period"]
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from airflow.providers.smtp.hooks.smtp import SmtpHook
+from airflow.sdk import DAG
 from jinja2 import UndefinedError
 
 from deadlines.fresh_interval import FreshIntervalEnd, deadline_start
@@ -17,6 +18,7 @@ from notifiers.sla_miss import SlaMissMail
 from notifiers.task_failure import meaning, task_failure_mail
 from notifiers.template_mail import run_url
 
+RUN_ID = "scheduled__2025-10-03T01:05:00+00:00"
 END = datetime(2025, 10, 3, 1, 5, tzinfo=UTC)
 
 
@@ -45,7 +47,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 
 def failure(tags: set[str], error: BaseException) -> dict[str, Any]:
     return {
-        "dag": SimpleNamespace(tags=tags, doc_md="A failure means that draws are late.\n\nMore."),
+        "dag": DAG("draw_sync", schedule=None, tags=tags, doc_md="A failure means that draws are late.\n\nMore."),
         "dag_run": SimpleNamespace(
             run_type="scheduled", data_interval_start=END - timedelta(minutes=5), data_interval_end=END
         ),
