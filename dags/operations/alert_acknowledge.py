@@ -39,5 +39,4 @@ with DAG(
         key="{{ params.key }}",
         note="{{ params.note }}",
         pool="monitoring",
-        gcp_conn_id=settings.google_conn_id,
     )

@@ -24,6 +24,4 @@ with DAG(
     tags=["tier:2", "operations"],
     default_args=task_defaults(settings.draws_owner),
 ):
-    AlertDigestOperator(
-        task_id="send_digest", gcp_conn_id=settings.google_conn_id, alert_conn_id=settings.alert_conn_id
-    )
+    AlertDigestOperator(task_id="send_digest", alert_conn_id=settings.alert_conn_id)

@@ -44,5 +44,4 @@ with DAG(
         note="{{ params.reason }}",
         hours="{{ params.hours }}",
         pool="monitoring",
-        gcp_conn_id=settings.google_conn_id,
     )

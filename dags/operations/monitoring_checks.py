@@ -54,6 +54,4 @@ with DAG(
         ),
     ),
 ):
-    MonitoringCheckOperator(
-        task_id="check", pool="monitoring", gcp_conn_id=settings.google_conn_id, alert_conn_id=settings.alert_conn_id
-    )
+    MonitoringCheckOperator(task_id="check", pool="monitoring", alert_conn_id=settings.alert_conn_id)

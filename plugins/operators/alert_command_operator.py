@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow.providers.google.cloud.hooks.bigquery import BigQueryHook
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 
@@ -16,6 +15,7 @@ from drawsguard.alerts.lifecycle import AlertCommandError, acknowledge, mute, un
 from drawsguard.monitoring.checks import load_checks
 from drawsguard.monitoring.store import MonitorStore, stable_id
 from drawsguard.settings import get_settings
+from hooks.warehouse_hook import warehouse_client
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -28,7 +28,6 @@ class AlertCommandOperator(BaseOperator):
     :param key: the alert's key, as its message says.
     :param note: reason or remark.
     :param hours: length of a mute.
-    :param gcp_conn_id: connection of the warehouse.
     """
 
     template_fields: Sequence[str] = ("key", "note", "hours")
@@ -40,7 +39,6 @@ class AlertCommandOperator(BaseOperator):
         key: str,
         note: str,
         hours: float | str = 0,
-        gcp_conn_id: str = "google_cloud_default",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -48,7 +46,6 @@ class AlertCommandOperator(BaseOperator):
         self.key = key
         self.note = note
         self.hours = hours
-        self.gcp_conn_id = gcp_conn_id
 
     def execute(self, context: Context) -> str:
         """Return the kind of the event that was recorded.
@@ -59,7 +56,7 @@ class AlertCommandOperator(BaseOperator):
         if not actor:
             raise AirflowFailException("This run has no triggering user: trigger it from the UI or API as yourself.")
         settings, config, now = get_settings(), load_alert_config(), datetime.now(UTC)
-        client = BigQueryHook(gcp_conn_id=self.gcp_conn_id).get_client(location=settings.location)
+        client = warehouse_client()
         store = MonitorStore(client, dag_id=self.dag_id, task_id=self.task_id)
         desk = AlertDesk(store, config, load_checks(), settings, run_id=context["run_id"])
         board, longest = desk.board(now), timedelta(hours=config.longest_mute_hours)

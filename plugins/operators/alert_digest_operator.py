@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.google.cloud.hooks.bigquery import BigQueryHook
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException
 
@@ -16,6 +15,7 @@ from drawsguard.monitoring.checks import load_checks
 from drawsguard.monitoring.store import MonitorStore
 from drawsguard.settings import get_settings
 from hooks.alert_delivery_hook import AlertDeliveryHook
+from hooks.warehouse_hook import warehouse_client
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -24,15 +24,11 @@ if TYPE_CHECKING:
 class AlertDigestOperator(BaseOperator):
     """Send what is open and what was resolved in a day; the only message about P2 alerts.
 
-    :param gcp_conn_id: connection of the warehouse.
     :param alert_conn_id: Apprise connection with the channels.
     """
 
-    def __init__(
-        self, *, gcp_conn_id: str = "google_cloud_default", alert_conn_id: str = "apprise_default", **kwargs: Any
-    ) -> None:
+    def __init__(self, *, alert_conn_id: str = "apprise_default", **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.gcp_conn_id = gcp_conn_id
         self.alert_conn_id = alert_conn_id
 
     def execute(self, context: Context) -> list[str]:
@@ -41,7 +37,7 @@ class AlertDigestOperator(BaseOperator):
         :raises AirflowException: when none did.
         """
         settings, now = get_settings(), datetime.now(UTC)
-        client = BigQueryHook(gcp_conn_id=self.gcp_conn_id).get_client(location=settings.location)
+        client = warehouse_client()
         store = MonitorStore(client, dag_id=self.dag_id, task_id=self.task_id)
         board = AlertDesk(store, load_alert_config(), load_checks(), settings, run_id=context["run_id"]).board(now)
         recent = [

@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.google.cloud.hooks.bigquery import BigQueryHook
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException
 from google.api_core.exceptions import GoogleAPIError
@@ -22,6 +21,7 @@ from drawsguard.monitoring.store import FOLDER, MonitorStore
 from drawsguard.settings import get_settings
 from drawsguard.sql import render
 from hooks.alert_delivery_hook import AlertDeliveryHook
+from hooks.warehouse_hook import warehouse_client
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -38,17 +38,13 @@ class MonitoringCheckOperator(BaseOperator):
     A failed check is an alert, not a failed task. The task fails when a check could not be made (a view that cannot be
     read is tried once more), or when a due alert reached no channel: then the monitor itself needs help.
 
-    :param gcp_conn_id: connection of the warehouse.
     :param alert_conn_id: Apprise connection with the channels.
     """
 
     template_fields: Sequence[str] = ()
 
-    def __init__(
-        self, *, gcp_conn_id: str = "google_cloud_default", alert_conn_id: str = "apprise_default", **kwargs: Any
-    ) -> None:
+    def __init__(self, *, alert_conn_id: str = "apprise_default", **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.gcp_conn_id = gcp_conn_id
         self.alert_conn_id = alert_conn_id
 
     def execute(self, context: Context) -> dict[str, int]:
@@ -57,7 +53,7 @@ class MonitoringCheckOperator(BaseOperator):
         :raises AirflowException: when a view could not be read, or an alert could not be delivered.
         """
         settings, checks = get_settings(), load_checks()
-        client = BigQueryHook(gcp_conn_id=self.gcp_conn_id).get_client(location=settings.location)
+        client = warehouse_client()
         store = MonitorStore(client, dag_id=self.dag_id, task_id=self.task_id)
         started, now = time.monotonic(), datetime.now(UTC)
         with ThreadPoolExecutor(READERS) as pool:

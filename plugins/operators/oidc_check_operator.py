@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.google.cloud.hooks.bigquery import BigQueryHook
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException
 
@@ -17,6 +16,7 @@ from drawsguard.identity.report import result_rows
 from drawsguard.monitoring.store import MonitorStore
 from drawsguard.settings import get_settings
 from hooks.google_identity_hook import GoogleIdentityHook
+from hooks.warehouse_hook import warehouse_client
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -51,7 +51,7 @@ class OidcCheckOperator(BaseOperator):
             self.services, now
         )
         rows = result_rows(results, context["run_id"], now)
-        client = BigQueryHook(gcp_conn_id=self.gcp_conn_id).get_client(location=get_settings().location)
+        client = warehouse_client()
         MonitorStore(client, dag_id=self.dag_id, task_id=self.task_id).append("append_identity_results", rows)
         for result in results:
             for finding in result.findings:

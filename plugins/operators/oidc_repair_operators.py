@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.google.cloud.hooks.bigquery import BigQueryHook
 from airflow.sdk import BaseOperator, BaseSensorOperator
 from airflow.sdk.exceptions import AirflowException, AirflowSkipException
 
@@ -16,6 +15,7 @@ from drawsguard.identity.repair import apply_plan
 from drawsguard.monitoring.store import MonitorStore, stable_id
 from drawsguard.settings import get_settings
 from hooks.google_identity_hook import GoogleIdentityHook
+from hooks.warehouse_hook import warehouse_client
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -27,9 +27,9 @@ def _desk(conn_id: str) -> IdentityDesk:
     return IdentityDesk(GoogleIdentityHook(gcp_conn_id=conn_id), get_settings())
 
 
-def record_audit(task: BaseOperator, context: Context, conn_id: str, **entry: Any) -> None:
+def record_audit(task: BaseOperator, context: Context, **entry: Any) -> None:
     """Append one entry to ``operation_audit``, with the run and the person who triggered it."""
-    client = BigQueryHook(gcp_conn_id=conn_id).get_client(location=get_settings().location)
+    client = warehouse_client()
     requester = getattr(context["dag_run"], "triggering_user_name", None) or "unknown"
     row = {"operation": OPERATION, "actor": requester, "digest": None, "run_id": context["run_id"], **entry}
     row |= {
@@ -70,7 +70,7 @@ class OidcRepairPlanOperator(BaseOperator):
                 f"No change of accounts, services or jobs mends {self.service}. By hand:\n" + "\n".join(plan.by_hand)
             )
         record_audit(
-            self, context, self.gcp_conn_id, subject=self.service, action="planned", digest=plan.digest,
+            self, context, subject=self.service, action="planned", digest=plan.digest,
             detail=plan.text(),
         )  # fmt: skip
         return {"service": self.service, "digest": plan.digest, "text": plan.text()}
@@ -116,9 +116,9 @@ class OidcRepairApplyOperator(BaseOperator):
                 f"and have the new plan approved:\n{plan.text()}"
             )
         audit = {"subject": self.service, "digest": plan.digest}
-        record_audit(self, context, self.gcp_conn_id, **audit, action="approved", actor=approver)
+        record_audit(self, context, **audit, action="approved", actor=approver)
         applied = apply_plan(plan, GoogleIdentityHook(gcp_conn_id=self.gcp_conn_id))
-        record_audit(self, context, self.gcp_conn_id, **audit, action="applied", detail="\n".join(applied))
+        record_audit(self, context, **audit, action="applied", detail="\n".join(applied))
         return applied
 
 
@@ -147,5 +147,5 @@ class OidcRepairVerifySensor(BaseSensorOperator):
                 "what the break before it had hidden."
             )
             return False
-        record_audit(self, context, self.gcp_conn_id, subject=self.service, action="verified")
+        record_audit(self, context, subject=self.service, action="verified")
         return True
