@@ -202,6 +202,9 @@ class Config:
             "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_SERVER_HOST": self.bind,
             "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_SERVER_PORT": str(self.port("SCHEDULER_HEALTH_PORT")),
             "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "30",
+            # A file that was edited is parsed at once all the same; parsing every file twice a minute fills a core.
+            "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "900",
+            "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "2",
             # On a small, busy machine the first import of the providers and the first answer take their time.
             "AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT": "120",
             "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "30",
