@@ -45,6 +45,7 @@ class NosServer(socketserver.ThreadingTCPServer):
         self.asked: Counter[int] = Counter()
         self.connections = 0
         self.lock = threading.Lock()
+        self._files: dict[str, tuple[int, dict[str, Any]]] = {}
 
     def fault(self, point_id: int) -> str | None:
         """Return the fault to commit on this question, if any."""
@@ -59,8 +60,15 @@ class NosServer(socketserver.ThreadingTCPServer):
         return f"OK {point_id} {json.dumps(describe(point_id, self._read('clusters.json')))}"
 
     def _read(self, name: str) -> dict[str, Any]:
+        """Return a file's content, parsed again only when it has changed: thousands of points are asked for."""
         path = self.state / name
-        return json.loads(path.read_text()) if path.exists() else {}
+        if not path.exists():
+            return {}
+        changed = path.stat().st_mtime_ns
+        known = self._files.get(name)
+        if known is None or known[0] != changed:
+            known = self._files[name] = (changed, json.loads(path.read_text()))
+        return known[1]
 
 
 class _Handler(socketserver.StreamRequestHandler):

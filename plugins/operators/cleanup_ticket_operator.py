@@ -62,7 +62,7 @@ class CleanupTicketOperator(BaseOperator):
             ]
 
     def _make(self, batch_id: str, store: CleanupStore, lifecycle: Lifecycle, url: str) -> list[str]:
-        plan = plan_batch(batch_id, lifecycle)
+        plan = plan_batch(batch_id, store, lifecycle)
         estimates = self._estimate(plan)
         store.save_tickets(batch_id, plan, estimates)
         business_time = datetime.now(UTC).astimezone(ZoneInfo(get_settings().business_timezone))

@@ -16,6 +16,7 @@ from drawsguard.points.cleanup.estimate import Estimate, estimate_points
 from drawsguard.points.cleanup.lifetime import LifetimeReport, first_of_each, lifetime_point
 from drawsguard.points.cleanup.lifetime_workbook import write_lifetime
 from drawsguard.points.cleanup.structure import Structure
+from drawsguard.points.cleanup.ticket import LivingPoints
 from drawsguard.points.database import stream
 from drawsguard.points.oper_type import parser
 from drawsguard.points.telemetry_config import points_config
@@ -24,7 +25,7 @@ from drawsguard.settings import get_settings
 from hooks.redis_instance_hook import RedisInstanceHook
 from notifiers.template_mail import run_url
 from operators import points_servers
-from operators.cleanup_desk import instances_by_cluster, living_points
+from operators.cleanup_desk import desk, instances_by_cluster, living_points
 from operators.points_approval_operator import as_environment
 from operators.points_mail import send_mail
 
@@ -59,7 +60,9 @@ class PointsLifetimeOperator(BaseOperator):
             usage.add(stream(governance, "cleanup/last_use.sql"))
             usage.spread_tags(definitions.members_by_tag(definitions.read_tags(connection)))
             rows = first_of_each(definitions.live_definitions(connection))
-        estimates, unread = self._estimates({row.cluster for row in rows})
+        with desk() as (store, _):
+            served = living_points({row.cluster for row in rows}, store)
+        estimates, unread = self._estimates(served)
         report = LifetimeReport(
             [lifetime_point(row, usage.of(row.point_id), estimates.get(row.point_id), today) for row in rows],
             get_config().idle_days,
@@ -86,11 +89,11 @@ class PointsLifetimeOperator(BaseOperator):
             "idle": {str(days): number for days, number in report.idle().items()},
         }
 
-    def _estimates(self, clusters: set[str]) -> tuple[dict[int, Estimate], list[str]]:
+    def _estimates(self, served: LivingPoints) -> tuple[dict[int, Estimate], list[str]]:
         """Sample the keys of the served points; return the estimates and the instances that could not be read."""
         by_cluster = instances_by_cluster()
         by_instance: dict[str, list[Structure]] = {}
-        for structure in living_points(clusters).structures:
+        for structure in served.structures:
             for name in by_cluster.get(structure.cluster, ()):
                 by_instance.setdefault(name, []).append(structure)
         totals: dict[int, Estimate] = {}

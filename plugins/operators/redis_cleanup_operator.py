@@ -63,7 +63,7 @@ class RedisCleanupOperator(ApprovalOperator):
         """
         with desk() as (store, lifecycle):
             stored = store.ticket(self.ticket_id)
-            ticket = self._current(stored, lifecycle)
+            ticket = self._current(stored, store, lifecycle)
             run = context["dag_run"]
             given = store.approval_of_run(stored.batch_id, ticket.digest, run.dag_id, run.run_id)
             if not given:
@@ -80,7 +80,7 @@ class RedisCleanupOperator(ApprovalOperator):
         """
         with desk() as (store, lifecycle):
             stored = store.ticket(self.ticket_id)
-            ticket = self._current(stored, lifecycle)
+            ticket = self._current(stored, store, lifecycle)
             question = self._question(ticket, lifecycle, context)
             answer = _answer(event)
             try:
@@ -93,7 +93,7 @@ class RedisCleanupOperator(ApprovalOperator):
         return self._sweep(ticket, approver)
 
     # --- the question ---------------------------------------------------------------------------------
-    def _current(self, stored: StoredTicket, lifecycle: Lifecycle) -> Ticket:
+    def _current(self, stored: StoredTicket, store: CleanupStore, lifecycle: Lifecycle) -> Ticket:
         """Return the ticket as it follows from the points served now; it must be the stored one."""
         batch = lifecycle.batch(stored.batch_id)
         if batch.halted_at is not None:
@@ -107,7 +107,7 @@ class RedisCleanupOperator(ApprovalOperator):
                 "that are not finished are executed here."
             )
         try:
-            ticket = plan_batch(stored.batch_id, lifecycle).ticket(stored.ticket_id)
+            ticket = plan_batch(stored.batch_id, store, lifecycle).ticket(stored.ticket_id)
         except ValueError as error:
             raise AirflowFailException(str(error)) from error
         if ticket.digest != stored.digest:

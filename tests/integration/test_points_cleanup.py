@@ -101,7 +101,7 @@ def instance(services):
 def living(monkeypatch):
     """The points served now; tests add to it. (Where they come from has tests of its own.)"""
     points = SimpleNamespace(value=LivingPoints((), {}))
-    monkeypatch.setattr(cleanup_desk, "living_points", lambda _clusters: points.value)
+    monkeypatch.setattr(cleanup_desk, "living_points", lambda *_: points.value)
     return points
 
 
@@ -312,9 +312,8 @@ def test_batch_that_is_not_due_gets_no_tickets(connection, living, folder, chang
         CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context())
 
 
-def test_served_points_come_from_both_environments_and_nos(stack, monkeypatch):
-    stack.require("mysql", "nos")
-    config = stack.config
+def test_served_points_come_from_both_environments_and_nos_once(stack, connection, monkeypatch):
+    config = stack.require("mysql", "nos").config
     created = {"intranet": (101, "redis_flag"), "extranet": (102, "redis_evt_A")}
     for environment, (eid, cluster) in created.items():
         opened = MySQLdb.connect(
@@ -334,9 +333,12 @@ def test_served_points_come_from_both_environments_and_nos(stack, monkeypatch):
             eid, cluster, cluster,
         )  # fmt: skip
         opened.close()
-    living = cleanup_desk.living_points({"redis_flag", "redis_evt_old"})
+    store = CleanupStore(connection)
+    living = cleanup_desk.living_points({"redis_flag", "redis_evt_old"}, store)
     assert {101, 102} <= living.eids  # redis_evt_A shares evt-004-redis with redis_evt_old
     assert not {103, 104} & living.eids
+    monkeypatch.setattr(cleanup_desk, "NosHook", lambda *_: pytest.fail("asked again"))
+    assert cleanup_desk.living_points({"redis_flag", "redis_evt_old"}, store) == living
 
 
 # --- the ledger on the real server ------------------------------------------------------------------------

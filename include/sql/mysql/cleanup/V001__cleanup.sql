@@ -94,3 +94,14 @@ CREATE TABLE IF NOT EXISTS points_lifecycle.cleanup_sample (
   KEY by_ticket (ticket_id, instance, point_id),
   KEY by_expiry (keep_until)
 ) ENGINE = InnoDB DEFAULT CHARSET = utf8mb4;
+
+-- One row a served point: its storage structure as NOS described it, so that not every step asks for all of them.
+CREATE TABLE IF NOT EXISTS points_lifecycle.cleanup_living (
+  point_id       BIGINT       NOT NULL,
+  cluster        VARCHAR(64)  NOT NULL,
+  data_type      VARCHAR(16)  NOT NULL,
+  key_template   VARCHAR(512) NOT NULL,
+  field_template VARCHAR(512) NULL,
+  asked_at       DATETIME(6)  NOT NULL,
+  PRIMARY KEY (point_id)
+) ENGINE = InnoDB DEFAULT CHARSET = utf8mb4;

@@ -69,6 +69,7 @@ class CleanupConfig(_Section):
     sweep: SweepSettings
     samples: SampleSettings
     estimate: EstimateSettings
+    living_hours: float = Field(gt=0, description="How long NOS's description of a served point is believed (hours).")
     approval_hours: float = Field(gt=0, description="How long a ticket waits for an answer; none means no (hours).")
     idle_days: tuple[int, ...] = Field(min_length=1, description="Columns of the lifetime report (days).")
 

@@ -16,6 +16,7 @@ from drawsguard.points.cleanup.ledger import Checkpoint, Counts, Item, Sample, S
 from drawsguard.points.cleanup.ticket import Ticket, TicketPlan
 from drawsguard.points.database import execute, execute_many, fetch, run_script, utc
 from drawsguard.points.digest import digest_of
+from drawsguard.points.lifecycle import Structure as StoredStructure
 
 Clock = Callable[[], datetime]
 
@@ -166,6 +167,18 @@ class CleanupStore:
     def memory(self, batch_id: str) -> list[MemoryResult]:
         """Return the memory of the instances before and after the batch's tickets."""
         return [MemoryResult(*row) for row in self._read("cleanup/result_memory.sql", {"batch_id": batch_id})]
+
+    def living_structures(self, since: datetime) -> dict[int, StoredStructure]:
+        """Return the structures of served points that NOS described after ``since`` (aware), by id."""
+        rows = self._read("cleanup/living.sql", {"since": utc(since)})
+        return {int(point): StoredStructure(int(point), *rest) for point, *rest in rows}
+
+    def save_living(self, structures: Iterable[StoredStructure]) -> None:
+        """Keep structures of served points, as NOS describes them now."""
+        now = utc(self.clock())
+        rows = [structure._asdict() | {"asked_at": now} for structure in structures]
+        with self._transaction():
+            execute_many(self.connection, "cleanup/put_living.sql", rows)
 
     def expire_samples(self) -> int:
         """Remove samples that were kept long enough; return how many."""
