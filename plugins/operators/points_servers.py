@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from airflow.providers.mysql.hooks.mysql import MySqlHook
 
-from drawsguard.points.database import prepare
+from drawsguard.points.database import close, prepare
 from drawsguard.points.downline import Planner
 from drawsguard.points.journal import Environment
 from drawsguard.points.lifecycle import Lifecycle
@@ -26,7 +26,7 @@ def governance() -> Iterator[Any]:
     try:
         yield connection
     finally:
-        connection.close()
+        close(connection)
 
 
 @contextmanager
@@ -38,7 +38,7 @@ def environment(name: Environment) -> Iterator[Any]:
     try:
         yield connection
     finally:
-        connection.close()
+        close(connection)
 
 
 @contextmanager

@@ -56,7 +56,7 @@ class WorkbookRefusedError(ValueError):
     def __init__(self, path: Path, problems: list[Problem]) -> None:
         self.problems = problems
         listed = "\n".join(f"- {problem}" for problem in problems[:MOST_PROBLEMS])
-        more = f"\n… and {len(problems) - MOST_PROBLEMS} more" if len(problems) > MOST_PROBLEMS else ""
+        more = "\n… and more; reading stopped there" if len(problems) > MOST_PROBLEMS else ""
         super().__init__(
             f"Workbook {path.name} is refused, nothing was changed. Fix these in the reviewed workbook (only the last "
             f"three columns may be filled in), or run points_usage_report again:\n{listed}{more}"
@@ -109,6 +109,8 @@ def read_confirmed(path: Path, find_batch: Callable[[str], KnownBatch | None]) -
                 # The library drops merged ranges when it streams; they are read from the sheet's own part.
                 reader.note_merged(name, _merged(path, sheet._worksheet_path))
                 reader.read(name, sheet)
+                if len(reader.problems) > MOST_PROBLEMS:
+                    raise WorkbookRefusedError(path, reader.problems)
         reader.note_missing()
     finally:
         workbook.close()
@@ -181,6 +183,8 @@ class _Reader:
                 reason = self._read_row(point_class, name, number, found)
                 if reason:
                     self.problems.append(Problem(name, number, reason))
+            if len(self.problems) > MOST_PROBLEMS:
+                return
 
     def note_missing(self) -> None:
         for point, known in self._batch.candidates.items():

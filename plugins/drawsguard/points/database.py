@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from drawsguard.sql import Identifiers, render
+if TYPE_CHECKING:
+    from drawsguard.sql import Identifiers
 
 #: Schemas on each environment's own server. Production grants the points users CREATE and DROP there only.
 BACKUP_SCHEMA = "points_backup"
@@ -20,6 +21,9 @@ TimeText = str
 
 def statement(path: str, **identifiers: Identifiers) -> str:
     """Return the statement in ``include/sql/mysql/<path>``."""
+    # That module loads BigQuery's client, which takes seconds: DAG files must parse without it.
+    from drawsguard.sql import render
+
     return render(f"mysql/{path}", **identifiers)
 
 
@@ -30,6 +34,12 @@ def prepare(connection: Any) -> Any:
         # TIMESTAMP columns are shown, and taken back, in the session's zone.
         cursor.execute("SET time_zone = '+00:00'")
     return connection
+
+
+def close(connection: Any) -> None:
+    """Close a connection, unless it is closed already: closing twice is an error of the driver's."""
+    if connection.open:
+        connection.close()
 
 
 def fetch(

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from drawsguard.points import definitions
-from drawsguard.points.database import execute
+from drawsguard.points.database import close, execute
 from drawsguard.points.definitions import DOWNLINED, Kind, Row
 from drawsguard.points.journal import Journal, PlannedRow
 from drawsguard.points.plan import Plan
@@ -87,7 +87,7 @@ class Execution:
         try:
             self.connection.rollback()
         except Exception:  # noqa: BLE001 - a lost connection was rolled back by the server; the first error matters
-            self.connection.close()
+            close(self.connection)
 
     def _downline_chunk(self, kind: Kind, table: str, rows: list[PlannedRow]) -> None:
         ids = tuple(sorted({row.row_id for row in rows}))
