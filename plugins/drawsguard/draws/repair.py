@@ -12,7 +12,7 @@ from google.cloud.bigquery import Client
 
 from drawsguard.draws.feed import FeedError
 from drawsguard.draws.statements import Statements
-from drawsguard.draws.sync import EARLIEST, LOG_RETENTION, DrawWarehouse, SyncOutcome, SyncPlan
+from drawsguard.draws.sync import CORRECTION_REACH, EARLIEST, LOG_RETENTION, DrawWarehouse, SyncOutcome, SyncPlan
 from drawsguard.draws.window import SyncRequest, Window
 from drawsguard.sql import Typed
 
@@ -195,7 +195,11 @@ class Repairer:
 
     def _plan(self, run: range, now: datetime) -> SyncPlan:
         (times,) = self.statements.rows(
-            "sync/period_times.sql", period_from=run.start, period_until=run.stop, earliest=EARLIEST
+            "sync/period_times.sql",
+            period_from=run.start,
+            period_until=run.stop,
+            earliest=EARLIEST,
+            latest=now + CORRECTION_REACH,
         )
         span = Window(times["first_time"], times["last_time"] + timedelta(microseconds=1))
         return SyncPlan(span, span, run.start, run.stop, now)

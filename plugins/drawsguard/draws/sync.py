@@ -16,6 +16,10 @@ from drawsguard.sql import Typed, query_config, render
 #: Older than any draw.
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 
+#: How far a correction may move a draw in time and still be followed by the next sync. A bound, so that the cost of a
+#: sync does not grow with the table; `draw_reconcile` looks at the whole history once a day.
+CORRECTION_REACH = timedelta(days=7)
+
 #: How long log rows are kept: ``partition_expiration_days`` of ``sync_log``.
 LOG_RETENTION = timedelta(days=400)
 
@@ -149,7 +153,11 @@ class DrawWarehouse:
             return SyncPlan(window, window, 0, 0, now, dry_run)
         period_from, period_until = periods["first_period"], periods["last_period"] + 1
         (times,) = self._rows(
-            "bigquery/sync/period_times.sql", period_from=period_from, period_until=period_until, earliest=EARLIEST
+            "bigquery/sync/period_times.sql",
+            period_from=period_from,
+            period_until=period_until,
+            earliest=window.start - CORRECTION_REACH,
+            latest=window.end + CORRECTION_REACH,
         )
         versions = Window(times["first_time"], times["last_time"] + timedelta(microseconds=1))
         return SyncPlan(window, window.covering(versions), period_from, period_until, now, dry_run)

@@ -2,7 +2,8 @@
 -- maximumBytesBilled: 10737418240
 -- @period_from INT64 = 3342780
 -- @period_until INT64 = 3342804
--- @earliest TIMESTAMP = 2000-01-01 00:00:00+00:00
+-- @earliest TIMESTAMP = 2025-09-25 16:00:00+00:00
+-- @latest TIMESTAMP = 2025-10-10 01:05:00+00:00
 
 SELECT
   MIN(timestamp) AS first_time,
@@ -10,9 +11,9 @@ SELECT
 FROM (
   SELECT timestamp
   FROM `wprojectl.drawsguard.draws`
-  WHERE timestamp >= @earliest AND period >= @period_from AND period < @period_until
+  WHERE timestamp >= @earliest AND timestamp < @latest AND period >= @period_from AND period < @period_until
   UNION ALL
   SELECT timestamp
   FROM `wprojectl.pc28.draws`
-  WHERE timestamp >= @earliest AND period >= @period_from AND period < @period_until
+  WHERE timestamp >= @earliest AND timestamp < @latest AND period >= @period_from AND period < @period_until
 );

@@ -1,8 +1,8 @@
 -- Purpose: how far apart in time any version of these periods lies, on either side. A correction may move a draw into
 --   another partition: a MERGE bounded by the window alone would not see the old row and insert the draw again.
 -- Grain: one row; NULLs when there is no such period.
--- Parameters: period_from, period_until INT64 (half-open); earliest TIMESTAMP, older than any draw. Both tables are
---   clustered by period, so a constant range of periods reads few blocks of each partition.
+-- Parameters: period_from, period_until INT64 and earliest, latest TIMESTAMP (both half-open). A sync looks a fixed reach
+--   around its window, so its cost does not grow with the table; a repair looks at the whole history.
 -- Why it can be re-run: reads only.
 
 SELECT
@@ -11,9 +11,9 @@ SELECT
 FROM (
   SELECT timestamp
   FROM `{{ project }}.{{ source_dataset }}.draws`
-  WHERE timestamp >= @earliest AND period >= @period_from AND period < @period_until
+  WHERE timestamp >= @earliest AND timestamp < @latest AND period >= @period_from AND period < @period_until
   UNION ALL
   SELECT timestamp
   FROM `{{ project }}.{{ target_dataset }}.draws`
-  WHERE timestamp >= @earliest AND period >= @period_from AND period < @period_until
+  WHERE timestamp >= @earliest AND timestamp < @latest AND period >= @period_from AND period < @period_until
 );
