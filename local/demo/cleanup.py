@@ -143,7 +143,7 @@ def _approve_all(config: Config, run_id: str) -> int:
         return details if states.get("write_tickets") == "success" and len(details) == len(tickets) else []
 
     refusals = 0
-    for detail in wait_for("every own ticket to ask", asked, timeout=300):
+    for detail in wait_for("every own ticket to ask", asked, timeout=600):
         task = detail["task_instance"]
         path = f"/dags/{DAG_ID}/dagRuns/{run_id}/taskInstances/clean/{task['map_index']}/hitlDetails"
         digest = detail["params"][DIGEST_FIELD]["value"]
