@@ -343,7 +343,7 @@ def test_killed_at_any_statement_the_rest_is_done_exactly_once(world: World, aft
             except KilledError:
                 pass
         _untouched_or_downlined(world, before)
-    assert at > 10
+    assert at > 7  # attempts; what an attempt committed is not done again
     after_all = world.rows("intranet")
     assert {key for key in before if before[key] != after_all[key]} == {
         key for key in after_all if after_all[key][0] == -80
