@@ -345,3 +345,76 @@ def sync_verify(client: Client) -> None:
     now = datetime.now(UTC) + timedelta(minutes=5)
     warehouse = DrawWarehouse(client, dag_id="test", task_id="test")
     warehouse.verify(warehouse.plan_window(Window(now - timedelta(hours=48), now), now))
+
+
+# --- faults -----------------------------------------------------------------------------------------
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("step", ["repair/open_periods.sql", "sync/merge_draws.sql", "repair/log_periods.sql"])
+def test_a_repair_killed_at_any_step_is_finished_by_the_next(
+    client: Client, feed: FeedState, monkeypatch: pytest.MonkeyPatch, step: str, after: bool
+) -> None:
+    hole = settled(feed)[80:84]
+    remove(client, hole, "target")
+    remove(client, settled(feed)[90:92], "source", "target")
+    execute = Statements.run
+
+    def dies(self: Statements, path: str, *args: Any, **values: Any) -> Any:
+        if path != step:
+            return execute(self, path, *args, **values)
+        if after:
+            execute(self, path, *args, **values)
+        raise SystemExit("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Statements, "run", dies)
+        with pytest.raises(SystemExit):
+            run(run_id="killed")
+    run(run_id="next")
+    found = target_rows(client)
+    assert len(found) == len({row.period for row in found})
+    assert {row.period: row.numbers for row in found} == truth(feed)
+
+
+@pytest.mark.parametrize("minutes", [-30, 30])
+def test_a_clock_that_is_wrong_loses_and_doubles_nothing(
+    client: Client, feed: FeedState, monkeypatch: pytest.MonkeyPatch, minutes: int
+) -> None:
+    remove(client, settled(feed)[70:75], "target")
+    remove(client, [max(truth(feed))], "target")
+    skewed = timedelta(minutes=minutes)
+    with monkeypatch.context() as patch:
+        patch.setattr("operators.draw_repair_operator.now", lambda: datetime.now(UTC) + skewed)
+        run(run_id="skewed")
+    newest = feed.clock.now() + timedelta(seconds=1)
+    sync(**{"from": (newest - timedelta(hours=1)).isoformat(), "to": newest.isoformat()})
+    found = target_rows(client)
+    assert len(found) == len({row.period for row in found})
+    assert {row.period: row.numbers for row in found} == truth(feed)
+
+
+def test_overlapping_syncs_and_repairs_double_nothing(client: Client, feed: FeedState) -> None:
+    """What the pools prevent: four writers at once. One may be refused by the engine; none may double a draw."""
+    remove(client, settled(feed)[100:140], "target")
+    start, end = span(feed)
+    refused: list[BaseException] = []
+
+    def attempt(work: Any) -> None:
+        try:
+            work()
+        except Exception as error:  # noqa: BLE001 - a refusal by the engine is an allowed outcome, a double is not
+            refused.append(error)
+
+    def again() -> None:
+        sync(**{"from": start.isoformat(), "to": end.isoformat()})
+
+    works = [lambda: run(run_id="one"), lambda: run(run_id="two"), again, again]
+    threads = [threading.Thread(target=attempt, args=(work,)) for work in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(refused) < len(works), refused
+    run(run_id="after")
+    found = target_rows(client)
+    assert len(found) == len({row.period for row in found})
+    assert {row.period: row.numbers for row in found} == truth(feed)

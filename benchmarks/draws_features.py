@@ -1,0 +1,42 @@
+"""An incremental refresh of features against a full recompute, at 140 thousand, 1.4 and 14 million draws."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from benchmarks.draws_support import NEWEST, NEWEST_PERIOD, fill, result, rows, seconds, warehouse
+from drawsguard.draws.feature_refresh import LATEST, refresh
+from drawsguard.draws.features import COMPUTED_COLUMNS
+from drawsguard.draws.statements import Statements
+from drawsguard.draws.sync import EARLIEST
+from drawsguard.draws.window import Window
+from drawsguard.settings import get_settings
+
+SIZES = {"140k": 140_000, "1m4": 1_400_000, "14m": 14_000_000}
+
+
+def run(sizes: dict[str, int] | None = None) -> list[dict[str, Any]]:
+    """Compute everything once (the alternative), refresh three new draws and hold them against a rebuild."""
+    return [_measure(name, size) for name, size in (sizes or SIZES).items()]
+
+
+def _measure(name: str, size: int) -> dict[str, Any]:
+    with warehouse("features") as client:
+        fill(client, "target", size - 3, NEWEST_PERIOD - 3)
+        statements = Statements(client, "bench", "features")
+        # From the beginning of the simulated draws: at 14 million they are older than EARLIEST.
+        start = min(EARLIEST, NEWEST.replace(year=1930))
+        full = seconds(lambda: refresh(statements, Window(start, LATEST), NEWEST, rebuild=True))
+        fill(client, "target", 3)
+        recent = Window(NEWEST.replace(year=2025, month=12), LATEST)
+        done: list[Any] = []
+        ours = seconds(lambda: done.append(refresh(statements, recent, NEWEST)))
+        assert done[0].rows_in == 3, f"three draws are new, {done[0].rows_in} were seen"
+        assert refresh(statements, recent, NEWEST, rebuild=True).rows_written == 0, "incremental and full differ"
+        table = get_settings().table("target", "draws_14w")
+        assert rows(client, f"SELECT COUNT(*) AS n FROM {table}")[0]["n"] == size
+    what = (
+        f"A refresh after three new draws at {size:,} draws and {len(COMPUTED_COLUMNS)} columns, on the local engine; "
+        "alternative: computing and writing all of them."
+    )
+    return result(f"features_vs_full_{name}", ours, full, "s", what)
