@@ -137,9 +137,10 @@ class Board:
         """Return the open alert of a condition; there is at most one."""
         return next((alert for alert in self.alerts.values() if alert.key == key and alert.open), None)
 
-    def fired_since(self, key: str, since: datetime) -> int:
-        """Return how often a condition fired after ``since``."""
-        return sum(1 for alert in self.alerts.values() if alert.key == key and alert.fired_at > since)
+    def outbreaks_since(self, key: str, since: datetime) -> int:
+        """Return how often a condition fired, or fired again while it was recovering, after ``since``."""
+        kinds = (Kind.FIRED, Kind.RELAPSED)
+        return sum(event.alert_key == key and event.kind in kinds and event.event_at > since for event in self.events)
 
     def muted(self, key: str, now: datetime) -> bool:
         """Whether a condition is muted now."""
@@ -241,7 +242,7 @@ def _of(alert: Alert, kind: Kind, now: datetime, detail: str = "", actor: str = 
 
 
 def _hold(board: Board, alert: Alert, now: datetime, policy: Policy) -> timedelta:
-    flapping = board.fired_since(alert.key, now - policy.flap_window) >= policy.flap_count
+    flapping = board.outbreaks_since(alert.key, now - policy.flap_window) >= policy.flap_count
     return policy.flap_hold if flapping else policy.recovery_hold
 
 
