@@ -113,8 +113,8 @@ def run(points: int = POINTS, rows: int = METRICS) -> list[dict[str, Any]]:
             "ratio": round(other_seconds / seconds, 2),
             "unit": "s",
             "what": (
-                f"Classify {points:,} points by {rows:,} metric rows, processor time; peak {memory:.2f} GiB. Alternative: a "
-                f"dictionary of dictionaries a point, {other_memory:.2f} GiB. Both find {found:,} candidates."
+                f"Classify {points:,} points by {rows:,} metric rows, processor time; peak {memory:.2f} GiB. "
+                f"Alternative: a dictionary of dictionaries a point, {other_memory:.2f} GiB. {found:,} candidates."
             ),
         }
     ]

@@ -1,0 +1,182 @@
+"""The report's operators on real servers: workbook, text, mails, and refusals; and the observation of a batch."""
+
+from __future__ import annotations
+
+import mailbox
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from email.header import decode_header, make_header
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException
+from openpyxl import load_workbook
+
+from drawsguard.points.database import close
+from drawsguard.settings import get_settings
+from local.golden.load import confirm
+from operators import points_servers
+from operators.points_observe_operator import PointsObserveOperator
+from operators.points_plan_operators import PointsConfirmOperator, PointsDownlineReportOperator
+from operators.points_usage_report_operator import PointsReportMailOperator, PointsUsageReportOperator
+from tests.integration.points_world import BATCH, TODAY, WINDOW, World, new_world, small_world
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def world(stack: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[World]:
+    """A small world that nobody has reported yet, an artifact folder, and an empty mail box."""
+    made = new_world(stack.require("mysql", "smtp").config)
+    made.load(*small_world())
+    made.sql("governance", "DELETE FROM rsp_datagovern.ads_evt_ops_status")
+    monkeypatch.setenv("DRAWSGUARD_POINTS_ARTIFACT_DIR", str(tmp_path))
+    get_settings.cache_clear()
+    monkeypatch.setattr(points_servers, "business_today", lambda: TODAY)
+    for mail in box(made).keys():  # noqa: SIM118 - a mailbox is no dictionary
+        box(made).remove(mail)
+    yield made
+    get_settings.cache_clear()
+    close(made.governance)
+
+
+def box(world: World) -> mailbox.Maildir:
+    return mailbox.Maildir(world.config.state / "smtp" / "maildir", create=True)
+
+
+def mails(world: World) -> dict[str, Any]:
+    return {f"{mail['To']}: {make_header(decode_header(mail['Subject']))}": mail for mail in box(world)}
+
+
+def context() -> Any:
+    return {"dag_run": SimpleNamespace(triggering_user_name="requester"), "run_id": "manual__1"}
+
+
+def make_report() -> str:
+    evidence = f"window_{WINDOW.last}"
+    task = PointsUsageReportOperator(task_id="r", environment="intranet", batch_id=BATCH, evidence_batch=evidence)
+    return task.execute(context())
+
+
+def test_the_report_leaves_workbook_text_and_batch(world: World, tmp_path: Path) -> None:
+    assert make_report() == BATCH
+    text = (tmp_path / BATCH / f"review-{BATCH}.tsv").read_text(encoding="utf-8").splitlines()
+    assert len(text) == 1 + 10
+    assert text[0].startswith("类 class\t积分 id\t集群 cluster")
+    book = load_workbook(tmp_path / BATCH / f"review-{BATCH}.xlsx", read_only=True)
+    assert book.sheetnames[0] == "汇总 summary"
+    assert world.lifecycle.batch(BATCH).state == "reported"
+    assert len(world.lifecycle.candidates(BATCH)) == 10
+
+
+def test_a_report_that_runs_twice_gives_the_same_batch(world: World) -> None:
+    make_report()
+    digest = world.lifecycle.batch(BATCH).digest
+    make_report()
+    assert world.lifecycle.batch(BATCH).digest == digest
+    assert len(world.lifecycle.candidates(BATCH)) == 10
+
+
+def test_the_team_gets_the_workbook_and_every_owner_their_own_list(world: World) -> None:
+    intranet, extranet = small_world()
+    rows = intranet.points["define_nosdata_general"]
+    rows[:2] = [rows[0]._replace(people="wangfang"), rows[1]._replace(people="")]
+    world.load(intranet, extranet)
+    make_report()
+    told = PointsReportMailOperator(task_id="m", batch_id=BATCH).execute(context())
+    assert told == {"chenwei": 8, "wangfang": 1, "": 1}
+    sent = mails(world)
+    assert len(sent) == 4
+    (team,) = [mail for name, mail in sent.items() if "Points review b1: 10" in name]
+    assert [part.get_filename() for part in team.walk() if part.get_filename()] == [f"review-{BATCH}.xlsx"]
+    (owner,) = [mail for name, mail in sent.items() if name.startswith("wangfang@example.com")]
+    body = owner.get_payload(0).get_payload(decode=True).decode()
+    assert "积分 1<" in body
+    assert "积分 3" not in body
+    assert sum(name.startswith(get_settings().points_email) for name in sent) == 2  # the workbook, and what nobody owns
+
+
+def test_incomplete_evidence_makes_neither_batch_nor_workbook(world: World, tmp_path: Path) -> None:
+    world.sql("governance", "UPDATE rsp_datagovern.evidence_day SET minutes = 700 WHERE pt_dt = '2024-06-06'")
+    with pytest.raises(AirflowFailException, match=r"2024-06-06 \(700 min\)"):
+        make_report()
+    assert world.lifecycle.known_batch(BATCH) is None
+    assert list(tmp_path.rglob("*.xlsx")) == []
+
+
+def test_a_confirmed_workbook_is_read_and_another_file_is_not(world: World, tmp_path: Path) -> None:
+    make_report()
+    confirm(tmp_path / BATCH / f"review-{BATCH}.xlsx", tmp_path / "done.xlsx", [1, 2])
+    assert PointsConfirmOperator(task_id="c", workbook="done.xlsx").execute(context()) == BATCH
+    batch = world.lifecycle.batch(BATCH)
+    assert (batch.state, batch.confirmed_by) == ("confirmed", "requester")
+    assert world.plan("intranet").plan.points() == {1, 2}
+    for path in ("missing.xlsx", "../../etc/passwd", ""):
+        with pytest.raises(AirflowFailException, match="There is no workbook"):
+            PointsConfirmOperator(task_id="c", workbook=path).execute(context())
+
+
+def test_the_result_goes_to_workbook_audit_and_mail(world: World, tmp_path: Path) -> None:
+    world.confirm()
+    world.downline("intranet")
+    counts = PointsDownlineReportOperator(task_id="r", batch_id=BATCH).execute(context())
+    assert (counts["intranet"]["points"]["total"], counts["extranet"]["points"]["total"]) == (10, 0)
+    assert (tmp_path / BATCH / f"audit-{BATCH}.jsonl").read_text(encoding="utf-8").count('"candidate"') == 10
+    assert load_workbook(tmp_path / BATCH / f"result-{BATCH}.xlsx").sheetnames == [
+        "汇总 summary",
+        "明细 rows",
+        "差异 differences",
+    ]
+    (mail,) = [mail for name, mail in mails(world).items() if "Downline result b1" in name]
+    assert len([part for part in mail.walk() if part.get_filename()]) == 2
+
+
+# --- observation --------------------------------------------------------------------------------------
+def observe(world: World, days_left: int, metric: str | None = None) -> dict[str, int]:
+    """Downline the batch, move its observation so that ``days_left`` remain, let a metric appear, and watch."""
+    world.confirm()
+    world.downline("intranet")
+    world.lifecycle.copy_journal(BATCH, "intranet", world.journal("intranet"))
+    now = datetime.now(UTC).replace(tzinfo=None)
+    world.sql(
+        "governance",
+        "UPDATE points_lifecycle.batch SET state = 'downlined', observe_from = %s, observe_until = %s",
+        now - timedelta(days=30 - days_left),
+        now + timedelta(days=days_left, minutes=-1),
+    )
+    if metric:
+        seen = datetime.now(ZoneInfo("Asia/Shanghai")).replace(tzinfo=None)
+        world.sql("governance", "INSERT INTO rsp_datagovern.ads_evt_ops_status VALUES (%s, %s, 3)", metric, seen)
+    return PointsObserveOperator(task_id="o").execute(context())
+
+
+def test_use_after_the_downline_halts_the_batch_and_offers_the_restore(world: World) -> None:
+    assert observe(world, 20, "que_eid_4") == {BATCH: 1}
+    batch = world.lifecycle.batch(BATCH)
+    assert batch.halted_at is not None
+    assert "[4]" in str(batch.halted_reason)
+    (mail,) = mails(world).values()
+    body = mail.get_payload(0).get_payload(decode=True).decode()
+    assert "points_restore" in body
+    assert '"ids": [4]' in body
+
+
+def test_use_through_a_tag_counts_as_use_after_the_downline(world: World) -> None:
+    assert observe(world, 20, "upd_tag_503") == {BATCH: 3}
+
+
+def test_a_quiet_batch_is_not_halted_and_its_owners_are_told_once(world: World) -> None:
+    assert observe(world, 14) == {BATCH: 0}
+    assert world.lifecycle.batch(BATCH).halted_at is None
+    first = mails(world)
+    assert [name.split(":")[0] for name in first] == ["chenwei@example.com"]
+    PointsObserveOperator(task_id="o").execute(context())
+    assert len(box(world)) == 1
+
+
+def test_a_batch_far_from_its_cleanup_tells_nobody(world: World) -> None:
+    assert observe(world, 25, "que_eid_9999") == {BATCH: 0}
+    assert len(box(world)) == 0
