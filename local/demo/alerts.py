@@ -15,7 +15,7 @@ from local.demo.identity import break_it, found, repair
 from local.replays import BREAKS, HEALTHY_DAYS, HEALTHY_STARTS, broken_day, rule, tables
 
 SERVICE = "collector"
-KEY = f"check:identities_pass:{SERVICE}/3"
+KEY = f"check:identities_pass:{SERVICE}"
 
 
 def messages(context: DemoContext) -> list[dict[str, Any]]:

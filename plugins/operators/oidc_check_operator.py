@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import AirflowException
+from airflow.sdk.exceptions import AirflowException, AirflowSkipException
 
 from drawsguard.identity.checks import failures
 from drawsguard.identity.desk import IdentityDesk
@@ -29,23 +29,33 @@ class OidcCheckOperator(BaseOperator):
     repair step that mends it. A failing identity stops no data: put it beside the data path, not before it.
 
     :param services: names from include/config/services.yaml; empty means all.
+    :param scheduled_only: skip in manual runs and backfills, which say nothing of the present.
     :param gcp_conn_id: connection whose credentials read the control plane.
     """
 
     template_fields: Sequence[str] = ("services",)
 
     def __init__(
-        self, *, services: Sequence[str] = (), gcp_conn_id: str = "google_cloud_default", **kwargs: Any
+        self,
+        *,
+        services: Sequence[str] = (),
+        scheduled_only: bool = False,
+        gcp_conn_id: str = "google_cloud_default",
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.services = services
+        self.scheduled_only = scheduled_only
         self.gcp_conn_id = gcp_conn_id
 
     def execute(self, context: Context) -> dict[str, str]:
         """Return the status by ``service/check name``.
 
         :raises AirflowException: when a check fails.
+        :raises AirflowSkipException: in a run that the schedule did not create, with ``scheduled_only``.
         """
+        if self.scheduled_only and str(context["dag_run"].run_type) != "scheduled":
+            raise AirflowSkipException("Only scheduled runs check the identity.")
         now = datetime.now(UTC)
         results = IdentityDesk(GoogleIdentityHook(gcp_conn_id=self.gcp_conn_id), get_settings()).check(
             self.services, now

@@ -161,7 +161,7 @@ def test_task_signal_lives_like_any_alert_and_is_one_with_its_cause(desk: AlertD
         store.append("append_signals", [row])
 
     hook = AlertDeliveryHook("apprise_default")
-    identity = Observation("check:identities_pass:data-sync-service/3", True, Priority.P0, "identity")
+    identity = Observation("check:identities_pass:data-sync-service", True, Priority.P0, "identity")
     signal("firing", START)
     desk.round([identity], hook, START)
     assert [one["title"][:4] for one in messages(sink)] == ["[P0]"], "the failed task is explained by the identity"

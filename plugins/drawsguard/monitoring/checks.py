@@ -12,12 +12,10 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from drawsguard.alerts.lifecycle import Observation, Priority
-from drawsguard.identity.model import load_services
 from drawsguard.settings import IDENTIFIER_PATTERN, REPOSITORY
 
 CHECKS_FILE = REPOSITORY / "include" / "config" / "checks.yaml"
 RUNBOOKS = REPOSITORY / "docs" / "runbooks"
-IDENTITY_CHECKS = 7
 
 _MUST: dict[str, Callable[[Any, Any], bool]] = {
     "eq": operator.eq,
@@ -47,7 +45,6 @@ class Check(BaseModel):
     subject: str = Field(pattern=IDENTIFIER_PATTERN)
     where: Mapping[str, str | bool] = {}
     expected: tuple[str, ...] = ()
-    expected_services: int = Field(default=0, description="Rows a service of services.yaml, subject <service>/<n>.")
     column: str = Field(pattern=IDENTIFIER_PATTERN)
     must: Literal["eq", "ne", "le", "ge", "in"]
     value: bool | float | str | tuple[str, ...]
@@ -61,12 +58,6 @@ class Check(BaseModel):
     def columns(self) -> tuple[str, ...]:
         """Columns of the view that the check reads."""
         return tuple(dict.fromkeys((self.subject, self.column, *self.where)))
-
-    @property
-    def subjects(self) -> tuple[str, ...]:
-        """Subjects that must have a row."""
-        per_service = range(1, self.expected_services + 1)
-        return (*self.expected, *(f"{one.name}/{n}" for one in load_services().services for n in per_service))
 
     @property
     def condition(self) -> str:
@@ -146,10 +137,10 @@ def judge(check: Check, rows: Sequence[Mapping[str, Any]]) -> list[Outcome]:
         for row in fitting
     ]
     seen = {outcome.subject for outcome in outcomes}
-    if check.subjects:
-        outcomes = [outcome for outcome in outcomes if outcome.subject in check.subjects]
-    missing = [subject for subject in check.subjects if subject not in seen]
-    if not check.subjects and not outcomes:
+    if check.expected:
+        outcomes = [outcome for outcome in outcomes if outcome.subject in check.expected]
+    missing = [subject for subject in check.expected if subject not in seen]
+    if not check.expected and not outcomes:
         missing = [check.view]
     outcomes += [Outcome(check, subject, "fail", f"no row in {check.view}") for subject in missing]
     return outcomes
@@ -161,4 +152,4 @@ def _status(check: Check, actual: Any) -> Literal["pass", "fail"]:
 
 def unmade(check: Check, reason: str) -> list[Outcome]:
     """Return the outcomes of a check whose view could not be read: alerts stay as they are."""
-    return [Outcome(check, subject, "error", reason) for subject in check.subjects or (check.view,)]
+    return [Outcome(check, subject, "error", reason) for subject in check.expected or (check.view,)]

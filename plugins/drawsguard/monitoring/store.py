@@ -15,7 +15,7 @@ from drawsguard.sql import query_config, render
 FOLDER = "bigquery/monitoring"
 
 #: The client's own retry goes on for ten minutes; a monitor that waits for that long is blind.
-CALL_SECONDS, QUERY_SECONDS = 5.0, 30.0
+CALL_SECONDS, QUERY_SECONDS = 10.0, 30.0
 _RETRY = bigquery.DEFAULT_RETRY.with_timeout(CALL_SECONDS)
 
 #: The column of time of each append statement: its bounds prune partitions.

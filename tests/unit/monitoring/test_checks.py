@@ -19,7 +19,8 @@ from drawsguard.settings import REPOSITORY
 CHECKS = load_checks().checks
 #: A value on each side of every condition: (passes, fails).
 VALUES: dict[str, tuple[Any, Any]] = {
-    "status": ("pass", "fail"), "missing_periods": (0, 1), "unsynced_periods": (0, 1), "conflicting_periods": (20, 21),
+    "status": ("fresh", "stale"), "failing_checks": (0, 1),
+    "missing_periods": (0, 1), "unsynced_periods": (0, 1), "conflicting_periods": (20, 21),
     "invalid_rows": (20, 21), "success_rate": (99.0, 98.9), "minutes_since_success": (20, 20.1),
     "success_overdue": (False, True), "errors_last_15min": (2, 3), "longest_gap_seconds": (300, 301),
 }  # fmt: skip
@@ -30,13 +31,12 @@ def row(check: Check, subject: str, value: Any) -> dict[str, Any]:
 
 
 def values(check: Check) -> tuple[Any, Any]:
-    passes, fails = VALUES[check.column]
-    return ("fresh", "stale") if check.view == "cloud_freshness_v" else (passes, fails)
+    return VALUES[check.column]
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
 def test_check_fires_and_keeps_quiet(check: Check) -> None:
-    subjects = check.subjects or ("2025-10-03",)
+    subjects = check.expected or ("2025-10-03",)
     passes, fails = values(check)
     assert {one.status for one in judge(check, [row(check, name, passes) for name in subjects])} == {"pass"}
     for value in (fails, None):
@@ -102,6 +102,15 @@ def test_expected_services_of_views_are_those_of_the_configuration(view: str) ->
         assert found == [(one.job, str(one.max_silence_minutes)) for one in services]
     else:
         assert re.findall(r"STRUCT\('([a-z-]+)' AS service_name\)", text) == [one.name for one in services]
+
+
+def test_expected_subjects_of_checks_are_those_of_the_configuration() -> None:
+    services = load_services().services
+    checks = {check.name: check for check in CHECKS}
+    names = tuple(one.name for one in services)
+    assert checks["identities_pass"].expected == names
+    assert checks["services_answer_without_errors"].expected == names
+    assert checks["scheduler_jobs_succeed"].expected == tuple(one.job for one in services)
 
 
 # --- runbooks and docs ------------------------------------------------------------------------------------------------

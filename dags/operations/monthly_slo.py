@@ -1,0 +1,27 @@
+"""A failure means that the monthly report was not made or not sent; the figures themselves are not affected.
+
+**Who runs it**: the schedule, on the first of every month at 09:00 Beijing time; people, at any time. It reads the
+monitoring views and logs, keeps the report as a file, and mails it to the draws team with charts.
+"""
+
+from __future__ import annotations
+
+from airflow.sdk import DAG, CronDataIntervalTimetable
+
+from drawsguard.settings import get_settings
+from operators.dag_defaults import task_defaults
+from operators.inspection_operator import InspectionOperator
+
+settings = get_settings()
+
+with DAG(
+    dag_id="monthly_slo",
+    description="Inspection report by mail, with charts (monthly)",
+    doc_md=__doc__,
+    schedule=CronDataIntervalTimetable("0 9 1 * *", timezone=settings.business_timezone),
+    catchup=False,
+    max_active_runs=1,
+    tags=["tier:2", "operations"],
+    default_args=task_defaults(settings.draws_owner),
+):
+    InspectionOperator(task_id="inspect", kind="monthly")

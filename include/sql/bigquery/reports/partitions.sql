@@ -1,0 +1,13 @@
+-- Purpose: partitions and storage of the tables of a dataset.
+-- Grain: one row a table.
+-- Parameters: none; identifier dataset.
+-- Why it can be re-run: a query.
+
+SELECT
+  table_name,
+  COUNT(*) AS partitions,
+  SUM(total_rows) AS total_rows,
+  SUM(total_logical_bytes) AS logical_bytes
+FROM `{{ project }}.{{ dataset }}`.INFORMATION_SCHEMA.PARTITIONS
+GROUP BY table_name
+ORDER BY table_name;

@@ -1,0 +1,239 @@
+"""The daily, weekly and monthly inspections: figures read from the stores, judged, drawn, and never invented."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+from google.api_core.exceptions import GoogleAPIError
+from markupsafe import Markup
+
+from drawsguard.monitoring.charts import bars
+from drawsguard.monitoring.store import FOLDER, MonitorStore
+from drawsguard.settings import REPOSITORY, Settings
+from drawsguard.sql import render
+from drawsguard.templates import render_template
+
+Kind = Literal["daily", "weekly", "monthly"]
+PERIODS: dict[Kind, timedelta] = {
+    "daily": timedelta(days=1),
+    "weekly": timedelta(days=7),
+    "monthly": timedelta(days=30),
+}
+TITLES: dict[Kind, str] = {
+    "daily": "每日巡检 Daily inspection",
+    "weekly": "每周审计 Weekly audit",
+    "monthly": "月度 SLO Monthly SLO",
+}
+
+OBJECTIVE_SUCCESS, OBJECTIVE_LATENCY, OBJECTIVE_FALSE_ALARMS = 99.9, 300, 5.0
+#: Below this many runs a single failure decides whether 99.9 % is met: nothing is judged.
+RUNS_TO_JUDGE = 1000
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading with a verdict, a sentence, a chart and a table."""
+
+    title: str
+    verdict: Literal["good", "bad", "unknown"]
+    text: str
+    chart: Markup | None = None
+    columns: tuple[str, ...] = ()
+    rows: tuple[tuple[Any, ...], ...] = ()
+
+
+@dataclass(frozen=True)
+class Report:
+    """An inspection of a period. ``html`` is the mail's body and the kept file."""
+
+    kind: Kind
+    start: datetime
+    end: datetime
+    sections: tuple[Section, ...]
+    html: str
+
+    @property
+    def subject(self) -> str:
+        """Subject of the mail: what it is, for when, and how many sections are bad."""
+        bad = sum(section.verdict == "bad" for section in self.sections)
+        state = f"{bad} 项异常 {bad} findings" if bad else "正常 all good"
+        return f"{TITLES[self.kind]} {self.end:%Y-%m-%d}: {state}"
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    columns = tuple(rows[0]) if rows else ()
+    return {"columns": columns, "rows": tuple(tuple(row[name] for name in columns) for row in rows)}
+
+
+def success_section(days: Sequence[Mapping[str, Any]]) -> Section:
+    """Judge the share of synced intervals; with too few of them only say so."""
+    expected, succeeded = (sum(day[name] for day in days) for name in ("expected", "succeeded"))
+    title = "同步成功率 Sync success rate"
+    if not expected:
+        return Section(title, "unknown", "没有应有的区间。No interval was expected.")
+    rate = 100 * succeeded / expected
+    text = f"{succeeded}/{expected} = {rate:.3f} %（目标 objective ≥ {OBJECTIVE_SUCCESS} %）。"
+    verdict: Literal["good", "bad", "unknown"] = "good" if rate >= OBJECTIVE_SUCCESS else "bad"
+    if expected < RUNS_TO_JUDGE:
+        verdict = "unknown" if succeeded < expected and rate >= 99 else verdict
+        text += (
+            f"样本不足 {RUNS_TO_JUDGE} 次，无法判断 {OBJECTIVE_SUCCESS} %。"
+            f"Fewer than {RUNS_TO_JUDGE} runs: {OBJECTIVE_SUCCESS} % cannot be judged."
+        )
+    points = [(str(day["beijing_day"]), round(100 * day["succeeded"] / day["expected"], 2)) for day in days]
+    return Section(title, verdict, text, bars(points, unit=" %", ceiling=100), **_table(days))
+
+
+def latency_section(row: Mapping[str, Any]) -> Section:
+    """Judge the 95th percentile from a draw to its row."""
+    title = "端到端延迟 End-to-end latency"
+    if not row["draws"]:
+        return Section(title, "unknown", "没有数据。No draws in the period.")
+    points = [(name, float(row[name])) for name in ("p50", "p95", "p99")]
+    verdict: Literal["good", "bad"] = "good" if row["p95"] <= OBJECTIVE_LATENCY else "bad"
+    text = f"p95 = {row['p95']} s，样本 n = {row['draws']}（目标 objective ≤ {OBJECTIVE_LATENCY} s）。"
+    return Section(title, verdict, text, bars(points, unit=" s"))
+
+
+def completeness_section(days: Sequence[Mapping[str, Any]]) -> Section:
+    """Judge holes by day."""
+    shown = [day for day in days if day["completeness_pct"] is not None]
+    missing = sum(day["missing_periods"] for day in days)
+    points = [(str(day["beijing_day"]), float(day["completeness_pct"])) for day in shown]
+    text = f"缺 {missing} 期。{missing} draws are missing."
+    return Section(
+        "完整性 Completeness", "bad" if missing else "good", text, bars(points, unit=" %", ceiling=100), **_table(days)
+    )
+
+
+def freshness_section(rows: Sequence[Mapping[str, Any]]) -> Section:
+    """Judge the freshness of every table now."""
+    bad = [row["table_name"] for row in rows if row["status"] not in ("fresh", "late")]
+    text = f"滞后 Stale: {', '.join(bad)}" if bad else "全部及时。All in time."
+    return Section("新鲜度 Freshness", "bad" if bad else "good", text, **_table(rows))
+
+
+def scheduler_section(rows: Sequence[Mapping[str, Any]]) -> Section:
+    """Judge the newest attempt of every job."""
+    bad = [row["job_name"] for row in rows if row["success_overdue"]]
+    text = f"长时间未成功 No success for too long: {', '.join(bad)}" if bad else "全部成功。All succeed."
+    return Section("Scheduler 执行 Scheduler executions", "bad" if bad else "good", text, **_table(rows))
+
+
+def false_alarm_section(rows: Sequence[Mapping[str, Any]]) -> Section:
+    """Judge the share of alerts that nobody took on and that passed within ten minutes."""
+    alerts, doubtful = (sum(row[name] for row in rows) for name in ("alerts", "doubtful"))
+    share = 100 * doubtful / alerts if alerts else 0.0
+    points = [(row["check_name"], float(row["alerts"])) for row in rows if row["alerts"]]
+    text = (
+        f"{alerts} 条告警，其中 {doubtful} 条无人接手且 10 分钟内自行恢复（{share:.1f} %，"
+        f"目标 ≤ {OBJECTIVE_FALSE_ALARMS} %）。"
+        f"{doubtful} of {alerts} alerts passed unattended within 10 minutes."
+    )
+    verdict: Literal["good", "bad"] = "good" if share <= OBJECTIVE_FALSE_ALARMS else "bad"
+    return Section("误报 False alarms", verdict, text, bars(points), **_table(rows))
+
+
+def cost_section(rows: Sequence[Mapping[str, Any]] | None, why: str = "") -> Section:
+    """Show the cost by DAG; None where the engine keeps no record of jobs."""
+    title = "按 DAG 的查询费用 Query cost by DAG"
+    if rows is None:
+        text = (
+            f"此引擎没有 INFORMATION_SCHEMA.JOBS，未作估算。This engine has no such view; nothing is estimated. {why}"
+        )
+        return Section(title, "unknown", text)
+    points = [(row["dag"], round(row["bytes_billed"] / 2**20, 1)) for row in rows]
+    text = "按需计费每表至少 10 MB。On demand, at least 10 MB are billed for each table."
+    return Section(title, "good", text, bars(points, unit=" MiB"), **_table(rows))
+
+
+def partition_section(rows: Sequence[Mapping[str, Any]]) -> Section:
+    """Show partitions and storage."""
+    points = [(row["table_name"], float(row["partitions"])) for row in rows]
+    return Section("分区与存储 Partitions and storage", "good", "分区数 partitions", bars(points), **_table(rows))
+
+
+def advice_section(sections: Sequence[Section]) -> Section:
+    """Say what follows from the other sections."""
+    bad = [section.title for section in sections if section.verdict == "bad"]
+    unknown = [section.title for section in sections if section.verdict == "unknown"]
+    lines = [f"先处理 mend first: {title}" for title in bad]
+    lines += [f"无法判断，补足数据后再看 cannot be judged yet: {title}" for title in unknown]
+    return Section("建议 Advice", "good", "；".join(lines) or "保持现状。Nothing to change.")
+
+
+class Inspector:
+    """Makes the reports from one warehouse."""
+
+    def __init__(self, store: MonitorStore, settings: Settings) -> None:
+        self._store, self._settings = store, settings
+
+    def _view(self, view: str, *columns: str) -> list[dict[str, Any]]:
+        return self._store.run(render(f"{FOLDER}/read_view.sql", view=view, columns=columns))
+
+    def _report(self, name: str, start: datetime, end: datetime) -> list[dict[str, Any]]:
+        return self._store.run(render(f"bigquery/reports/{name}.sql"), start=start, end=end)
+
+    def _cost(self, start: datetime, end: datetime) -> Section:
+        try:
+            return cost_section(self._report("cost_by_dag", start, end))
+        except GoogleAPIError as error:
+            if "INFORMATION_SCHEMA" not in str(error) and "region-" not in str(error):
+                raise
+            return cost_section(None, type(error).__name__)
+
+    def _partitions(self) -> Section:
+        names = (self._settings.source_dataset, self._settings.target_dataset, self._settings.monitor_dataset)
+        tables = [self._store.run(render("bigquery/reports/partitions.sql", dataset=name)) for name in names]
+        return partition_section([row for rows in tables for row in rows])
+
+    def make(self, kind: Kind, end: datetime) -> Report:
+        """Return the report of the period of ``kind`` that ends at ``end`` (aware)."""
+        start = end - PERIODS[kind]
+        success = success_section(self._report("sync_by_day", start, end))
+        (latency,) = self._report("latency", start, end)
+        checks = self._report("failed_checks", start, end)
+        days = self._view("collection_quality_v", "beijing_day", "expected", "missing_periods", "completeness_pct")
+        completeness = completeness_section(sorted(days, key=lambda day: day["beijing_day"]))
+        sections: list[Section]
+        if kind == "daily":
+            jobs = self._view(
+                "scheduler_execution_v", "job_name", "outcome", "attempt_ts", "success_overdue", "is_latest"
+            )
+            sections = [
+                freshness_section(
+                    self._view("cloud_freshness_v", "table_name", "status", "overdue_draws", "last_draw_ts")
+                ),
+                success,
+                scheduler_section([job for job in jobs if job["is_latest"]]),
+                completeness,
+            ]
+        elif kind == "weekly":
+            sections = [self._partitions(), self._cost(start, end), false_alarm_section(checks), completeness]
+        else:
+            sections = [success, latency_section(latency), false_alarm_section(checks), self._cost(start, end)]
+        sections.append(advice_section(sections))
+        zone = ZoneInfo(self._settings.business_timezone)
+        html = render_template(
+            "reports/inspection.html",
+            title=TITLES[kind],
+            start=start.astimezone(zone),
+            end=end.astimezone(zone),
+            sections=sections,
+            runbook=f"{self._settings.runbook_base_url}/zh/inspections.md",
+        )
+        return Report(kind, start.astimezone(zone), end.astimezone(zone), tuple(sections), html)
+
+
+def keep(report: Report, settings: Settings) -> Path:
+    """Write the report to the report folder and return its path; the same period overwrites itself."""
+    folder = REPOSITORY / settings.report_folder
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{report.kind}_{report.end:%Y-%m-%d}.html"
+    path.write_text(report.html, encoding="utf-8")
+    return path

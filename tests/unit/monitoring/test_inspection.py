@@ -1,0 +1,96 @@
+"""Inspections: each section is judged by its figures, and says so where they do not suffice."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+
+from drawsguard.monitoring.charts import bars
+from drawsguard.monitoring.inspection import (
+    Report,
+    advice_section,
+    completeness_section,
+    cost_section,
+    false_alarm_section,
+    freshness_section,
+    latency_section,
+    scheduler_section,
+    success_section,
+)
+
+NOW = datetime(2025, 10, 3, tzinfo=UTC)
+
+
+def days(*pairs: tuple[int, int]) -> list[dict[str, object]]:
+    return [{"beijing_day": f"2025-10-0{n}", "expected": e, "succeeded": s} for n, (e, s) in enumerate(pairs, 1)]
+
+
+def test_one_failure_in_a_day_is_not_judged_and_in_a_week_it_is():
+    day = success_section(days((288, 287)))
+    assert day.verdict == "unknown"
+    assert "99.653 %" in day.text
+    assert "cannot be judged" in day.text
+    week = success_section(days(*[(288, 287)] * 7))
+    assert week.verdict == "bad"
+    assert "cannot be judged" not in week.text
+    assert success_section(days(*[(288, 288)] * 7)).verdict == "good"
+
+
+def test_many_failures_are_bad_however_few_the_runs():
+    assert success_section(days((288, 200))).verdict == "bad"
+    assert success_section([]).verdict == "unknown"
+
+
+def test_latency():
+    figures = {"draws": 400, "p50": 100, "p95": 290, "p99": 600}
+    assert latency_section(figures).verdict == "good"
+    assert "n = 400" in latency_section(figures).text
+    assert latency_section(figures | {"p95": 301}).verdict == "bad"
+    assert latency_section(figures | {"draws": 0}).verdict == "unknown"
+
+
+def test_completeness_freshness_and_jobs():
+    day = {"beijing_day": "2025-10-01", "expected": 400, "missing_periods": 0, "completeness_pct": 100.0}
+    assert completeness_section([day]).verdict == "good"
+    assert completeness_section([day | {"missing_periods": 3}]).verdict == "bad"
+    table = {"table_name": "target.draws", "status": "late"}
+    assert freshness_section([table]).verdict == "good"
+    assert freshness_section([table | {"status": "empty"}]).verdict == "bad"
+    job = {"job_name": "data-sync-job", "success_overdue": False}
+    assert scheduler_section([job]).verdict == "good"
+    assert scheduler_section([job | {"success_overdue": True}]).verdict == "bad"
+
+
+def test_false_alarms():
+    check = {"check_name": "x", "made": 1440, "failed": 3, "alerts": 20, "doubtful": 1}
+    assert false_alarm_section([check]).verdict == "good"
+    assert false_alarm_section([check | {"doubtful": 2}]).verdict == "bad"
+    assert false_alarm_section([]).verdict == "good"
+
+
+def test_cost_is_not_invented():
+    section = cost_section(None, "BadRequest")
+    assert section.verdict == "unknown"
+    assert "nothing is estimated" in section.text
+    assert section.rows == ()
+    assert cost_section([{"dag": "draw_sync", "jobs": 3, "bytes_billed": 10 * 2**20, "slot_ms": 5}]).rows
+
+
+def test_advice_follows_from_the_other_sections():
+    bad = success_section(days((288, 200)))
+    assert bad.title in advice_section([bad]).text
+    assert "Nothing to change" in advice_section([]).text
+
+
+def test_subject_counts_what_is_bad():
+    report = Report("daily", NOW, NOW, (success_section(days((288, 200))),), "")
+    assert "1 项异常" in report.subject
+    assert "all good" in Report("daily", NOW, NOW, (), "").subject
+
+
+def test_chart_escapes_and_scales():
+    chart = bars([("<b>", 50), ("x", 100)], unit=" %", ceiling=100)
+    assert "<b>" not in chart
+    widths = [float(width) for width in re.findall(r'rect x="\d+" y="\d+" width="([\d.]+)"', chart)]
+    assert widths[1] == 2 * widths[0]
+    assert "No data" in bars([])
