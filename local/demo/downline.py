@@ -109,7 +109,7 @@ def run(api: AirflowApi, context: DemoContext) -> dict[str, Any]:
             digest = shown_digest(config, run_id, task_id)
             own = {DIGEST_FIELD: digest}
             attempts.append(
-                refused(lambda t=task_id, o=own: requester.respond("points_downline", run_id, t, APPROVE, **o), 403)  # type: ignore[misc]
+                refused(lambda t=task_id, o=own: requester.respond("points_downline", run_id, t, APPROVE, **o), 403)
             )
             approve(config, run_id, task_id, user)
             context.say(f"{task_id}: refused to {REQUESTER}, approved by {user}")

@@ -168,6 +168,11 @@ def test_use_through_a_tag_counts_as_use_after_the_downline(world: World) -> Non
     assert observe(world, 20, "upd_tag_503") == {BATCH: 3}
 
 
+def test_errors_on_a_downlined_point_halt_the_batch_too(world: World) -> None:
+    assert observe(world, 20, "err_eid_4") == {BATCH: 1}
+    assert world.lifecycle.batch(BATCH).halted_at is not None
+
+
 def test_a_quiet_batch_is_not_halted_and_its_owners_are_told_once(world: World) -> None:
     assert observe(world, 14) == {BATCH: 0}
     assert world.lifecycle.batch(BATCH).halted_at is None

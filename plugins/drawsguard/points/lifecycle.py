@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
@@ -22,6 +22,9 @@ Clock = Callable[[], datetime]
 
 #: Positions in a candidate's evidence cells.
 CELL_CLUSTER, CELL_TABLE, CELL_OWNER, CELL_MODIFIED = 1, 2, 4, 16
+
+#: Candidates that are in memory as parameters at a time.
+_INSERTED_AT_ONCE = 5000
 
 
 class LifecycleError(RuntimeError):
@@ -79,7 +82,7 @@ class Lifecycle:
         run_script(self.connection, "lifecycle/V001__lifecycle.sql")
 
     # --- batch and candidates -------------------------------------------------------------------------
-    def save_report(self, batch_id: str, environment: Environment, window: Window, rows: Iterable[ReviewRow]) -> str:
+    def save_report(self, batch_id: str, environment: Environment, window: Window, rows: Sequence[ReviewRow]) -> str:
         """Keep a report's batch and candidates, and return the candidate set's digest.
 
         :raises LifecycleError: when people confirmed this batch already.
@@ -88,32 +91,34 @@ class Lifecycle:
         if known and known.state != "reported":
             self.connection.rollback()
             raise LifecycleError(f"Batch {batch_id} is {known.state} already: give the new report another batch id.")
-        candidates = [
-            {
-                "batch_id": batch_id,
-                "point_id": row.cells[0],
-                "class": str(row.point_class),
-                "cluster": row.cells[CELL_CLUSTER],
-                "owner": str(row.cells[CELL_OWNER])[:255],
-                "row_digest": row_digest(row.point_class, row.cells),
-                "evidence": json.dumps(list(row.cells), ensure_ascii=False),
-            }
-            for row in rows
-        ]
-        digest = candidate_digest([(int(row["point_id"]), str(row["row_digest"])) for row in candidates])
+        digests = [(int(row.cells[0]), row_digest(row.point_class, row.cells)) for row in rows]
+        digest = candidate_digest(digests)
         values = {
             "batch_id": batch_id,
             "environment": environment,
             "window_start": window.first,
             "window_end": window.last,
-            "candidates": len(candidates),
+            "candidates": len(rows),
             "candidate_digest": digest,
             "created_at": utc(self.clock()),
         }
         execute(self.connection, "lifecycle/add_batch.sql", values)
         execute(self.connection, "lifecycle/delete_candidates.sql", {"batch_id": batch_id})
-        for start in range(0, len(candidates), 5000):
-            execute_many(self.connection, "lifecycle/add_candidate.sql", candidates[start : start + 5000])
+        for start in range(0, len(rows), _INSERTED_AT_ONCE):
+            part = slice(start, start + _INSERTED_AT_ONCE)
+            candidates = [
+                {
+                    "batch_id": batch_id,
+                    "point_id": point,
+                    "class": str(row.point_class),
+                    "cluster": row.cells[CELL_CLUSTER],
+                    "owner": str(row.cells[CELL_OWNER])[:255],
+                    "row_digest": bound,
+                    "evidence": json.dumps(list(row.cells), ensure_ascii=False),
+                }
+                for row, (point, bound) in zip(rows[part], digests[part], strict=True)
+            ]
+            execute_many(self.connection, "lifecycle/add_candidate.sql", candidates)
         self.connection.commit()
         return digest
 

@@ -9,7 +9,7 @@ from datetime import date
 from typing import Any
 
 from drawsguard.points import definitions
-from drawsguard.points.classify import classify
+from drawsguard.points.classify import Candidate, classify
 from drawsguard.points.database import fetch, stream
 from drawsguard.points.evidence import EvidenceRefusedError, Window, check_age, check_days, check_readable
 from drawsguard.points.oper_type import parser
@@ -74,8 +74,15 @@ def make_report(
     outcome = classify(definitions.live_definitions(environment), usage, rules.selection, window.start)
     environment.rollback()
     governance.rollback()
-    rows = [ReviewRow(candidate.point_class, evidence_cells(candidate)) for candidate in outcome.candidates]
+    rows = [ReviewRow(candidate.point_class, evidence_cells(candidate)) for candidate in _consumed(outcome.candidates)]
     return Report(batch_id, window, rows, outcome.others, undefined, usage.unknown.samples)
+
+
+def _consumed(candidates: list[Candidate]) -> Iterator[Candidate]:
+    """Yield the candidates in order, each let go once it was used: a large report holds them in one form only."""
+    candidates.reverse()
+    while candidates:
+        yield candidates.pop()
 
 
 def tab_separated(rows: Sequence[ReviewRow]) -> Iterator[str]:

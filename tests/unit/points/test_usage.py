@@ -56,3 +56,9 @@ def test_unreadable_metrics_are_counted_and_sampled_but_check_count_is_not(index
     assert (index.unknown.rows, index.unknown.total) == (2, 3)
     assert index.unknown.samples == ["QUE-EID-1", "que_eid_"]
     assert index.unknown.percent == pytest.approx(66.67, abs=0.01)
+
+
+def test_errors_are_no_use_and_no_unreadable_metric(index: UsageIndex) -> None:
+    index.add([("err_eid_1", IN, 5)])
+    assert index.of(1) == UNUSED
+    assert (index.unknown.rows, index.unknown.total) == (0, 1)
