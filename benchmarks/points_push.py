@@ -116,14 +116,14 @@ def _provider(*, bulk_load: bool) -> Callable[[], Any]:
     return lambda: operator.execute(_context())
 
 
-def load_data(rows: int) -> Callable[[], Any]:
+def load_data(_: int) -> Callable[[], Any]:
     from airflow.providers.apache.hive.hooks.hive import HiveServer2Hook
 
     folder = Path(tempfile.mkdtemp(prefix="push_bench_"))
     file = folder / "rows.tsv"
     with closing(HiveServer2Hook().get_conn()) as hive, file.open("wb") as out:
-        for chunk in HiveSource(hive, "window").chunks(1 + rows // 20_000):
-            out.writelines(f"{BATCH_ID}\t".encode() + line + b"\n" for line in chunk.splitlines())
+        for chunk in HiveSource(hive, "window").chunks(64):
+            out.writelines(f"{BATCH_ID}\t".encode() + line + b"\n" for line in chunk.lines.splitlines())
 
     def load() -> None:
         with closing(_mysql()) as connection, closing(connection.cursor()) as cursor:

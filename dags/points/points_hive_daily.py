@@ -82,7 +82,7 @@ with DAG(
     )
     chain(
         [mysql_tables, hive("hive_tables", "schema/points_tables.sql")],
-        hive("src_evt", "daily/src_evt.sql", {**day, "location": window["location"]}),
+        hive("src_evt", "daily/src_evt.sql", {**day, "root": window["root"], "location": window["location"]}),
         hive("base_evt", "daily/base_evt.sql", {**day, **rules}),
         hive("evt_day_quality", "daily/evt_day_quality.sql", {**day}),
         check,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from typing import Any
 
@@ -13,8 +13,8 @@ from airflow.sdk import BaseOperator, Context
 
 from drawsguard.points.day_plan import StatisticsWindow
 from drawsguard.points.evidence_store import EvidenceStore, TransferError
-from drawsguard.points.hive_source import HiveSource
-from drawsguard.points.push_guard import batch_id_of
+from drawsguard.points.hive_source import Chunk, HiveSource
+from drawsguard.points.push_guard import EMPTY, Facts, batch_id_of
 from drawsguard.points.telemetry_config import Flow, points_config
 
 
@@ -55,21 +55,29 @@ class HiveToMySqlStreamOperator(BaseOperator):
         if self.action == "resume":
             self.log.info("Batch %s is in MySQL already: nothing to load.", batch_id)
             return {"batch_id": batch_id, "row_count": 0}
-        rows_per_chunk = points_config().push.rows_per_chunk
+        chunk_count = points_config().push.chunks
         started = time.monotonic()
         with (
             closing(HiveServer2Hook(self.hiveserver2_conn_id).get_conn()) as hive,
             closing(MySqlHook(self.mysql_conn_id, local_infile=True).get_conn()) as mysql,
         ):
             source, store = HiveSource(hive, self.flow), EvidenceStore(mysql)
-            expected = source.facts()
-            staged = store.stage(source.chunks(1 + expected.row_count // rows_per_chunk))
+            read: list[Facts] = []
+            staged = store.stage(_lines(source.chunks(chunk_count), read))
+            expected = Facts(*(sum(values) for values in zip(*read, strict=True))) if read else EMPTY
             if staged != expected:
                 raise TransferError(
-                    f"Batch {batch_id}: Hive holds {expected}, {staged} arrived in MySQL; nothing was published. The "
-                    "table changed while it was read: wait until the aggregation has ended, then clear this task."
+                    f"Batch {batch_id}: Hive holds {expected}, {staged} arrived in MySQL; nothing was published. "
+                    "Clear this task; if it fails again, look for values with tabs, line ends or NULLs."
                 )
             store.publish(self.flow, window, staged, context["run_id"])
         seconds = time.monotonic() - started
         self.log.info("Published batch %s: %d rows in %.1f s.", batch_id, staged.row_count, seconds)
         return {"batch_id": batch_id, **staged._asdict()}
+
+
+def _lines(chunks: Iterable[Chunk], read: list[Facts]) -> Iterator[bytes]:
+    """Pass the lines of each chunk on, and note what Hive said of it."""
+    for chunk in chunks:
+        read.append(chunk.facts)
+        yield chunk.lines

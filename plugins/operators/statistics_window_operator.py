@@ -41,7 +41,7 @@ class StatisticsWindowOperator(BaseOperator):
         # The feed's folders carry no leading zeros: NOSEVT/2024/7/29.
         location = f"{root}/{int(year)}/{int(month)}/{int(day)}"
         parts = {"pt_year": year, "pt_month": month, "pt_day": day, "pt_dt": window.last.isoformat()}
-        return {**window.texts(), **parts, "location": location}
+        return {**window.texts(), **parts, "root": root, "location": location}
 
 
 class HiveDayPlanOperator(BaseOperator):

@@ -15,8 +15,8 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from drawsguard.points.day_plan import StatisticsWindow, window_of
 from drawsguard.points.evidence_store import EvidenceStore, TransferError
-from drawsguard.points.hive_source import HiveSource
-from drawsguard.points.push_guard import batch_id_of
+from drawsguard.points.hive_source import Chunk, HiveSource
+from drawsguard.points.push_guard import Facts, batch_id_of
 from drawsguard.points.telemetry_config import Flow
 from drawsguard.sql import render
 from operators.evidence_consolidate_operator import EvidenceConsolidateOperator
@@ -30,6 +30,7 @@ WINDOW = window_of(day("2024-07-31"), 180)
 NEXT = window_of(day("2024-08-01"), 180)
 DAY = window_of(day("2024-07-31"), 1)
 ROWS = [("2024-07-30 23:59:00", f"que_eid_{number}", number * 7) for number in range(1, 41)]
+HALF = Chunk(Facts(1, 1, 1), b"que_eid_1\t2024-07-30 00:00:00\t1\n")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -199,7 +200,12 @@ def test_hive_is_kept_when_it_changed_between_push_and_truncate() -> None:
 def test_rows_lost_on_the_way_publish_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     build()
     chunks = HiveSource.chunks
-    monkeypatch.setattr(HiveSource, "chunks", lambda self, count: (c.split(b"\n", 1)[1] for c in chunks(self, count)))
+
+    def without_first_rows(self: HiveSource, count: int) -> Iterator[Chunk]:
+        for chunk in chunks(self, count):
+            yield chunk._replace(lines=chunk.lines.split(b"\n", 1)[1])
+
+    monkeypatch.setattr(HiveSource, "chunks", without_first_rows)
     with pytest.raises(TransferError, match="nothing was published"):
         push()
     assert stored() == set()
@@ -209,9 +215,9 @@ def test_rows_lost_on_the_way_publish_nothing(monkeypatch: pytest.MonkeyPatch) -
 def test_a_source_that_fails_half_way_publishes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     build()
 
-    def broken(self: HiveSource, count: int) -> Iterator[bytes]:
+    def broken(self: HiveSource, count: int) -> Iterator[Chunk]:
         del self, count
-        yield b"que_eid_1\t2024-07-30 00:00:00\t1\n"
+        yield HALF
         raise ConnectionResetError("HiveServer2 went away")
 
     monkeypatch.setattr(HiveSource, "chunks", broken)
@@ -241,9 +247,9 @@ def _before_anything(patch: pytest.MonkeyPatch) -> None:
 
 
 def _while_rows_stream(patch: pytest.MonkeyPatch) -> None:
-    def half(self: HiveSource, count: int) -> Iterator[bytes]:
+    def half(self: HiveSource, count: int) -> Iterator[Chunk]:
         del self, count
-        yield b"que_eid_1\t2024-07-30 00:00:00\t1\n"
+        yield HALF
         _kill()
 
     patch.setattr(HiveSource, "chunks", half)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlparse
 
@@ -30,6 +30,13 @@ def fetch(connection: Any, path: str, values: Mapping[str, Any] | None = None) -
         return list(cursor.fetchall())
 
 
+class Chunk(NamedTuple):
+    """A part of the rows: what it holds by Hive's count, and the rows as tab-separated lines (UTF-8)."""
+
+    facts: Facts
+    lines: bytes
+
+
 class HiveSource:
     """One flow's ``cma.ads_evt_ops_status`` on HiveServer2."""
 
@@ -53,8 +60,8 @@ class HiveSource:
         columns = [(name.strip(), kind.strip()) for name, kind, *_ in described if name and not name.startswith("#")]
         return list(dict.fromkeys(columns))
 
-    def chunks(self, chunk_count: int) -> Iterator[bytes]:
-        """Yield the rows as tab-separated lines (UTF-8), many lines at a time; one chunk is held at once.
+    def chunks(self, chunk_count: int) -> Iterator[Chunk]:
+        """Yield the rows, many at a time, from one read of the table; one chunk is held at once.
 
         :param chunk_count: over how many chunks the rows are spread.
         """
@@ -62,7 +69,8 @@ class HiveSource:
         with closing(self._connection.cursor(arraysize=1)) as cursor:
             cursor.execute(query, self._flow | {"chunk_count": chunk_count})
             while rows := cursor.fetchmany(1):
-                yield rows[0][0].encode() + b"\n"
+                *facts, lines = rows[0]
+                yield Chunk(Facts(*(int(value) for value in facts)), lines.encode() + b"\n")
 
     def truncate(self) -> None:
         """Empty this flow's part of ads_evt_ops_status, then of base_evt."""
