@@ -20,11 +20,13 @@ from airflow.sdk.definitions.deadline import DeadlineAlert
 from deadlines.fresh_interval import FreshIntervalEnd
 from drawsguard.settings import get_settings
 from notifiers.dead_letter import publish_dead_letter
+from notifiers.first_failure import first_failure_mail
 from notifiers.sla_miss import SlaMissMail
 from notifiers.task_failure import task_failure_mail
 from operators.dag_defaults import task_defaults
 from operators.draw_sync_operator import DrawSyncOperator
 from operators.draw_verify_operator import DrawVerifyOperator
+from operators.oidc_check_operator import OidcCheckOperator
 
 settings = get_settings()
 
@@ -89,3 +91,11 @@ with DAG(
 ):
     sync = DrawSyncOperator(task_id="sync", slot=timedelta(minutes=5), pool="draws_target")
     DrawVerifyOperator(task_id="verify", plan=sync.output, outlets=[Asset("pc28.draws")])
+    # Beside the MERGE and not before it: a broken identity fails the run visibly and keeps no draw back.
+    OidcCheckOperator(
+        task_id="check_identity",
+        services=["data-sync-service"],
+        scheduled_only=True,
+        retries=0,  # the monitor announces it once; the next run is five minutes away
+        on_failure_callback=first_failure_mail,
+    )
