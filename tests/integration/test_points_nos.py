@@ -6,11 +6,19 @@ import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from airflow.sdk.exceptions import AirflowException
 
+from drawsguard.points.database import close
+from drawsguard.points.structures import STRUCTURE_WORKBOOK
+from drawsguard.settings import get_settings
 from hooks.nos_hook import NosError, NosHook, NosRefusedError
 from local.nos.server import NosServer
+from operators import nos_structure_operator, points_servers
+from operators.nos_structure_operator import NosStructureOperator
+from tests.integration.points_world import BATCH, RULES, TODAY, World, new_world, small_world
 
 
 @pytest.fixture
@@ -77,3 +85,55 @@ def test_a_server_that_is_down_is_named(server: NosServer) -> None:
     with hook(attempts=2, timeout=0.3) as nos, pytest.raises(NosError, match="nos_test"):
         nos.structure(7)
     assert hook(timeout=0.3).test_connection()[0] is False
+
+
+# --- the operator -------------------------------------------------------------------------------------
+@pytest.fixture
+def task(
+    stack: Any, server: NosServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[tuple[World, NosStructureOperator]]:
+    """A confirmed batch of ten points, and the task that asks for their structures."""
+    world = new_world(stack.require("mysql").config)
+    world.load(*small_world())
+    world.confirm()
+    monkeypatch.setenv("DRAWSGUARD_NOS_CONN_ID", "nos_test")
+    monkeypatch.setenv("DRAWSGUARD_POINTS_ARTIFACT_DIR", str(tmp_path / "artifacts"))
+    get_settings.cache_clear()
+    monkeypatch.setattr(points_servers, "business_today", lambda: TODAY)
+    monkeypatch.setattr(points_servers, "get_rules", lambda: RULES)
+    monkeypatch.setattr(nos_structure_operator, "NosHook", lambda _conn_id: hook(attempts=2))
+    clusters = {row.id: row.cluster for rows in small_world()[0].points.values() for row in rows}
+    (server.state / "clusters.json").write_text(json.dumps(clusters))
+    yield world, NosStructureOperator(task_id="nos", batch_id=BATCH)
+    get_settings.cache_clear()
+    close(world.governance)
+
+
+@pytest.mark.integration
+def test_every_structure_is_kept_as_data_and_workbook(task: Any, tmp_path: Path) -> None:
+    world, operator = task
+    assert operator.execute({}) == 10
+    assert [s.point_id for s in world.lifecycle.structures(BATCH) if s.cluster == "redis_mq"] == [11, 12, 13]
+    assert (tmp_path / "artifacts" / BATCH / STRUCTURE_WORKBOOK).exists()
+
+
+@pytest.mark.integration
+def test_when_nos_dies_halfway_what_arrived_is_kept_and_a_retry_asks_for_the_rest(task: Any, server: NosServer) -> None:
+    world, operator = task
+    faults(server, p5=["nothing"], p6=["error"])
+    with pytest.raises(AirflowException, match="2 of 10 points have no structure"):
+        operator.execute({})
+    assert len(world.lifecycle.structures(BATCH)) == 8
+    faults(server)
+    asked = server.asked.total()
+    assert operator.execute({}) == 10
+    assert server.asked.total() - asked == 2
+
+
+@pytest.mark.integration
+def test_a_structure_of_another_cluster_is_no_structure(task: Any, server: NosServer) -> None:
+    world, operator = task
+    (server.state / "clusters.json").write_text(json.dumps({"11": "redis_mq", "12": "redis_mq"}))
+    with pytest.raises(AirflowException, match="NOS names cluster redis_evt_A for point 13, MySQL redis_mq"):
+        operator.execute({})
+    assert len(world.lifecycle.structures(BATCH)) == 9
