@@ -49,9 +49,9 @@ def _ours() -> tuple[float, int]:
         fill(client, "target", SIZE)
         client.query(f"DELETE FROM {target} WHERE period >= {NEW.start} OR {_between(LATE)}").result()
         client.query(
-            f"INSERT INTO {source} SELECT * REPLACE ([9, 9, 9] AS numbers, 27 AS sum_value, 'big' AS big_small, "
-            f"'odd' AS odd_even, TIMESTAMP_ADD(timestamp, INTERVAL 1 HOUR) AS updated_at) FROM {source} "
-            f"WHERE {_between(CORRECTED)}"
+            f"INSERT INTO {source} (period, timestamp, numbers, sum_value, big_small, odd_even, created_at, "
+            "updated_at, ingested_at) SELECT period, timestamp, [9, 9, 9], 27, 'big', 'odd', created_at, "
+            f"TIMESTAMP_ADD(timestamp, INTERVAL 1 HOUR), ingested_at FROM {source} WHERE {_between(CORRECTED)}"
         ).result()
 
         def refresh() -> None:

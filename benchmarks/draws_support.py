@@ -72,12 +72,14 @@ def fill(client: Client, side: str, count: int, newest: int = NEWEST_PERIOD) -> 
         INSERT INTO {get_settings().table(side, "draws")}
           (period, timestamp, numbers, sum_value, big_small, odd_even, created_at, updated_at, {stamp})
         SELECT
-          period, at, [a, b, c], a + b + c, IF(a + b + c >= 14, 'big', 'small'),
-          IF(MOD(a + b + c, 2) = 1, 'odd', 'even'), at, NULL, at
+          period, drawn_at, [a, b, c], a + b + c, IF(a + b + c >= 14, 'big', 'small'),
+          IF(MOD(a + b + c, 2) = 1, 'odd', 'even'), drawn_at, NULL, drawn_at
         FROM (
           SELECT
             period,
-            TIMESTAMP_ADD(TIMESTAMP '{NEWEST.isoformat()}', INTERVAL 210 * (period - {NEWEST_PERIOD}) SECOND) AS at,
+            TIMESTAMP_ADD(
+              TIMESTAMP '{NEWEST.isoformat()}', INTERVAL 210 * (period - {NEWEST_PERIOD}) SECOND
+            ) AS drawn_at,
             MOD(period * 7 + DIV(period, 11), 10) AS a,
             MOD(period * 3 + DIV(period, 17), 10) AS b,
             MOD(period + DIV(period, 29), 10) AS c
