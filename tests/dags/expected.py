@@ -26,8 +26,11 @@ DAGS: dict[str, bool] = {
     "alert_acknowledge": False,
     "alert_digest": False,
     "alert_mute": False,
+    "daily_inspection": False,
     "monitoring_checks": True,
+    "monthly_slo": False,
     "oidc_checks": False,
     "oidc_repair": False,
     "warehouse_schema": False,
+    "weekly_audit": False,
 }
