@@ -20,13 +20,14 @@ TEST_STATE = REPOSITORY / ".local" / "test" / str(os.getpid())
 os.environ["AIRFLOW_HOME"] = str(TEST_STATE / "airflow")
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 os.environ["AIRFLOW__CORE__UNIT_TEST_MODE"] = "False"
+os.environ["AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT"] = "120"
 os.environ["AIRFLOW__CORE__DAGS_FOLDER"] = str(REPOSITORY / "dags")
 os.environ["AIRFLOW__CORE__PLUGINS_FOLDER"] = str(REPOSITORY / "plugins")
 os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = f"sqlite:///{TEST_STATE}/airflow/airflow.db"
 
 
 #: Fresh draws every 15 s, and a deadline that a test can wait for.
-STACK_ENVIRONMENT = {"FEED_LIVE_INTERVAL": "15", "DRAWSGUARD_SYNC_DEADLINE_SECONDS": "60"}
+STACK_ENVIRONMENT = {"FEED_LIVE_INTERVAL": "15", "DRAWSGUARD_SYNC_DEADLINE_SECONDS": "30"}
 
 
 def _free_port_base() -> int:

@@ -24,8 +24,8 @@ pytestmark = pytest.mark.integration
 MIGRATIONS = (
     "V040__alert_log", "V041__check_log", "V042__exported_logs", "R__300_overdue_draws", "R__310_cloud_freshness_v",
     "R__320_collection_quality_v", "R__330_e2e_latency_summary_v", "R__340_scheduler_execution_v",
-    "R__350_cloudrun_invocation_v", "R__360_sync_success_rate_v", "R__370_identity_status_v", "R__375_identity_service_v",
-    "R__380_monitor_heartbeat_v", "R__390_alert_state_v",
+    "R__350_cloudrun_invocation_v", "R__360_sync_success_rate_v", "R__370_identity_status_v",
+    "R__375_identity_service_v", "R__380_monitor_heartbeat_v", "R__390_alert_state_v",
 )  # fmt: skip
 NOW = datetime(2025, 10, 8, 8, 0, tzinfo=UTC)  # a Wednesday, 16:00 in Beijing, far from maintenance
 DRAW = timedelta(seconds=210)

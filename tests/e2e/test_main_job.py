@@ -1,0 +1,49 @@
+"""The main job under a running scheduler: what `make demo` plays first, held against the simulator's truth."""
+
+from __future__ import annotations
+
+import pytest
+
+from local.airflow_api import AirflowApi, ApiError
+from local.demo.__main__ import play, verdict
+from local.demo.context import DemoContext
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+
+
+@pytest.fixture(scope="module")
+def summary(stack, airflow):
+    """The figures of the main job, read back from the stores after it was played once."""
+    return play(DemoContext(stack.config), names=())
+
+
+def test_every_promise_of_the_main_job_is_kept(summary):
+    assert verdict(summary) == []
+
+
+def test_bulk_range_backfill_and_schedule_all_synced(summary):
+    runs = summary["draws"]["runs"]
+    assert runs["manual"] >= 3
+    assert runs["backfill"] == 12
+    assert runs["scheduled"] >= 1
+
+
+def test_fresh_draws_arrive_within_what_the_schedule_allows(summary):
+    # One five-minute slot, the collector's poll, and the held run; the bound is loose on a busy machine.
+    assert 0 < summary["draws"]["latency_p50_s"] <= summary["draws"]["latency_p99_s"] < 600
+
+
+def test_a_miss_is_mailed_once(summary):
+    assert summary["sla"]["misses"] >= 1
+    assert summary["sla"]["mails"] == summary["sla"]["misses"]
+
+
+def test_a_wrong_param_is_refused_before_anything_runs(summary, airflow: AirflowApi):
+    with pytest.raises(ApiError, match="date-time"):
+        airflow.trigger("draw_sync", {"from": "yesterday", "to": "today"})
+
+
+def test_a_user_who_is_not_signed_in_sees_nothing(stack, airflow: AirflowApi):
+    stranger = AirflowApi(stack.config.airflow_url, "stranger", "guess")
+    with pytest.raises(ApiError, match="could not sign in"):
+        stranger.dags()
