@@ -18,7 +18,7 @@ from drawsguard.draws.feed import FeedUnreachableError
 from drawsguard.draws.model import Draw
 from drawsguard.draws.repair import Repairer, RepairIncompleteError, find_gaps
 from drawsguard.draws.statements import Statements
-from drawsguard.draws.sync import DrawsDifferError
+from drawsguard.draws.sync import CORRECTION_REACH, DrawsDifferError
 from drawsguard.draws.window import Window
 from drawsguard.settings import get_settings
 from local.feed.server import FeedServer, FeedState
@@ -65,10 +65,7 @@ def filled(warehouse: Client, feed: FeedState) -> Client:
     sync(**params)
     assert {row.period for row in target_rows(warehouse)} == set(truth(feed))
     source, target = get_settings().table("source", "draws"), get_settings().table("target", "draws")
-    warehouse.query(
-        f"UPDATE {source} SET ingested_at = TIMESTAMP_SUB(ingested_at, INTERVAL 1 HOUR) "
-        "WHERE timestamp >= TIMESTAMP '2000-01-01'"
-    ).result()
+    settle(warehouse)
     for table in (source, target):
         warehouse.query(
             f"CREATE TABLE {table.replace('draws`', 'good`')} AS SELECT * FROM {table} "
@@ -87,6 +84,14 @@ def client(filled: Client) -> Client:
             f"INSERT INTO {get_settings().table(side, 'draws')} SELECT * FROM {get_settings().table(side, 'good')}"
         ).result()
     return filled
+
+
+def settle(client: Client) -> None:
+    """Let an hour pass since everything was collected: what was collected a moment ago is under way, not missing."""
+    client.query(
+        f"UPDATE {get_settings().table('source', 'draws')} "
+        "SET ingested_at = TIMESTAMP_SUB(ingested_at, INTERVAL 1 HOUR) WHERE timestamp >= TIMESTAMP '2000-01-01'"
+    ).result()
 
 
 def span(feed: FeedState) -> tuple[datetime, datetime]:
@@ -162,6 +167,7 @@ def test_random_holes_anywhere_are_healed(client: Client, feed: FeedState) -> No
         remove(client, rng.sample(known, 25), "target")
         remove(client, rng.sample(known, 10), "source", "target")
         run(run_id=f"run-{number}")
+        settle(client)
         assert {row.period: row.numbers for row in target_rows(client)} == truth(feed)
 
 
@@ -312,6 +318,19 @@ def test_late_and_corrected_draws_of_any_age_are_reconciled(client: Client, feed
     assert reconcile("next") == {"differing": 0, "corrected": 2, "written": 2}
     assert set(target_rows(client)) == newest_versions([*first, *news])
     assert reconcile("third")["written"] == 0
+
+
+def test_a_draw_moved_beyond_the_reach_of_a_sync_is_named_by_the_reconcile(client: Client, feed: FeedState) -> None:
+    truncate(client, ("source", "draws"), ("target", "draws"))
+    before = old_draw(0, 1)
+    at = OLD + CORRECTION_REACH + timedelta(days=1)
+    moved = Draw.derive(before.period, at, (2, 2, 3), before.created_at, before.created_at + timedelta(hours=1))
+    for version in (before, moved):
+        collect(client, [version], ingested_at=datetime.now(UTC) - timedelta(minutes=30))
+        start = version.timestamp
+        sync(**{"from": start.isoformat(), "to": (start + timedelta(hours=1)).isoformat()})
+    with pytest.raises(DrawsDifferError, match=f"duplicate: {before.period}"):
+        reconcile()
 
 
 def test_a_row_that_nobody_collected_fails_the_reconcile(client: Client, feed: FeedState) -> None:
