@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Any
@@ -224,6 +225,27 @@ def test_a_source_that_fails_half_way_publishes_nothing(monkeypatch: pytest.Monk
     with pytest.raises(ConnectionResetError, match="HiveServer2 went away"):
         push()
     assert stored() == set()
+
+
+def test_a_slow_hive_does_not_make_mysql_hang_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    mysql_timeout = 1  # of the server's 30 s, so that the test need not wait for them
+    build()
+    chunks = HiveSource.chunks
+    get_conn = MySqlHook.get_conn
+
+    def slow(self: HiveSource, count: int) -> Iterator[Chunk]:
+        time.sleep(2 * mysql_timeout)
+        yield from chunks(self, count)
+
+    def impatient(self: MySqlHook) -> Any:
+        connection = get_conn(self)
+        connection.query(f"SET SESSION net_read_timeout = {mysql_timeout}")
+        return connection
+
+    monkeypatch.setattr(HiveSource, "chunks", slow)
+    monkeypatch.setattr(MySqlHook, "get_conn", impatient)
+    push()
+    assert stored() == set(ROWS)
 
 
 def test_a_server_that_refuses_local_files_is_named() -> None:

@@ -20,6 +20,9 @@ from drawsguard.points.telemetry_config import Flow
 #: Error numbers of MySQL 8, MariaDB and their client when LOAD DATA LOCAL is switched off.
 _LOCAL_INFILE_OFF = frozenset({1148, 2068, 3948, 4166})
 
+#: How long LOAD DATA waits for the next rows; a task is stopped earlier by its execution_timeout.
+_LONGEST_WAIT_SECONDS = 3600
+
 
 class TransferError(RuntimeError):
     """What arrived in MySQL is not what left Hive; nothing was published."""
@@ -66,6 +69,7 @@ class EvidenceStore:
 
         :param chunks: tab-separated lines: oper_type, oper_ts, eid.
         """
+        execute(self._connection, "push/wait_for_rows.sql", {"seconds": _LONGEST_WAIT_SECONDS})
         execute(self._connection, "push/create_stage.sql")
         with tempfile.TemporaryDirectory(prefix="evidence_push_") as folder:
             pipe = Path(folder, "rows")
