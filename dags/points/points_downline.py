@@ -62,18 +62,16 @@ with DAG(
 
     structures = NosStructureOperator(task_id="nos_structures", batch_id=BATCH)
     last = read_workbook >> plan_intranet >> carry_out() >> structures
+    # A retry of an approval asks again; it never acts on the old answer.
     for environment in ("intranet", "extranet"):
         steps = [
             TableBackupOperator(task_id=f"backup_{environment}", batch_id=BATCH, environment=environment),
-            PointsCountersignOperator(
-                task_id=f"countersign_{environment}", batch_id=BATCH, environment=environment, retries=1
-            ),
+            PointsCountersignOperator(task_id=f"countersign_{environment}", batch_id=BATCH, environment=environment),
             PointsDownlineOperator(
                 task_id=f"downline_{environment}",
                 batch_id=BATCH,
                 environment=environment,
                 pool=f"points_{environment}",
-                retries=1,  # a retry asks again; it never acts on the old answer
             ),
             PointsVerifyOperator(task_id=f"verify_{environment}", batch_id=BATCH, environment=environment),
         ]

@@ -53,5 +53,5 @@ with DAG(
         return params is not None and not params["dry_run"]
 
     plan = PointsRestorePlanOperator(task_id="plan", **asked)
-    restore = PointsRestoreOperator(task_id="restore", retries=1, **asked)
+    restore = PointsRestoreOperator(task_id="restore", **asked)
     plan >> carry_out() >> restore

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -54,6 +55,7 @@ def test_every_way_round_the_approval_ends_without_a_change(airflow: AirflowApi,
         assert downline.refused(lambda a=api: a.respond("points_downline", run_id, task_id, APPROVE, **answer), 403)
     approver = AirflowApi.of(config, downline.FIRST)
     assert downline.refused(lambda: approver.respond("points_downline", run_id, task_id, "Maybe", **answer), 400)
+    time.sleep(downline.PATIENCE.total_seconds())  # an answer within seconds meets a task that is still being parked
     approver.respond("points_downline", run_id, task_id, APPROVE)  # REST accepts an empty form; the operator does not
     with pytest.raises(ApiError, match="downline_intranet"):
         requester.wait_run("points_downline", run_id, timeout=600)
