@@ -138,13 +138,14 @@ def make_plan(
     order = list(RepairStep)
     changes.sort(key=lambda change: order.index(change.step))
     found = [finding for _, finding in failures(run_checks(service, answers, place, now))]
-    if changes or any(finding.mended_by is RepairStep.RUN_JOB for finding in found):
+    by_hand = tuple(finding.sentence() for finding in found if finding.mended_by is RepairStep.BY_HAND)
+    # Where only a person can mend the cause, running the job once more would fail once more.
+    if changes or (not by_hand and any(finding.mended_by is RepairStep.RUN_JOB for finding in found)):
         code = answers.job.body.get("status", {}).get("code", 0)
         url = f"{endpoints.job(service)}:run"
         changes.append(
             Change(RepairStep.RUN_JOB, service.job, "POST", url, {}, {"last attempt": code}, {"last attempt": "new"})
         )
-    by_hand = tuple(finding.sentence() for finding in found if finding.mended_by is RepairStep.BY_HAND)
     return Plan(service.name, tuple(changes), by_hand)
 
 
