@@ -16,6 +16,7 @@ from requests.exceptions import RequestException
 
 from drawsguard.alerts.config import load_alert_config
 from drawsguard.alerts.desk import AlertDesk
+from drawsguard.alerts.lifecycle import Observation, Priority
 from drawsguard.monitoring.checks import Outcome, judge, load_checks, unmade
 from drawsguard.monitoring.store import FOLDER, MonitorStore
 from drawsguard.settings import get_settings
@@ -67,7 +68,9 @@ class MonitoringCheckOperator(BaseOperator):
         store.append("append_check_results", [_row(outcome, run_id, now, seconds) for outcome in outcomes])
         desk = AlertDesk(store, load_alert_config(), checks, settings, run_id=run_id)
         delivery = AlertDeliveryHook(self.alert_conn_id)
-        events = desk.round([outcome.observation() for outcome in outcomes], delivery, datetime.now(UTC))
+        observations = [outcome.observation() for outcome in outcomes]
+        observations += [_readability(view, answer) for view, answer in rows.items()]
+        events = desk.round(observations, delivery, datetime.now(UTC))
         for event in events:
             self.log.info("%s %s: %s", event.kind.value, event.alert_key, event.detail)
         self._complain(outcomes, [event.detail for event in events if event.kind.value == "delivery_failed"])
@@ -96,6 +99,12 @@ class MonitoringCheckOperator(BaseOperator):
                 "The monitor is impaired; what it could observe is recorded. "
                 "Look at BigQuery and at the connection of the alert channels:\n" + "\n".join(problems)
             )
+
+
+def _readability(view: str, answer: object) -> Observation:
+    """Return whether a view could be read, as an observation of its own: its checks keep their alerts meanwhile."""
+    unreadable = isinstance(answer, str)
+    return Observation(f"monitor:{view}", unreadable, Priority.P1, str(answer) if unreadable else "readable")
 
 
 def _row(outcome: Outcome, run_id: str, now: datetime, seconds: float) -> dict[str, Any]:

@@ -106,7 +106,8 @@ class AlertDesk:
         Events are recorded before anything is sent: a crash in between repeats a message and loses none.
         """
         board, policy = self.board(now), self._config.policy
-        events = observe(board, [*observations, *self.signals(now)], now, policy)
+        seen = [*observations, *self.signals(now), *vanished(board, observations)]
+        events = observe(board, seen, now, policy)
         self.record(events)
         board = board.with_events(events)
         results = self._deliver(board, delivery, now)
@@ -128,3 +129,21 @@ class AlertDesk:
             else:
                 results.append(undelivered(alert, now, "; ".join(problems) or "no channel is configured"))
         return results
+
+
+def vanished(board: Board, observations: Sequence[Observation]) -> list[Observation]:
+    """Return a quiet observation for each open check whose subject is gone: a day that left its window, a check that
+    was taken out. A check that could not be made this time keeps its alerts.
+    """
+    seen = {one.key for one in observations}
+    unmade = {_check_of(one.key) for one in observations if one.firing is None}
+    return [
+        Observation(alert.key, False, alert.priority, "no longer observed")
+        for alert in board.alerts.values()
+        if alert.open and alert.key.startswith("check:") and alert.key not in seen
+        and _check_of(alert.key) not in unmade
+    ]  # fmt: skip
+
+
+def _check_of(key: str) -> str:
+    return key.split(":", 2)[1]

@@ -41,7 +41,7 @@ def compose(message: Message, alert: Alert, checks: Checks, settings: Settings, 
     }
     title = render_template(f"alerts/{message.value}.title.txt", **values).strip()
     body = render_template(f"alerts/{message.value}.txt", **values).strip()
-    return Text(title, body, alert.priority, chat_only=not alert.key.startswith("check:"))
+    return Text(title, body, alert.priority, chat_only=alert.key.startswith("task:"))
 
 
 def compose_bundle(texts: Sequence[Text]) -> Text:
@@ -69,7 +69,9 @@ def runbook_link(page: str, settings: Settings) -> str:
 
 
 def _runbook_of(key: str) -> str:
-    return {"task": "task-failed", "sla": "sync-failing"}.get(key.split(":", 1)[0], "index")
+    return {"task": "task-failed", "sla": "sync-failing", "monitor": "monitor-silent"}.get(
+        key.split(":", 1)[0], "index"
+    )
 
 
 def _dag_of(key: str) -> str:

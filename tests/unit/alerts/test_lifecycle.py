@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from drawsguard.alerts.desk import vanished
 from drawsguard.alerts.lifecycle import (
     Alert,
     AlertCommandError,
@@ -240,6 +241,16 @@ def test_same_key_from_many_checks_is_one_alert_of_the_highest_priority():
             Observation("check:x", False, Priority.P0, "c")]  # fmt: skip
     (event,) = observe(Board(), seen, START, POLICY)
     assert (event.kind, event.priority) == (Kind.FIRED, Priority.P0)
+
+
+def test_subject_that_left_its_view_is_quiet_and_an_unmade_check_is_not():
+    day = Observation("check:holes:2025-10-03", True, Priority.P1, "")
+    board = fold(observe(Board(), [day], START, POLICY))
+    other = Observation("check:holes:2025-10-10", False, Priority.P1, "")
+    assert [(one.key, one.firing) for one in vanished(board, [other])] == [(day.key, False)]
+    assert vanished(board, [day]) == []
+    unmade = Observation("check:holes:collection_quality_v", None, Priority.P1, "")
+    assert vanished(board, [unmade]) == []
 
 
 # --- any order of events ----------------------------------------------------------------------------------------------
