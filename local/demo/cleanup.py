@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime
@@ -23,6 +24,8 @@ from local.demo.downline import FIRST, REQUESTER, connect, refused
 DAG_ID = "points_cleanup"
 #: The whole run, sixteen short tasks one after the other, on a machine that is busy with more (seconds).
 RUN_SECONDS = 1800
+#: A person reads before answering; Airflow may fail a task that is answered while it is still being parked (seconds).
+READING_SECONDS = 6
 #: Users that have data of each point, and days of each point's hashes.
 USERS, DAYS = (7, 42, 1001), ("2024-07-01", "2024-07-02")
 
@@ -74,7 +77,7 @@ def check(figures: dict[str, Any]) -> list[str]:
         problems.append(f"{figures['outside_pattern']} keys outside the approved patterns are gone")
     if not (figures["own"] and figures["dba"]):
         problems.append(f"{figures['own']} own tickets and {figures['dba']} for the DBA: both were to be shown")
-    if figures["refused_attempts"] != figures["own"]:
+    if figures["refused_attempts"] < figures["own"]:  # a task that had to ask twice was tried twice
         problems.append(f"{figures['refused_attempts']} of {figures['own']} approvals by the requester were refused")
     return problems
 
@@ -137,10 +140,14 @@ def _approve_all(config: Config, run_id: str) -> int:
     """Approve each own ticket as another person, after the requester tried, until the run ends; return the refusals."""
     admin, requester, approver = (AirflowApi.of(config, user) for user in ("admin", REQUESTER, FIRST))
     refusals = 0
+    first_seen: dict[str, float] = {}
 
     def approve_what_asks() -> bool:
         nonlocal refusals
         for detail in admin.awaiting_approval(DAG_ID, run_id):
+            asked = first_seen.setdefault(detail["task_instance"]["id"], time.monotonic())
+            if time.monotonic() - asked < READING_SECONDS:
+                continue
             place = f"{DAG_ID}/dagRuns/{run_id}/taskInstances/clean/{detail['task_instance']['map_index']}"
             form = {DIGEST_FIELD: detail["params"][DIGEST_FIELD]["value"]}
             answer = {"chosen_options": [APPROVE], "params_input": form}

@@ -200,3 +200,12 @@ def test_report_counts_by_cluster_and_month_and_has_charts(tmp_path):
         "无生命周期 no lifetime",
     ]
     assert [len(sheet._charts) for sheet in workbook] == [1, 1, 1, 0, 0]
+
+
+def test_failed_ticket_fails_the_run_although_the_report_follows():
+    from dags.points.points_cleanup import clean, report
+
+    # Airflow takes a run's state from the tasks without a downstream task; a teardown counts only when it says so.
+    assert report.is_teardown
+    assert not report.on_failure_fail_dagrun
+    assert clean.downstream_task_ids == {"report"}
