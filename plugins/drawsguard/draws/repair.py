@@ -14,6 +14,7 @@ from drawsguard.draws.feed import FeedError
 from drawsguard.draws.statements import Statements
 from drawsguard.draws.sync import CORRECTION_REACH, EARLIEST, LOG_RETENTION, DrawWarehouse, SyncOutcome, SyncPlan
 from drawsguard.draws.window import SyncRequest, Window
+from drawsguard.settings import get_settings
 from drawsguard.sql import Typed
 
 Cause = Literal["not_synced", "not_collected"]
@@ -78,13 +79,15 @@ class RepairIncompleteError(RuntimeError):
 def find_gaps(statements: Statements, window: Window, settled_before: datetime) -> list[Gap]:
     """Return the missing draws whose hole reaches into ``window``, oldest first.
 
-    :param settled_before: draws collected, and holes that ended, from then on are still under way.
+    :param settled_before: draws collected, and holes that ended, from then on are still under way, unless the draws are
+        older than what a scheduled sync looks back to.
     """
     rows = statements.rows(
         "repair/missing_periods.sql",
         search_from=max(window.start - MARGIN, EARLIEST),
         search_to=window.end + MARGIN,
         settled_before=settled_before,
+        synced_from=settled_before - timedelta(minutes=get_settings().sync_lookback_minutes),
     )
     gaps = [Gap(r["first_period"], r["last_period"], r["cause"], r["gap_start"], r["gap_end"]) for r in rows]
     return [gap for gap in gaps if gap.end >= window.start and gap.start < window.end]

@@ -3,7 +3,8 @@
 -- Grain: one row a run of missing periods: first and last period, cause, the times between which they were drawn.
 -- Parameters: @search_from, @search_to (TIMESTAMP) draw times to search, half open, a little wider than what is asked
 --   for, so that a hole at its edge has both neighbours; @settled_before (TIMESTAMP): source rows collected from then
---   on, and holes that ended after it, are still under way.
+--   on, and holes that ended after it, are still under way; @synced_from (TIMESTAMP): older draws are not, whenever
+--   they were collected: no scheduled sync reaches back so far.
 -- Why it can be re-run: it only reads.
 WITH periods AS (
   SELECT
@@ -39,7 +40,7 @@ SELECT
   drawn_at AS gap_start,
   drawn_at AS gap_end
 FROM neighbours
-WHERE NOT in_target AND first_ingested_at < @settled_before
+WHERE NOT in_target AND (first_ingested_at < @settled_before OR drawn_at < @synced_from)
 UNION ALL
 SELECT
   previous_period + 1 AS first_period,
