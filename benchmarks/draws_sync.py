@@ -115,8 +115,6 @@ def _throughput() -> list[dict[str, Any]]:
             taken = seconds(lambda client=client, windows=windows: [_sync(client, window) for window in windows])
             written = rows(client, f"SELECT COUNT(*) AS n FROM {get_settings().table('target', 'draws')}")[0]["n"]
             assert written == count, f"{written} of {count} draws arrived"
-        text = (
-            f"{what}: planned, merged and verified on the local engine; alternative: the target of 100 draws a batch "
-        )
-        results.append(result(name, count / taken, None, "draws/s", text + "is met when one sync takes 100 draws."))
+        text = f"{what}: planned, merged and verified on the local engine; the target is a sync "
+        results.append(result(name, count / taken, None, "draws/s", text + "that takes 100 draws."))
     return results
