@@ -139,7 +139,8 @@ class AirflowApi:
         wait_for(f"backfill {backfill_id}", ended, timeout)
 
     def set_pool_slots(self, pool: str, slots: int) -> None:
-        self.call("PATCH", f"/pools/{pool}", params={"update_mask": "slots"}, json={"pool": pool, "slots": slots})
+        settings = {key: self.call("GET", f"/pools/{pool}")[key] for key in ("description", "include_deferred")}
+        self.call("PATCH", f"/pools/{pool}", json=settings | {"pool": pool, "slots": slots})
 
     def awaiting_approval(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
         """Return the open human-in-the-loop requests of a run."""
