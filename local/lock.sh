@@ -6,7 +6,8 @@ cd "$(dirname "$0")/.."
 uv=${UV:-.venv/bin/uv}
 mode=${1:-}
 status=0
-for source in requirements.txt requirements-dev.txt local/bigquery/requirements.txt local/hive/requirements.txt; do
+for source in requirements.txt requirements-dev.txt local/bigquery/requirements.txt local/hive/requirements.txt \
+    benchmarks/peer/requirements.txt; do
     lock=${source%.txt}.lock
     out=$lock
     if [ "$mode" = --check ]; then
