@@ -38,9 +38,15 @@ def test_a_miss_is_mailed_once(summary):
     assert summary["sla"]["mails"] == summary["sla"]["misses"]
 
 
-def test_a_wrong_param_is_refused_before_anything_runs(summary, airflow: AirflowApi):
-    with pytest.raises(ApiError, match="date-time"):
-        airflow.trigger("draw_sync", {"from": "yesterday", "to": "today"})
+def test_a_param_of_the_wrong_type_is_refused_by_the_trigger(summary, airflow: AirflowApi):
+    with pytest.raises(ApiError) as refusal:
+        airflow.trigger("draw_sync", {"from": 5})
+    assert refusal.value.status == 400
+
+
+def test_a_time_that_is_none_fails_the_run_before_anything_is_written(summary, airflow: AirflowApi):
+    with pytest.raises(ApiError, match="of draw_sync failed in"):
+        airflow.trigger_and_wait("draw_sync", {"from": "yesterday", "to": "today"})
 
 
 def test_a_user_who_is_not_signed_in_sees_nothing(stack, airflow: AirflowApi):
