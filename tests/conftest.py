@@ -30,11 +30,11 @@ os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = f"sqlite:///{TEST_STATE}/air
 STACK_ENVIRONMENT = {"FEED_LIVE_INTERVAL": "15", "DRAWSGUARD_SYNC_DEADLINE_SECONDS": "30"}
 
 
-def _free_port_base() -> int:
-    """Return a base from which all ports of a stack (offsets 0–120) are free at this moment."""
+def _free_port_base(first: int) -> int:
+    """Return a base, ``first`` or above, from which all ports of a stack (offsets 0–120) are free at this moment."""
     from local.config import PORT_OFFSETS
 
-    for base in range(30000, 60000, 150):
+    for base in range(first, first + 15000, 150):
         try:
             for offset in PORT_OFFSETS.values():
                 with socket.socket() as probe:
@@ -42,24 +42,32 @@ def _free_port_base() -> int:
         except OSError:
             continue
         return base
-    raise RuntimeError("no 150 free ports in a row between 30000 and 60000: end other stacks first")
+    raise RuntimeError(f"no 150 free ports in a row from {first} on: end other stacks first")
 
 
 class EmbeddedStack:
     """The services that tests asked for, on private ports and in a folder that goes away afterwards."""
 
-    def __init__(self) -> None:
+    def __init__(self, state: Path, first_port: int) -> None:
         from local.config import Config
         from local.stack import Stack
 
-        # The services get the environment as it is now, without what Airflow's own modules or a test add to it.
-        environ = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")}
-        self.config = Config(TEST_STATE, _free_port_base(), environ | STACK_ENVIRONMENT)
+        # The services get the environment as it is, without what another stack or Airflow's modules added to it.
+        environ = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith("AIRFLOW_") and not name.endswith("_EMULATOR_HOST")
+        }
+        self.config = Config(state, _free_port_base(first_port), environ | STACK_ENVIRONMENT)
         self.stack = Stack(self.config)
         self.stack.ensure_supervisor()
+
+    def export(self) -> EmbeddedStack:
+        """Let this process's hooks reach these services."""
         for name, value in self.config.airflow_environment().items():
             if name.startswith("AIRFLOW_CONN_") or name.endswith("_EMULATOR_HOST"):
                 os.environ[name] = value
+        return self
 
     def require(self, *services: str) -> EmbeddedStack:
         """Start the services (once) and wait until they are ready."""
@@ -75,22 +83,32 @@ class EmbeddedStack:
 @pytest.fixture(scope="session")
 def stack() -> Iterator[EmbeddedStack]:
     """The embedded services; ``stack.require("bigquery", …)`` starts what a test needs."""
-    embedded = EmbeddedStack()
+    embedded = EmbeddedStack(TEST_STATE, first_port=30000).export()
     yield embedded
     embedded.stack.down()
     shutil.rmtree(TEST_STATE, ignore_errors=True)
 
 
-@pytest.fixture(scope="session")
-def airflow(stack: EmbeddedStack) -> AirflowApi:
-    """A running Airflow on the whole embedded stack, signed in as admin, with the warehouse's schema applied."""
+@pytest.fixture(scope="module")
+def airflow_stack() -> Iterator[EmbeddedStack]:
+    """A whole stack with a running Airflow, apart from the services of other tests, whose data its DAGs would meet."""
     from local.prepare import prepare
     from local.services import SERVICES
 
-    stack.require(*[service.name for service in SERVICES])
-    api = AirflowApi.of(stack.config)
-    prepare(api)
-    return api
+    embedded = EmbeddedStack(TEST_STATE / "e2e", first_port=45000)
+    try:
+        embedded.require(*[service.name for service in SERVICES])
+        prepare(AirflowApi.of(embedded.config))
+        yield embedded
+    finally:
+        embedded.stack.down()
+        shutil.rmtree(TEST_STATE / "e2e", ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def airflow(airflow_stack: EmbeddedStack) -> AirflowApi:
+    """The running Airflow of ``airflow_stack``, signed in as admin."""
+    return AirflowApi.of(airflow_stack.config)
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")
-def summary(stack, airflow):
+def summary(airflow_stack):
     """The figures of the main job, read back from the stores after it was played once."""
-    return play(DemoContext(stack.config), names=())
+    return play(DemoContext(airflow_stack.config), names=())
 
 
 def test_every_promise_of_the_main_job_is_kept(summary):
@@ -49,7 +49,7 @@ def test_a_time_that_is_none_fails_the_run_before_anything_is_written(summary, a
         airflow.trigger_and_wait("draw_sync", {"from": "yesterday", "to": "today"})
 
 
-def test_a_user_who_is_not_signed_in_sees_nothing(stack, airflow: AirflowApi):
-    stranger = AirflowApi(stack.config.airflow_url, "stranger", "guess")
+def test_a_user_who_is_not_signed_in_sees_nothing(airflow: AirflowApi):
+    stranger = AirflowApi(airflow.url, "stranger", "guess")
     with pytest.raises(ApiError, match="could not sign in"):
         stranger.dags()
