@@ -258,6 +258,8 @@ def initialise_airflow(config: Config) -> None:
     """Migrate the metadata database, write the users' passwords and load the pools; repeatable."""
     environment = config.environ | config.airflow_environment()
     config.write_passwords()
+    # Airflow reads its local settings from here.
+    shutil.copy(Path(__file__).parent / "metadata" / "airflow_local_settings.py", config.directory("airflow", "config"))
     airflow = _airflow()(config)
     subprocess.run([*airflow, "db", "migrate"], check=True, env=environment)
     pools = REPOSITORY / "include" / "config" / "pools.json"
