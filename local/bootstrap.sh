@@ -19,6 +19,7 @@ needs() {
     command -v pkg-config >/dev/null || echo pkg-config
     pkg-config --exists mariadb 2>/dev/null || pkg-config --exists mysqlclient 2>/dev/null || echo libmariadb-dev
     PATH=$PATH:/usr/sbin command -v mariadbd >/dev/null || echo mariadb-server
+    compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || command -v postgres >/dev/null || echo postgresql
     command -v redis-server >/dev/null || echo redis-server
     command -v java >/dev/null || [ -x "${JAVA_HOME:-/nonexistent}/bin/java" ] || echo openjdk-17-jre-headless
 }
@@ -43,8 +44,8 @@ if [ -n "$missing" ]; then
     fi
     [ -z "$missing" ] || fail "these are missing and cannot be installed without root: $missing
   Debian, Ubuntu: apt-get install $missing
-  Fedora:         dnf install python3.11 python3.11-devel gcc pkgconf mariadb-connector-c-devel mariadb-server redis java-17-openjdk-headless
-  macOS:          brew install python@3.11 pkg-config mariadb redis openjdk@17
+  Fedora:         dnf install python3.11 python3.11-devel gcc pkgconf mariadb-connector-c-devel mariadb-server postgresql-server redis java-17-openjdk-headless
+  macOS:          brew install python@3.11 pkg-config mariadb postgresql@17 redis openjdk@17
   then run the same command again"
 fi
 

@@ -17,6 +17,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 #: Offset of each port from PORT_BASE. A port is moved alone by setting the variable of its name.
 PORT_OFFSETS = {
     "SMTP_PORT": 25,
+    "POSTGRES_PORT": 32,
     "MYSQL_PORT": 36,
     "BIGQUERY_PORT": 50,
     "BIGQUERY_GRPC_PORT": 51,
@@ -108,6 +109,11 @@ class Config:
     def airflow_url(self) -> str:
         return self.url("airflow", "AIRFLOW_PORT")
 
+    def metadata_url(self, driver: str = "postgresql") -> str:
+        """Return the address of Airflow's metadata database, with its password."""
+        place = f"{self.host('postgres')}:{self.port('POSTGRES_PORT')}"
+        return f"{driver}://airflow:{self.secret('postgres')}@{place}/airflow"
+
     def passwords(self) -> dict[str, str]:
         """Return the password of each Airflow user (written for the auth manager by :meth:`write_passwords`)."""
         return {user: self.secret(f"airflow_{user}", 9) for user in USERS}
@@ -194,7 +200,7 @@ class Config:
             "AIRFLOW__CORE__FERNET_KEY": self.fernet_key(),
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{u}:{r}" for u, r in USERS.items()),
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(home / "simple_auth_manager_passwords.json"),
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": self.metadata_url("postgresql+psycopg2"),
             "AIRFLOW__API__BASE_URL": f"http://127.0.0.1:{self.port('AIRFLOW_PORT')}",
             "AIRFLOW__API__SECRET_KEY": self.secret("api_secret_key"),
             "AIRFLOW__API_AUTH__JWT_SECRET": self.secret("jwt_secret", 48),

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from local.config import MYSQL_SCHEMAS, REPOSITORY, Config
@@ -27,7 +27,8 @@ class Service:
     """One process of the stack.
 
     ``command`` is what the process becomes, ``prepare`` runs before it, ``probe`` raises until it is ready.
-    ``ports`` are the variables of the ports it binds; ``timeout`` is how long it may take to be ready (seconds).
+    ``ports`` are the variables of the ports it binds; ``timeout`` is how long it may take to be ready (seconds);
+    ``stop_signal`` asks it to end.
     """
 
     name: str
@@ -39,7 +40,7 @@ class Service:
     environment: Callable[[Config], dict[str, str]] = lambda _config: {}
     after: tuple[str, ...] = ()
     timeout: int = 120
-    binaries: dict[str, str] = field(default_factory=dict)
+    stop_signal: str = "TERM"
 
 
 # --- probes -----------------------------------------------------------------------------------------
@@ -211,6 +212,61 @@ def _mysql(config: Config) -> list[str]:
     ]
 
 
+# --- PostgreSQL: Airflow's metadata -----------------------------------------------------------------
+def _postgres_binary(name: str) -> str:
+    """Return the path of one of PostgreSQL's programs; Debian keeps each version's in a folder of its own."""
+    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
+    return shutil.which(name, path=os.pathsep.join([*map(str, reversed(folders)), os.environ["PATH"]])) or name
+
+
+def _as_postgres() -> list[str]:
+    """Return the prefix for PostgreSQL's programs: they refuse to run as root.
+
+    The capability lets the user ``postgres`` reach a state folder below root's home.
+    """
+    if os.geteuid() != 0:
+        return []
+    user = ["--reuid=postgres", "--regid=postgres", "--clear-groups"]
+    return ["setpriv", *user, "--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
+
+
+def _prepare_postgres(config: Config) -> None:
+    """Make the data directory and the database ``airflow`` once."""
+    data, draft = (config.directory("postgres") / name for name in ("data", "draft"))
+    if data.is_dir():
+        return
+    shutil.rmtree(draft, ignore_errors=True)  # half made by an interrupted first start
+    draft.mkdir(mode=0o700)
+    if os.geteuid() == 0:
+        shutil.chown(draft, "postgres", "postgres")
+    config.secret("postgres")
+    password = f"--pwfile={config.state / 'secrets' / 'postgres'}"
+    options = ["--username=airflow", password, "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C"]
+    initdb = [*_as_postgres(), _postgres_binary("initdb"), f"--pgdata={draft}", *options]
+    subprocess.run(initdb, check=True, stdout=subprocess.DEVNULL)
+    single = [*_as_postgres(), _postgres_binary("postgres"), "--single", "-D", str(draft), "postgres"]
+    subprocess.run(single, check=True, input=b"CREATE DATABASE airflow", stdout=subprocess.DEVNULL)
+    draft.rename(data)
+
+
+def _postgres(config: Config) -> list[str]:
+    settings = {
+        "port": str(config.port("POSTGRES_PORT")),
+        "listen_addresses": config.bind,
+        "unix_socket_directories": "",
+        # A power cut may lose the last half second of task states, never the database.
+        "synchronous_commit": "off",
+    }
+    options = [f"--{name}={value}" for name, value in settings.items()]
+    return [*_as_postgres(), _postgres_binary("postgres"), "-D", str(config.state / "postgres" / "data"), *options]
+
+
+def _postgres_answers(config: Config) -> None:
+    import psycopg2
+
+    psycopg2.connect(config.metadata_url(), connect_timeout=3).close()
+
+
 # --- our own endpoints ------------------------------------------------------------------------------
 def _module(module: str, service: str, *options: Callable[[Config], str]) -> Command:
     """A server of ours: ``python -m <module> --host … --port … --state …``."""
@@ -258,8 +314,6 @@ def initialise_airflow(config: Config) -> None:
     """Migrate the metadata database, write the users' passwords and load the pools; repeatable."""
     environment = config.environ | config.airflow_environment()
     config.write_passwords()
-    # Airflow reads its local settings from here.
-    shutil.copy(Path(__file__).parent / "metadata" / "airflow_local_settings.py", config.directory("airflow", "config"))
     airflow = _airflow()(config)
     subprocess.run([*airflow, "db", "migrate"], check=True, env=environment)
     pools = REPOSITORY / "include" / "config" / "pools.json"
@@ -300,6 +354,15 @@ SERVICES = (
         timeout=300,
     ),
     Service("mysql", "MySQL (MariaDB)", _mysql, ("MYSQL_PORT",), _mysql_answers, prepare=_prepare_mysql),
+    Service(
+        "postgres",
+        "PostgreSQL (Airflow's metadata)",
+        _postgres,
+        ("POSTGRES_PORT",),
+        _postgres_answers,
+        prepare=_prepare_postgres,
+        stop_signal="INT",  # PostgreSQL's fast shutdown: does not wait for clients to leave
+    ),
     Service("redis", "Redis", _redis, ("REDIS_PORT",), accepts("redis", "REDIS_PORT")),
     Service("smtp", "SMTP sink", _smtp, ("SMTP_PORT",), accepts("smtp", "SMTP_PORT")),
     Service(
@@ -348,6 +411,7 @@ SERVICES = (
         answers_http("airflow", "AIRFLOW_PORT", "/api/v2/monitor/health"),
         prepare=initialise_airflow,
         environment=Config.airflow_environment,
+        after=("postgres",),
         timeout=300,
     ),
     Service(

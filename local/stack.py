@@ -81,6 +81,7 @@ class Stack:
                 # A service that ends within 10 s of its start, three times running, is given up and reported.
                 "startsecs": "10",
                 "startretries": "2",
+                "stopsignal": service.stop_signal,
                 "stopasgroup": "true",
                 "killasgroup": "true",
                 "stopwaitsecs": "20",

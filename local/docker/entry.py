@@ -21,15 +21,13 @@ from local.config import Config
 from local.services import by_name, mysql_statements
 
 #: Secrets that only containers need: the engines' own users.
-ENGINE_SECRETS = ("postgres", "mysql_root", "broker")
+ENGINE_SECRETS = ("mysql_root", "broker")
 
 
 def container_environment(config: Config) -> dict[str, str]:
-    """Return what differs from the embedded stack: metadata on PostgreSQL, and Celery's broker and results."""
-    postgres = f"airflow:{config.secret('postgres')}@{config.host('postgres')}:5432/airflow"
+    """Return what the containers have beyond the embedded stack: Celery's broker and results."""
     return {
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"postgresql+psycopg2://{postgres}",
-        "AIRFLOW__CELERY__RESULT_BACKEND": f"db+postgresql://{postgres}",
+        "AIRFLOW__CELERY__RESULT_BACKEND": config.metadata_url("db+postgresql"),
         "AIRFLOW__CELERY__BROKER_URL": f"redis://:{config.secret('broker')}@{config.host('broker')}:6379/0",
     }
 

@@ -283,7 +283,7 @@ def test_without_the_profile_metadata_is_on_postgres_and_tasks_run_in_the_schedu
     compose: Compose, tmp_path: Path
 ) -> None:
     config = config_of(compose, "airflow-scheduler", tmp_path)
-    metadata = entry.container_environment(config)["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]
+    metadata = config.airflow_environment()["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]
     assert re.fullmatch(r"postgresql\+psycopg2://airflow:[\w-]+@postgres:5432/airflow", metadata)
     assert config.environ["AIRFLOW__CORE__EXECUTOR"] == "LocalExecutor"
 
