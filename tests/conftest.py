@@ -26,6 +26,9 @@ os.environ["AIRFLOW__CORE__PLUGINS_FOLDER"] = str(REPOSITORY / "plugins")
 os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = f"sqlite:///{TEST_STATE}/airflow/airflow.db"
 
 
+#: Tests side by side look for free ports in ranges of their own.
+PORT_RANGE = 6000 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+
 #: Fresh draws every 15 s, and a deadline that a test can wait for.
 STACK_ENVIRONMENT = {"FEED_LIVE_INTERVAL": "15", "DRAWSGUARD_SYNC_DEADLINE_SECONDS": "30"}
 
@@ -34,7 +37,7 @@ def _free_port_base(first: int) -> int:
     """Return a base, ``first`` or above, from which all ports of a stack (offsets 0–120) are free at this moment."""
     from local.config import PORT_OFFSETS
 
-    for base in range(first, first + 15000, 150):
+    for base in range(first + PORT_RANGE, first + PORT_RANGE + 6000, 150):
         try:
             for offset in PORT_OFFSETS.values():
                 with socket.socket() as probe:
@@ -83,7 +86,7 @@ class EmbeddedStack:
 @pytest.fixture(scope="session")
 def stack() -> Iterator[EmbeddedStack]:
     """The embedded services; ``stack.require("bigquery", …)`` starts what a test needs."""
-    embedded = EmbeddedStack(TEST_STATE, first_port=30000).export()
+    embedded = EmbeddedStack(TEST_STATE, first_port=22000).export()
     yield embedded
     embedded.stack.down()
     shutil.rmtree(TEST_STATE, ignore_errors=True)
@@ -95,7 +98,7 @@ def airflow_stack() -> Iterator[EmbeddedStack]:
     from local.prepare import prepare
     from local.services import SERVICES
 
-    embedded = EmbeddedStack(TEST_STATE / "e2e", first_port=45000)
+    embedded = EmbeddedStack(TEST_STATE / "e2e", first_port=35000)
     try:
         embedded.require(*[service.name for service in SERVICES])
         prepare(AirflowApi.of(embedded.config))
