@@ -13,6 +13,7 @@ from airflow.sdk.definitions.param import ParamsDict
 from airflow.sdk.exceptions import AirflowFailException
 from MySQLdb import IntegrityError
 
+from drawsguard.alerts.message import runbook_link
 from drawsguard.points.approval import (
     APPROVE,
     DIGEST_FIELD,
@@ -121,6 +122,17 @@ class PlanApprovalOperator(HITLOperator):
         :raises AirflowFailException: when the answer is no approval of this plan.
         """
         with points_servers.lifecycle() as lifecycle:
+            if event.get("error"):
+                # Kept before anything else can fail: that nobody answered holds whatever became of the plan.
+                lifecycle.note(
+                    self.batch_id,
+                    "approval_unanswered",
+                    "",
+                    self.environment,
+                    role=self.role,
+                    reason=event["error"],
+                    run_id=context["run_id"],
+                )
             plan = self.current_plan(lifecycle)
             user = event.get("responded_by_user") or {}
             answer = Answer(
@@ -187,6 +199,7 @@ class PlanApprovalOperator(HITLOperator):
             differences=plan.differences[:_SAMPLES],
             backups=lifecycle.backups(plan.batch_id, plan.environment),
             folder=settings.points_artifact_dir / plan.batch_id,
+            runbook=runbook_link(f"points-{self.action}", settings),
             run_url=f"{settings.ui_base_url}/dags/{run.dag_id}/runs/{context['run_id']}",
         )
 

@@ -8,12 +8,13 @@ from typing import Any
 
 from airflow.providers.smtp.hooks.smtp import SmtpHook
 
+from drawsguard.alerts.message import runbook_link
 from drawsguard.settings import get_settings
 from drawsguard.templates import render_template
 
 
 def send_mail(to: str | Sequence[str], name: str, files: Sequence[Path] = (), **values: Any) -> None:
-    """Send ``points/<name>.subject.txt`` and ``points/<name>.html`` filled in.
+    """Send ``points/<name>.subject.txt`` and ``points/<name>.html`` filled in; the body may link to ``runbook(page)``.
 
     :param to: addresses, or one string of them separated by commas.
     :param files: attachments.
@@ -25,7 +26,9 @@ def send_mail(to: str | Sequence[str], name: str, files: Sequence[Path] = (), **
             to=addresses,
             from_email=settings.mail_from,
             subject=" ".join(render_template(f"points/{name}.subject.txt", **values).split()),
-            html_content=render_template(f"points/{name}.html", **values),
+            html_content=render_template(
+                f"points/{name}.html", runbook=lambda page: runbook_link(page, settings), **values
+            ),
             files=[str(path) for path in files],
         )
 

@@ -11,6 +11,7 @@ from airflow.sdk import Param, Variable
 from airflow.sdk.definitions.param import ParamsDict
 from airflow.sdk.exceptions import AirflowFailException
 
+from drawsguard.alerts.message import runbook_link
 from drawsguard.points.approval import DIGEST_FIELD, Answer, ApprovalRefusedError, Question, check_answer
 from drawsguard.points.cleanup.config import get_config
 from drawsguard.points.cleanup.store import CleanupStore, MySqlLedger, StoredTicket, TicketStateError
@@ -80,6 +81,17 @@ class RedisCleanupOperator(ApprovalOperator):
         """
         with desk() as (store, lifecycle):
             stored = store.ticket(self.ticket_id)
+            if event.get("error"):
+                # Kept before anything else can fail: that nobody answered holds whatever became of the ticket.
+                lifecycle.note(
+                    stored.batch_id,
+                    "approval_unanswered",
+                    "",
+                    "redis",
+                    ticket=self.ticket_id,
+                    reason=event["error"],
+                    run_id=context["run_id"],
+                )
             ticket = self._current(stored, store, lifecycle)
             question = self._question(ticket, lifecycle, context)
             answer = _answer(event)
@@ -142,6 +154,7 @@ class RedisCleanupOperator(ApprovalOperator):
             approvers=eligible,
             workbook=cleanup_folder(ticket.batch_id),
             shown=SHOWN_POINTS,
+            runbook=runbook_link("points-cleanup", get_settings()),
         )
         self.params = ParamsDict(
             {

@@ -13,6 +13,7 @@ from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk.exceptions import AirflowFailException, TaskAwaitingInput
 
 from drawsguard.points.database import close
+from drawsguard.points.lifecycle import LifecycleError
 from operators import points_downline_operator, points_servers
 from operators.points_approval_operator import PointsCountersignOperator
 from operators.points_downline_operator import PointsDownlineOperator
@@ -128,6 +129,19 @@ def test_no_other_answer_changes_anything(desk: Desk, changes: dict[str, Any], r
         desk.answer(operator, digest, **changes)
     assert desk.down() == 0
     assert [a["decision"] for a in desk.world.lifecycle.approvals(BATCH)] in (["refused"], ["rejected"])
+    events = [event["event"] for event in desk.world.lifecycle.events(BATCH)]
+    assert ("approval_unanswered" in events) == ("error" in changes)
+
+
+def test_that_nobody_answered_is_kept_even_if_the_plan_can_no_longer_be_made(desk: Desk) -> None:
+    operator = desk.operator()
+    digest = desk.ask(operator)
+    desk.world.sql("governance", "DELETE FROM points_lifecycle.batch")
+    with pytest.raises(LifecycleError, match=BATCH):
+        desk.answer(operator, digest, user=None, error="no response in time", error_type="timeout")
+    events = {event["event"]: event["detail"] for event in desk.world.lifecycle.events(BATCH)}
+    assert events["approval_unanswered"]["reason"] == "no response in time"
+    assert events["approval_unanswered"]["role"] == "execute"
 
 
 @pytest.mark.parametrize(("name", "value"), [("requester", None), ("run_type", "backfill"), ("run_type", "scheduled")])

@@ -321,9 +321,10 @@ def test_served_points_come_from_both_environments_and_nos_once(stack, connectio
             password=config.secret(f"mysql_{environment}"), database=f"cvs_{environment}",
         )  # fmt: skip
         columns = "id INT, status INT, people TEXT, lv1 TEXT, lv2 TEXT, description TEXT, `table` TEXT, modeltype TEXT,"
+        execute(opened, "DROP TABLE IF EXISTS define_nosdata_cleanuptest")
         execute(
             opened,
-            f"CREATE OR REPLACE TABLE define_nosdata_cleanuptest ({columns} cluster TEXT, demand TEXT,"
+            f"CREATE TABLE define_nosdata_cleanuptest ({columns} cluster TEXT, demand TEXT,"
             " last_modify_time DATETIME, created_time DATETIME)",
         )
         execute(
