@@ -141,13 +141,13 @@ class Config:
                 }
             )
 
+        mail = f"mailto://{self.host('smtp')}:{self.port('SMTP_PORT')}/?from=airflow@example.com&mode=insecure"
         channels = [
             {"path": f"json://{self.host('alert_sink')}:{self.port('ALERT_SINK_PORT')}/", "tag": "chat"},
-            {
-                "path": f"mailto://{self.host('smtp')}:{self.port('SMTP_PORT')}/"
-                "?from=airflow@example.com&to=draws-oncall@example.com&mode=insecure",
-                "tag": "mail",
-            },
+            *[
+                {"path": f"{mail}&to={team}-oncall@example.com", "tag": f"mail,team:{team}"}
+                for team in ("draws", "points")
+            ],
         ]
         google = {"project": self.environ.get("DRAWSGUARD_PROJECT", "wprojectl"), "is_anonymous": True}
         hive = f"root@{self.host('hive')}:{self.port('HIVE_PORT')}/default"

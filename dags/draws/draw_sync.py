@@ -20,9 +20,8 @@ from airflow.sdk.definitions.deadline import DeadlineAlert
 from deadlines.fresh_interval import FreshIntervalEnd
 from drawsguard.settings import get_settings
 from notifiers.dead_letter import publish_dead_letter
-from notifiers.first_failure import first_failure_mail
-from notifiers.sla_miss import SlaMissMail
-from notifiers.task_failure import task_failure_mail
+from notifiers.sla_signal import SlaMissAlert, report_run_success
+from notifiers.task_signal import report_failure
 from operators.dag_defaults import task_defaults
 from operators.draw_sync_operator import DrawSyncOperator
 from operators.draw_verify_operator import DrawVerifyOperator
@@ -41,15 +40,17 @@ with DAG(
     default_args=task_defaults(
         settings.draws_owner,
         execution_timeout=timedelta(minutes=4),  # an attempt that outlives its interval holds up the next
-        on_failure_callback=[task_failure_mail, publish_dead_letter],
+        on_failure_callback=[report_failure, publish_dead_letter],
     ),
+    on_success_callback=report_run_success,
     deadline=DeadlineAlert(
         name="draw_sync_in_time",
         reference=FreshIntervalEnd(),
         interval=timedelta(seconds=settings.sync_deadline_seconds),
         callback=AsyncCallback(
-            SlaMissMail,
+            SlaMissAlert,
             kwargs={
+                "priority": "P0",
                 "to": settings.draws_email,
                 "look_at": [
                     [
@@ -96,6 +97,6 @@ with DAG(
         task_id="check_identity",
         services=["data-sync-service"],
         scheduled_only=True,
-        retries=0,  # the monitor announces it once; the next run is five minutes away
-        on_failure_callback=first_failure_mail,
+        retries=0,  # the next run is five minutes away
+        on_failure_callback=report_failure,  # no dead letter: no draw was held back
     )

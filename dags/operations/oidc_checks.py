@@ -13,7 +13,6 @@ from datetime import timedelta
 from airflow.sdk import DAG, CronDataIntervalTimetable
 
 from drawsguard.settings import get_settings
-from notifiers.first_failure import first_failure_mail
 from operators.dag_defaults import task_defaults
 from operators.oidc_check_operator import OidcCheckOperator
 
@@ -31,7 +30,6 @@ with DAG(
         settings.draws_owner,
         retries=0,  # the results are recorded and the next run is five minutes away
         execution_timeout=timedelta(minutes=3),
-        on_failure_callback=first_failure_mail,
     ),
 ):
     OidcCheckOperator(task_id="check_identities", gcp_conn_id=settings.google_conn_id)

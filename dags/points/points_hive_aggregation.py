@@ -30,7 +30,7 @@ from drawsguard.points.hive_source import statements
 from drawsguard.points.telemetry_config import points_config
 from drawsguard.settings import get_settings
 from drawsguard.sql import render
-from notifiers.sla_miss import SlaMissMail
+from notifiers.sla_signal import SlaMissAlert, report_run_success
 from operators.dag_defaults import task_defaults
 from operators.hive_days_operator import HiveDaysOperator
 from operators.hive_evidence_operator import HiveEvidenceOperator
@@ -51,13 +51,15 @@ with DAG(
         pool="points_evidence",
         execution_timeout=timedelta(hours=3),  # the first build of 180 days; a usual day takes minutes
     ),
+    on_success_callback=report_run_success,
     deadline=DeadlineAlert(
         name="points_evidence_before_push",
         reference=FreshIntervalEnd(),
         interval=timedelta(hours=3),
         callback=AsyncCallback(
-            SlaMissMail,
+            SlaMissAlert,
             kwargs={
+                "priority": "P1",
                 "to": settings.points_email,
                 "look_at": [
                     [

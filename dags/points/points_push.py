@@ -30,7 +30,7 @@ from drawsguard.points.hive_source import statements
 from drawsguard.points.telemetry_config import points_config
 from drawsguard.settings import get_settings
 from drawsguard.sql import render
-from notifiers.sla_miss import SlaMissMail
+from notifiers.sla_signal import SlaMissAlert, report_run_success
 from operators.dag_defaults import task_defaults
 from operators.evidence_consolidate_operator import EvidenceConsolidateOperator
 from operators.hive_to_mysql_operator import HiveToMySqlStreamOperator
@@ -48,13 +48,15 @@ with DAG(
     max_active_runs=1,
     tags=["tier:1", "points"],
     default_args=task_defaults(settings.points_owner, pool="points_evidence", execution_timeout=timedelta(minutes=30)),
+    on_success_callback=report_run_success,
     deadline=DeadlineAlert(
         name="points_push_in_time",
         reference=FreshIntervalEnd(),
         interval=timedelta(minutes=30),
         callback=AsyncCallback(
-            SlaMissMail,
+            SlaMissAlert,
             kwargs={
+                "priority": "P1",
                 "to": settings.points_email,
                 "look_at": [
                     [

@@ -20,9 +20,10 @@ _KINDS = {
 class AlertDeliveryHook(AppriseHook):
     """The channels of an Apprise connection: ``{"config": [{"path": "tgram://…", "tag": "P0,P1"}, …]}``.
 
-    A channel without a tag takes every priority; the tag ``mail`` marks channels that are left out where a mail was
-    sent already. The provider's own ``notify`` drops what a channel answers; a lost alert must be visible, so each
-    channel is asked alone here. Apprise itself keeps to the rate that each service allows.
+    A channel without a priority among its tags takes every one, and without ``team:<name>`` the alerts of every team;
+    the tag ``mail`` marks channels that are left out where a mail was sent already. The provider's own ``notify`` drops
+    what a channel answers; a lost alert must be visible, so each channel is asked alone here. Apprise itself keeps to
+    the rate that each service allows.
     """
 
     def channels(self) -> list[tuple[apprise.NotifyBase, set[str]]]:
@@ -47,9 +48,12 @@ class AlertDeliveryHook(AppriseHook):
         """Send a text to every channel of its priority; return those that took it, and why others did not."""
         taken: list[str] = []
         problems: list[str] = []
-        priorities = {priority.value for priority in Priority}
+        mailed = False
         for channel, tags in self.channels():
-            if (tags & priorities and text.priority.value not in tags) or (text.chat_only and "mail" in tags):
+            if not _addressed(text, tags):
+                continue
+            if text.chat_only and "mail" in tags:
+                mailed = True
                 continue
             name = channel.url(privacy=True).split("?", 1)[0]
             with apprise.LogCapture(level=logging.WARNING) as captured:
@@ -60,4 +64,15 @@ class AlertDeliveryHook(AppriseHook):
             else:
                 problems.append(f"{name}: {said[-1] if said else 'refused without a reason'}")
                 self.log.error("Channel %s did not take %r: %s", name, text.title, problems[-1])
+        if mailed and not taken and not problems:
+            return ["mail, when it was noticed"], []
         return taken, problems
+
+
+def _addressed(text: Text, tags: set[str]) -> bool:
+    """Whether a channel with these tags takes a text of this priority and team."""
+    priorities = tags & {priority.value for priority in Priority}
+    teams = {tag for tag in tags if tag.startswith("team:")}
+    return (not priorities or text.priority.value in priorities) and (
+        not teams or text.team is None or f"team:{text.team}" in teams
+    )

@@ -1,4 +1,4 @@
-"""The mail of a frequent DAG that fails: one when it begins to fail, none for every run that goes on failing."""
+"""The mail when the monitor cannot tell: one when a task begins to fail, none for every run that goes on failing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The mail of a task that failed for good. Airflow calls it once a final failure, not once a retry."""
+"""The mail of a task that failed for good: of the monitor's own, and of any that could not be reported to it."""
 
 from __future__ import annotations
 
@@ -18,21 +18,26 @@ class TaskFailureMail(TemplateMail):
         super().__init__(to=to, name="task_failure", **kwargs)
 
     def values(self, context: Any) -> dict[str, Any]:
-        task_instance, dag_run = context["ti"], context["dag_run"]
-        error = context.get("exception")
-        return {
-            "dag_id": task_instance.dag_id,
-            "task_id": task_instance.task_id,
-            "run_id": task_instance.run_id,
-            "map_index": task_instance.map_index,
-            "try_number": task_instance.try_number,
-            "run_type": str(getattr(dag_run.run_type, "value", dag_run.run_type)),
-            "interval_start": dag_run.data_interval_start,
-            "interval_end": dag_run.data_interval_end,
-            "error": f"{type(error).__name__}: {error}" if isinstance(error, BaseException) else str(error or ""),
-            "meaning": meaning(context["dag"].doc_md),
-            "url": f"{run_url(task_instance.dag_id, task_instance.run_id)}/tasks/{task_instance.task_id}",
-        }
+        return failure_values(context)
+
+
+def failure_values(context: Any) -> dict[str, Any]:
+    """Return what is known of the failed task of ``context``, for templates."""
+    task_instance, dag_run = context["ti"], context["dag_run"]
+    error = context.get("exception")
+    return {
+        "dag_id": task_instance.dag_id,
+        "task_id": task_instance.task_id,
+        "run_id": task_instance.run_id,
+        "map_index": task_instance.map_index,
+        "try_number": task_instance.try_number,
+        "run_type": str(getattr(dag_run.run_type, "value", dag_run.run_type)),
+        "interval_start": dag_run.data_interval_start,
+        "interval_end": dag_run.data_interval_end,
+        "error": f"{type(error).__name__}: {error}" if isinstance(error, BaseException) else str(error or ""),
+        "meaning": meaning(context["dag"].doc_md),
+        "url": f"{run_url(task_instance.dag_id, task_instance.run_id)}/tasks/{task_instance.task_id}",
+    }
 
 
 def meaning(doc_md: str | None) -> str:
@@ -42,7 +47,7 @@ def meaning(doc_md: str | None) -> str:
 
 
 def task_failure_mail(context: Any) -> None:
-    """Mail a final task failure to the team that owns the DAG; for ``default_args["on_failure_callback"]``."""
+    """Mail a final task failure to the team that owns the DAG."""
     settings = get_settings()
     to = settings.points_email if POINTS_TAG in context["dag"].tags else settings.draws_email
     TaskFailureMail(to=to)(context)

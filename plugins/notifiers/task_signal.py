@@ -1,4 +1,4 @@
-"""Tasks report their final failure, and the end of one, to the monitor: the same life as every other alert."""
+"""Tasks report their final failure, and its end, to the monitor: the same life as every other alert."""
 
 from __future__ import annotations
 
@@ -6,38 +6,66 @@ from datetime import UTC, datetime
 from typing import Any
 
 from drawsguard.alerts.config import load_alert_config
-from drawsguard.monitoring.store import MonitorStore, stable_id
+from drawsguard.alerts.signals import end, fire, task_key
+from drawsguard.monitoring.store import MonitorStore
+from drawsguard.templates import render_template
 from hooks.warehouse_hook import warehouse_client
+from notifiers.first_failure import first_failure_mail
+from notifiers.task_failure import failure_values
 
-LONGEST_DETAIL = 500
+LONGEST_ERROR = 400
 
 
-def report(task_instance: Any, state: str, detail: str) -> None:
-    """Append a signal of a task to ``alert_signal``.
+def report_failure(context: Any) -> None:
+    """Report a final failure; for ``default_args["on_failure_callback"]``. Airflow does not call it for a retry.
 
-    :param task_instance: the running task instance.
-    :param state: ``firing`` or ``ok``.
-    :param detail: what happened, for the alert.
+    The monitor tells of it, once for as long as the task goes on failing. When it cannot be reported, a mail tells.
     """
-    now = datetime.now(UTC)
-    tags = getattr(task_instance.task.dag, "tags", ())
-    row = {
-        "signal_id": stable_id(task_instance.id, task_instance.try_number, state),
-        "alert_key": f"task:{task_instance.dag_id}.{task_instance.task_id}",
-        "signalled_at": now,
-        "state": state,
-        "priority": load_alert_config().priority_of_task(tags).value,
-        "detail": detail[:LONGEST_DETAIL],
-        "run_id": task_instance.run_id,
-    }
-    store = MonitorStore(warehouse_client(), dag_id=task_instance.dag_id, task_id=task_instance.task_id)
-    store.append("append_signals", [row])
+    task_instance = context["ti"]
+    values = failure_values(context)
+    try:
+        fire(
+            _store(task_instance),
+            task_key(task_instance.dag_id, task_instance.task_id),
+            load_alert_config().priority_of_task(context["dag"].tags),
+            render_template("alerts/task_failure.txt", **values | {"error": values["error"][:LONGEST_ERROR]}).strip(),
+            run_id=task_instance.run_id,
+            now=datetime.now(UTC),
+        )
+    except Exception:
+        first_failure_mail(context)
+        raise  # Airflow logs it
+
+
+def report_success(context: Any) -> None:
+    """Report the success that may end a failure; for ``default_args["on_success_callback"]``."""
+    task_instance = context["ti"]
+    if may_end_a_failure(task_instance):
+        end(
+            _store(task_instance),
+            task_key(task_instance.dag_id, task_instance.task_id),
+            "任务已成功 the task succeeded",
+            run_id=task_instance.run_id,
+            now=datetime.now(UTC),
+        )
 
 
 def may_end_a_failure(task_instance: Any) -> bool:
-    """Whether a success of this task may be the end of a failure: most are not, and need no signal."""
-    if task_instance.try_number > 1:
-        return True
-    previous = task_instance.get_previous_ti()
-    # A run without a logical date has no predecessor that Airflow could name; such runs are rare.
-    return previous is None or str(previous.state) == "failed"
+    """Whether a success may be the end of a failure; most are not, and cost no query of the warehouse.
+
+    It may when the task has failed in some run that Airflow remembers, or in an earlier try of this one. A mapped
+    instance that succeeds ends nothing while one beside it has failed.
+    """
+
+    def failed(**of: Any) -> int:
+        return int(
+            task_instance.get_ti_count(
+                dag_id=task_instance.dag_id, task_ids=[task_instance.task_id], states=["failed"], **of
+            )
+        )
+
+    return (task_instance.try_number > 1 or failed() > 0) and failed(run_ids=[task_instance.run_id]) == 0
+
+
+def _store(task_instance: Any) -> MonitorStore:
+    return MonitorStore(warehouse_client(), dag_id=task_instance.dag_id, task_id=task_instance.task_id)

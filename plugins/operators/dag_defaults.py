@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from notifiers.task_failure import task_failure_mail
+from notifiers.task_signal import report_failure, report_success
 
 
 def task_defaults(owner: str, **overrides: Any) -> dict[str, Any]:
-    """Return ``default_args``: owner, retries with exponential backoff, and the mail on a final failure.
+    """Return ``default_args``: owner, retries with exponential backoff, and the alert on a final failure.
 
     :param owner: the team, e.g. ``get_settings().draws_owner``.
     :param overrides: task arguments that differ for this DAG, with the reason beside them.
@@ -21,5 +21,6 @@ def task_defaults(owner: str, **overrides: Any) -> dict[str, Any]:
         "retry_exponential_backoff": 2.0,  # a multiplier: each wait is twice the one before
         "max_retry_delay": timedelta(minutes=2),
         "execution_timeout": timedelta(minutes=10),
-        "on_failure_callback": task_failure_mail,
+        "on_failure_callback": report_failure,
+        "on_success_callback": report_success,
     } | overrides

@@ -6,13 +6,17 @@ import ast
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from airflow.sdk import DAG
 
+from drawsguard.alerts.config import load_alert_config
 from drawsguard.settings import REPOSITORY
+from notifiers.first_failure import first_failure_mail
+from notifiers.sla_signal import report_run_success
+from notifiers.task_signal import report_failure, report_success
 
 DagRule = Callable[[DAG], list[str]]
 
@@ -59,10 +63,33 @@ def retries_with_backoff(dag: DAG) -> list[str]:
     return found
 
 
+def _callbacks(given: Any) -> Sequence[Any]:
+    return given if isinstance(given, (list, tuple)) else [given] if given else []
+
+
 def has_one_alert_route(dag: DAG) -> list[str]:
-    """A final failure of any task mails its team once: a callback on the task, and none on the DAG."""
-    found = [f"{task.task_id} tells nobody when it fails" for task in dag.tasks if not task.on_failure_callback]
-    return found + (["the DAG has a failure callback too: mails double"] if dag.on_failure_callback else [])
+    """A final failure of any task is told once: one way on the task, none on the DAG; and a success ends its alert."""
+    found = []
+    for task in dag.tasks:
+        routes = [one for one in _callbacks(task.on_failure_callback) if one in (report_failure, first_failure_mail)]
+        if len(routes) != 1:
+            found.append(f"{task.task_id} tells of a failure in {len(routes)} ways")
+        if report_failure in routes and report_success not in _callbacks(task.on_success_callback):
+            found.append(f"{task.task_id}: no success ends the alert of its failure")
+    return found + (["the DAG has a failure callback too: messages double"] if dag.on_failure_callback else [])
+
+
+def ends_the_alert_of_its_deadline(dag: DAG) -> list[str]:
+    """A missed deadline is an alert of the tier's priority, and a run that succeeds ends it."""
+    found = []
+    for deadline in _callbacks(dag.deadline):
+        if not deadline.callback.path.endswith("SlaMissAlert"):
+            continue
+        if report_run_success not in _callbacks(dag.on_success_callback):
+            found.append(f"{deadline.name}: no run ends the alert of its miss")
+        if (priority := load_alert_config().priority_of_task(dag.tags)) != deadline.callback.kwargs["priority"]:
+            found.append(f"{deadline.name}: the priority of tier {dag.tags} is {priority}")
+    return found
 
 
 def runs_one_at_a_time(dag: DAG) -> list[str]:
@@ -89,6 +116,7 @@ DAG_RULES: tuple[DagRule, ...] = (
     has_tier_and_domain,
     retries_with_backoff,
     has_one_alert_route,
+    ends_the_alert_of_its_deadline,
     runs_one_at_a_time,
     describes_params,
 )

@@ -9,8 +9,12 @@ from typing import Any
 import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.providers.standard.operators.empty import EmptyOperator
-from airflow.sdk import DAG, Param
+from airflow.sdk import DAG, DeadlineAlert, DeadlineReference, Param
+from airflow.sdk.definitions.callback import AsyncCallback
 
+from notifiers.first_failure import first_failure_mail
+from notifiers.sla_signal import SlaMissAlert, report_run_success
+from notifiers.task_signal import report_failure, report_success
 from tests.dags import policy
 from tests.dags.expected import DAGS
 from tests.dags.policy import DagRule
@@ -63,7 +67,8 @@ def good(**overrides: Any) -> dict[str, Any]:
             "retries": 1,
             "retry_exponential_backoff": 2.0,
             "max_retry_delay": timedelta(minutes=1),
-            "on_failure_callback": print,
+            "on_failure_callback": report_failure,
+            "on_success_callback": report_success,
         },
         "params": {"range": Param(None, type=["null", "string"], description="What to do.")},
     } | overrides
@@ -79,8 +84,16 @@ def without(argument: str) -> dict[str, Any]:
     return {key: value for key, value in good()["default_args"].items() if key != argument}
 
 
+def deadline(priority: str) -> DeadlineAlert:
+    callback = AsyncCallback(SlaMissAlert, kwargs={"to": "a@example.com", "look_at": [], "priority": priority})
+    reference = DeadlineReference.DAGRUN_QUEUED_AT
+    return DeadlineAlert(name="in_time", reference=reference, interval=timedelta(minutes=1), callback=callback)
+
+
 def test_a_good_dag_passes_every_rule() -> None:
     assert {rule.__name__: rule(example()) for rule in policy.DAG_RULES if rule(example())} == {}
+    with_deadline = example(deadline=deadline("P2"), on_success_callback=report_run_success)
+    assert policy.ends_the_alert_of_its_deadline(with_deadline) == []
 
 
 BAD: list[tuple[DagRule, dict[str, Any]]] = [
@@ -95,7 +108,14 @@ BAD: list[tuple[DagRule, dict[str, Any]]] = [
     (policy.retries_with_backoff, {"default_args": good()["default_args"] | {"retry_exponential_backoff": True}}),
     (policy.retries_with_backoff, {"default_args": without("max_retry_delay")}),
     (policy.has_one_alert_route, {"default_args": without("on_failure_callback")}),
+    (policy.has_one_alert_route, {"default_args": without("on_success_callback")}),
+    (
+        policy.has_one_alert_route,
+        {"default_args": good()["default_args"] | {"on_failure_callback": [report_failure, first_failure_mail]}},
+    ),
     (policy.has_one_alert_route, {"on_failure_callback": print}),
+    (policy.ends_the_alert_of_its_deadline, {"deadline": deadline("P2")}),
+    (policy.ends_the_alert_of_its_deadline, {"deadline": deadline("P0"), "on_success_callback": report_run_success}),
     (policy.runs_one_at_a_time, {"max_active_runs": 2}),
     (policy.runs_one_at_a_time, {"catchup": True}),
     (policy.describes_params, {"params": {"range": Param(None, type="null")}}),

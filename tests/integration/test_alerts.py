@@ -156,7 +156,7 @@ def test_task_signal_lives_like_any_alert_and_is_one_with_its_cause(desk: AlertD
     store = desk._store
 
     def signal(state: str, at: datetime) -> None:
-        row = {"signal_id": f"{state}{at}", "alert_key": "task:draw_sync.sync", "signalled_at": at, "state": state,
+        row = {"signal_id": f"{state}{at}", "alert_key": "task:draw_sync.check_identity", "signalled_at": at, "state": state,
                "priority": "P0", "detail": "BadRequest", "run_id": "r"}  # fmt: skip
         store.append("append_signals", [row])
 
@@ -168,7 +168,7 @@ def test_task_signal_lives_like_any_alert_and_is_one_with_its_cause(desk: AlertD
     signal("ok", START + MINUTE)
     for n in range(1, 6):
         desk.round([], hook, START + n * MINUTE)
-    assert not desk.board(START + 6 * MINUTE).open_alert("task:draw_sync.sync")
+    assert not desk.board(START + 6 * MINUTE).open_alert("task:draw_sync.check_identity")
 
 
 def test_digest_names_what_is_open(desk: AlertDesk, sink: str) -> None:

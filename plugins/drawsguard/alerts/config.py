@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from drawsguard.alerts.lifecycle import Policy, Priority
 from drawsguard.settings import REPOSITORY
@@ -32,6 +32,14 @@ class AlertConfig(BaseModel):
     longest_mute_hours: float = Field(gt=0)
     task_priority: Mapping[str, Priority]
     explanations: Mapping[str, tuple[str, ...]]
+    teams: Mapping[str, str] = Field(description="Key pattern → team; the first that fits.")
+
+    @field_validator("teams")
+    @classmethod
+    def _nobody_is_left_out(cls, teams: Mapping[str, str]) -> Mapping[str, str]:
+        if "*" not in teams:
+            raise ValueError("teams needs a last pattern '*': an alert that concerns no team would reach nobody.")
+        return teams
 
     @property
     def policy(self) -> Policy:
@@ -54,6 +62,10 @@ class AlertConfig(BaseModel):
             if fnmatch.fnmatchcase(key, pattern)
             for cause in causes
         )
+
+    def team_of(self, key: str) -> str:
+        """Return the team that an alert concerns."""
+        return next(team for pattern, team in self.teams.items() if fnmatch.fnmatchcase(key, pattern))
 
     def priority_of_task(self, tags: Iterable[str]) -> Priority:
         """Return how urgent a failed task is, by its DAG's tier tag; P1 without one."""

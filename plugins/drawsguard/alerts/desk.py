@@ -116,19 +116,27 @@ class AlertDesk:
 
     def _deliver(self, board: Board, delivery: Delivery, now: datetime) -> list[Event]:
         due = due_messages(board, now, self._config.policy)
-        texts = [compose(message, alert, self._checks, self._settings, now) for message, alert in due]
-        if len(texts) > self._config.messages_a_round:
-            channels, problems = delivery.send(compose_bundle(texts))
-            answers = [(channels, problems)] * len(due)
-        else:
-            answers = [delivery.send(text) for text in texts]
+        texts = [
+            compose(message, alert, self._checks, self._settings, now, self._config.team_of(alert.key))
+            for message, alert in due
+        ]
         results = []
-        for (message, alert), (channels, problems) in zip(due, answers, strict=True):
+        for (message, alert), (channels, problems) in zip(due, self._send(texts, delivery), strict=True):
             if channels:
                 results.append(delivered(alert, message, now, channels))
             else:
                 results.append(undelivered(alert, now, "; ".join(problems) or "no channel is configured"))
         return results
+
+    def _send(self, texts: Sequence[Text], delivery: Delivery) -> list[tuple[list[str], list[str]]]:
+        """Return what the channels answered to each text; too many become one for each audience."""
+        if len(texts) <= self._config.messages_a_round:
+            return [delivery.send(text) for text in texts]
+        bundles: dict[object, list[Text]] = {}
+        for text in texts:
+            bundles.setdefault(text.audience, []).append(text)
+        answers = {audience: delivery.send(compose_bundle(group)) for audience, group in bundles.items()}
+        return [answers[text.audience] for text in texts]
 
 
 def vanished(board: Board, observations: Sequence[Observation]) -> list[Observation]:

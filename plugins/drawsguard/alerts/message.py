@@ -12,20 +12,33 @@ from drawsguard.monitoring.checks import Checks
 from drawsguard.settings import Settings
 from drawsguard.templates import render_template
 
+#: Alerts whose mail, with more in it than a message has room for, is sent where they are noticed.
+MAILED = ("sla:", "points:")
+
 
 @dataclass(frozen=True)
 class Text:
-    """A message ready to be sent. ``chat_only`` leaves mail out, where a mail was sent already."""
+    """A message ready to be sent.
+
+    ``team`` is whom it concerns, None for everybody. ``chat_only`` leaves mail out, where a mail was sent already.
+    """
 
     title: str
     body: str
     priority: Priority
+    team: str | None = None
     chat_only: bool = False
 
+    @property
+    def audience(self) -> tuple[str | None, bool]:
+        """Texts of one audience may be sent as one."""
+        return self.team, self.chat_only
 
-def compose(message: Message, alert: Alert, checks: Checks, settings: Settings, now: datetime) -> Text:
+
+def compose(message: Message, alert: Alert, checks: Checks, settings: Settings, now: datetime, team: str) -> Text:
     """Return what is sent about one alert: what, since when, how bad, first step, links.
 
+    :param team: whom it concerns.
     :param now: the time that durations are counted to (aware).
     """
     check = checks.of_key(alert.key)
@@ -41,14 +54,16 @@ def compose(message: Message, alert: Alert, checks: Checks, settings: Settings, 
     }
     title = render_template(f"alerts/{message.value}.title.txt", **values).strip()
     body = render_template(f"alerts/{message.value}.txt", **values).strip()
-    return Text(title, body, alert.priority, chat_only=alert.key.startswith("task:"))
+    return Text(title, body, alert.priority, team, chat_only=alert.key.startswith(MAILED))
 
 
 def compose_bundle(texts: Sequence[Text]) -> Text:
-    """Return one message in the place of many: a flood would be refused, and read by nobody."""
+    """Return one message in the place of many of one audience: a flood would be refused, and read by nobody."""
+    if len(texts) == 1:
+        return texts[0]
     title = render_template("alerts/bundle.title.txt", texts=texts).strip()
     body = render_template("alerts/bundle.txt", texts=texts).strip()
-    return Text(title, body, min(text.priority for text in texts))
+    return Text(title, body, min(text.priority for text in texts), *texts[0].audience)
 
 
 def compose_digest(alerts: Sequence[Alert], settings: Settings, now: datetime) -> Text:
@@ -69,11 +84,15 @@ def runbook_link(page: str, settings: Settings) -> str:
 
 
 def _runbook_of(key: str) -> str:
-    return {"task": "task-failed", "sla": "sync-failing", "monitor": "monitor-silent"}.get(
-        key.split(":", 1)[0], "index"
-    )
+    pages = {
+        "task": "task-failed",
+        "sla": "deadline-missed",
+        "monitor": "monitor-silent",
+        "points": "points-observe",
+    }
+    return pages.get(key.split(":", 1)[0], "index")
 
 
 def _dag_of(key: str) -> str:
     kind, _, rest = key.partition(":")
-    return rest.split(".", 1)[0] if kind in ("task", "sla") else "monitoring_checks"
+    return rest.split(".", 1)[0] if kind in ("task", "sla", "points") else "monitoring_checks"
