@@ -1,4 +1,4 @@
-"""Small bar charts as SVG: they print, they scale, and a mail needs no image server for them."""
+"""Small bar charts as HTML tables: mail programs drop SVG and scripts, and a mail needs no image server for them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from markupsafe import Markup, escape
 
-WIDTH, BAR, GAP, LABELS = 640, 18, 6, 170
+#: Length of a full bar (pixels).
+ROOM = 360
 
 
 def bars(
@@ -22,16 +23,13 @@ def bars(
     if not points:
         return Markup("<p>没有数据 No data.</p>")
     top = max(ceiling if ceiling is not None else max(value for _, value in points), floor + 1e-9)
-    room = WIDTH - LABELS - 110
-    height = len(points) * (BAR + GAP) + GAP
-    shapes = []
-    for index, (label, value) in enumerate(points):
-        y = GAP + index * (BAR + GAP)
-        length = max(0.0, min(1.0, (value - floor) / (top - floor))) * room
-        shapes.append(
-            f'<text x="{LABELS - 8}" y="{y + 13}" text-anchor="end" font-size="12">{escape(label)}</text>'
-            f'<rect x="{LABELS}" y="{y}" width="{length:.1f}" height="{BAR}" fill="#4472c4"/>'
-            f'<text x="{LABELS + length + 6:.1f}" y="{y + 13}" font-size="12">{value:g}{escape(unit)}</text>'
+    lines = []
+    for label, value in points:
+        length = round(max(0.0, min(1.0, (value - floor) / (top - floor))) * ROOM)
+        bar = f'<td width="{length}" height="16" bgcolor="#4472c4"></td>' if length else ""
+        lines.append(
+            f'<tr><td align="right">{escape(label)}</td><td><table cellspacing="0" cellpadding="0"><tr>{bar}'
+            f"<td>&nbsp;{value:g}{escape(unit)}</td></tr></table></td></tr>"
         )
     # Everything that came from outside is escaped above.
-    return Markup(f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}">{"".join(shapes)}</svg>')  # noqa: S704
+    return Markup(f'<table class="chart" style="font-size: 12px">{"".join(lines)}</table>')  # noqa: S704

@@ -91,6 +91,8 @@ def test_subject_counts_what_is_bad():
 def test_chart_escapes_and_scales():
     chart = bars([("<b>", 50), ("x", 100)], unit=" %", ceiling=100)
     assert "<b>" not in chart
-    widths = [float(width) for width in re.findall(r'rect x="\d+" y="\d+" width="([\d.]+)"', chart)]
+    widths = [int(width) for width in re.findall(r'<td width="(\d+)" height', chart)]
     assert widths[1] == 2 * widths[0]
     assert "No data" in bars([])
+    assert "<svg" not in chart, "mail programs drop SVG"
+    assert "bgcolor" not in bars([("none", 0.0), ("full", 0.0)], ceiling=1)
