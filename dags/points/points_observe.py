@@ -1,8 +1,8 @@
 """A failure means that some downlined batches were not watched today; the next run looks at the same time span again.
 
-**Who runs it**: the schedule, every day at 16:00 Beijing time, after the 15:00 push. **What a P1 mail means**: a
+**Who runs it**: the schedule, every day at 16:00 Beijing time, after the 15:00 push. **What a P1 alert means**: a
 downlined point is used, or CMA reports errors on it. The cleanup of its batch is halted: find out who uses the point,
-and restore it if it is needed.
+and restore it if it is needed. The alert ends with the first run that finds no such point downlined any more.
 
 `observe` compares the statistics with the points of every batch that was downlined less than 30 days ago, and tells the
 owners 14 and 7 days before their batch may be cleaned up.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mailbox
+import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.header import decode_header, make_header
@@ -15,6 +16,12 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException
 from openpyxl import load_workbook
 
+from drawsguard.alerts.config import load_alert_config
+from drawsguard.alerts.desk import AlertDesk
+from drawsguard.alerts.lifecycle import Alert
+from drawsguard.alerts.message import Text
+from drawsguard.monitoring.checks import load_checks
+from drawsguard.monitoring.store import MonitorStore
 from drawsguard.points.database import close
 from drawsguard.settings import get_settings
 from local.golden.load import confirm
@@ -22,6 +29,7 @@ from operators import points_servers
 from operators.points_observe_operator import PointsObserveOperator
 from operators.points_plan_operators import PointsConfirmOperator, PointsDownlineReportOperator
 from operators.points_usage_report_operator import PointsReportMailOperator, PointsUsageReportOperator
+from tests.integration.draws_warehouse import draws_warehouse
 from tests.integration.points_world import BATCH, TODAY, WINDOW, World, new_world, small_world
 
 pytestmark = pytest.mark.integration
@@ -52,7 +60,7 @@ def mails(world: World) -> dict[str, Any]:
 
 
 def context() -> Any:
-    return {"dag_run": SimpleNamespace(triggering_user_name="requester"), "run_id": "manual__1"}
+    return {"dag_run": SimpleNamespace(triggering_user_name="requester"), "run_id": f"manual__{uuid.uuid4()}"}
 
 
 def make_report() -> str:
@@ -135,6 +143,28 @@ def test_the_result_goes_to_workbook_audit_and_mail(world: World, tmp_path: Path
 
 
 # --- observation --------------------------------------------------------------------------------------
+@pytest.fixture(scope="module")
+def monitor(stack: Any) -> Iterator[MonitorStore]:
+    """The monitor's tables, where the observation raises its alerts."""
+    with draws_warehouse(stack, "V040__alert_log", "V041__check_log") as client:
+        yield MonitorStore(client, dag_id="test", task_id="test")
+
+
+class Channel(list[Text]):
+    """Takes every message."""
+
+    def send(self, text: Text) -> tuple[list[str], list[str]]:
+        self.append(text)
+        return ["chat"], []
+
+
+def alert(monitor: MonitorStore, channel: Channel, now: datetime) -> Alert | None:
+    """Run a round of the monitor and return the batch's open alert."""
+    desk = AlertDesk(monitor, load_alert_config(), load_checks(), get_settings(), run_id="monitor")
+    desk.round([], channel, now)
+    return desk.board(now + timedelta(days=1)).open_alert(f"points:points_observe.{BATCH}")
+
+
 def observe(world: World, days_left: int, metric: str | None = None) -> dict[str, int]:
     """Downline the batch, move its observation so that ``days_left`` remain, let a metric appear, and watch."""
     world.confirm()
@@ -153,6 +183,7 @@ def observe(world: World, days_left: int, metric: str | None = None) -> dict[str
     return PointsObserveOperator(task_id="o").execute(context())
 
 
+@pytest.mark.usefixtures("monitor")
 def test_use_after_the_downline_halts_the_batch_and_offers_the_restore(world: World) -> None:
     assert observe(world, 20, "que_eid_4") == {BATCH: 1}
     batch = world.lifecycle.batch(BATCH)
@@ -164,15 +195,40 @@ def test_use_after_the_downline_halts_the_batch_and_offers_the_restore(world: Wo
     assert '"ids": [4]' in body
 
 
+def test_use_is_one_p1_alert_that_is_told_and_ends_with_the_restore(world: World, monitor: MonitorStore) -> None:
+    observe(world, 20, "que_eid_4")
+    PointsObserveOperator(task_id="o").execute(context())
+    channel, now = Channel(), datetime.now(UTC)
+    fired = alert(monitor, channel, now)
+    assert fired is not None
+    assert fired.priority == "P1"
+    alert(monitor, channel, now + timedelta(minutes=10))
+    (text,) = channel
+    assert text.chat_only, "the observation has sent its own mail"
+    for part in ("1 downlined points show use", "/zh/points-observe.md", "/dags/points_observe"):
+        assert part in text.body, part
+    # Restored: also a batch that is halted beyond the end of its observation is looked at until nothing is left.
+    world.sql("governance", "UPDATE points_lifecycle.batch SET observe_until = UTC_TIMESTAMP() - INTERVAL 1 DAY")
+    world.sql("governance", "UPDATE points_lifecycle.batch_row SET state = 'restored' WHERE row_id = 4")
+    assert PointsObserveOperator(task_id="o").execute(context()) == {BATCH: 0}
+    for minutes in (20, 30):
+        ended = alert(monitor, channel, now + timedelta(minutes=minutes))
+    assert ended is None
+    assert len(channel) == 2
+
+
+@pytest.mark.usefixtures("monitor")
 def test_use_through_a_tag_counts_as_use_after_the_downline(world: World) -> None:
     assert observe(world, 20, "upd_tag_503") == {BATCH: 3}
 
 
+@pytest.mark.usefixtures("monitor")
 def test_errors_on_a_downlined_point_halt_the_batch_too(world: World) -> None:
     assert observe(world, 20, "err_eid_4") == {BATCH: 1}
     assert world.lifecycle.batch(BATCH).halted_at is not None
 
 
+@pytest.mark.usefixtures("monitor")
 def test_a_quiet_batch_is_not_halted_and_its_owners_are_told_once(world: World) -> None:
     assert observe(world, 14) == {BATCH: 0}
     assert world.lifecycle.batch(BATCH).halted_at is None
@@ -182,6 +238,7 @@ def test_a_quiet_batch_is_not_halted_and_its_owners_are_told_once(world: World) 
     assert len(box(world)) == 1
 
 
+@pytest.mark.usefixtures("monitor")
 def test_a_batch_far_from_its_cleanup_tells_nobody(world: World) -> None:
     assert observe(world, 25, "que_eid_9999") == {BATCH: 0}
     assert len(box(world)) == 0

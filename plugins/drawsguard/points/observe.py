@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
@@ -49,6 +49,20 @@ def signs_of_life(
     environment.rollback()
     points = downlined_points(lifecycle, batch_id)
     return signs_since(lifecycle.connection, since, points, members, parser(config.oper_type_pattern))
+
+
+def alert_key(batch_id: str) -> str:
+    """Return the key of the alert that a batch's points are needed after all; one a batch."""
+    return f"points:points_observe.{batch_id}"
+
+
+def alert_detail(batch_id: str, points: Sequence[int]) -> str:
+    """Return what the alert says of the points that show signs of life."""
+    shown = ", ".join(map(str, points[:20])) + (" …" if len(points) > 20 else "")
+    return (
+        f"批次 {batch_id} 的 {len(points)} 个已下线积分仍有使用或报错，清理已暂停。"
+        f"{len(points)} downlined points show use or errors; the cleanup is halted. {shown}"
+    )
 
 
 def due_notices(

@@ -121,7 +121,9 @@ def pages(language: str) -> dict[str, str]:
 
 
 def test_every_alert_has_a_page_in_both_languages() -> None:
-    needed = {check.runbook for check in CHECKS} | {_runbook_of(key) for key in ("task:x.y", "sla:x", "other")}
+    needed = {check.runbook for check in CHECKS} | {
+        _runbook_of(key) for key in ("task:x.y", "sla:x", "points:x.y", "other")
+    }
     for language in ("zh", "en"):
         assert needed <= set(pages(language)), language
 
