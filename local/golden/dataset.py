@@ -105,8 +105,9 @@ class Golden:
 
 
 class _Builder:
-    def __init__(self, last: date) -> None:
-        self.window = Window.ending(last, WINDOW_DAYS)
+    def __init__(self, last: date, window_days: int) -> None:
+        self.window = Window.ending(last, window_days)
+        self.days_of_use = min(150, window_days - 1)
         self.intranet, self.extranet = Environment(), Environment()
         self.metrics: list[tuple[str, datetime, int]] = []
         self.next_id = dict(_PREFIX)
@@ -139,7 +140,9 @@ class _Builder:
         return row
 
     def use(self, oper_type: str, number: int) -> None:
-        seen = datetime.combine(self.window.last, time.min) - timedelta(days=number % 150, minutes=number % 1440)
+        seen = datetime.combine(self.window.last, time.min) - timedelta(
+            days=number % self.days_of_use, minutes=number % 1440
+        )
         self.metrics.append((oper_type, seen, 1 + number % 5000))
 
     def tag(self, table: str, inside: Iterable[int] | None, outside: Iterable[int] | None, status_out: int = 1) -> None:
@@ -153,9 +156,9 @@ class _Builder:
                 environment.tags[table].append(row)
 
 
-def build(last: date = ORIGINAL_LAST_DAY) -> Golden:
-    """Return the golden case with its statistics window ending on ``last``."""
-    b = _Builder(last)
+def build(last: date = ORIGINAL_LAST_DAY, window_days: int = WINDOW_DAYS) -> Golden:
+    """Return the golden case with its statistics window of ``window_days`` ending on ``last``."""
+    b = _Builder(last, window_days)
     confirmed: dict[str, list[int]] = {table: [] for table in _PREFIX}
     shared: dict[str, list[int]] = {table: [] for table in _PREFIX}
     for cluster, (table, inside, outside) in CONFIRMED.items():

@@ -28,6 +28,7 @@ from local.golden.load import load_environment, load_evidence
 
 TODAY = date(2024, 8, 2)
 WINDOW = Window.ending(date(2024, 7, 30), 180)
+EVIDENCE = f"window_{WINDOW.last}"
 OLD = datetime.fromisoformat("2021-03-04 05:06:07")
 BATCH = "b1"
 #: Small worlds are changed as a whole: the percent cap is tested on its own.
@@ -93,13 +94,13 @@ class World:
         used = metrics if metrics is not None else [("que_eid_9999", datetime.fromisoformat("2024-07-01"), 1)]
         load_evidence(self.governance, Golden(WINDOW, intranet, extranet, used, []))
 
-    def report(self) -> Report:
+    def report(self, evidence: str = EVIDENCE) -> Report:
         with self.environment("intranet") as connection:
-            return make_report(self.governance, connection, RULES, points_config(), TODAY, f"window_{WINDOW.last}")
+            return make_report(self.governance, connection, RULES, points_config(), TODAY, evidence)
 
-    def confirm(self, *points: int, batch_id: str = BATCH) -> None:
+    def confirm(self, *points: int, batch_id: str = BATCH, evidence: str = EVIDENCE) -> None:
         """Make the report and confirm some of its candidates (none named: all)."""
-        report = self.report()
+        report = self.report(evidence)
         self.lifecycle.save_report(batch_id, "intranet", report.window, report.rows)
         decisions = {}
         for row in report.rows:

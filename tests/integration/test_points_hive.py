@@ -14,10 +14,17 @@ from typing import Any
 import pytest
 from airflow.providers.apache.hive.hooks.hive import HiveServer2Hook
 
+from drawsguard.points.database import close
 from drawsguard.points.day_plan import window_of
+from drawsguard.points.journal import ENVIRONMENTS
+from drawsguard.points.push_guard import batch_id_of
+from drawsguard.points.report import downline_report
 from drawsguard.settings import get_settings
 from local.cma.deliver import LATE_COMMIT, register_history, write_daily, write_history
 from local.cma.telemetry import DayTruth, Telemetry, metric_names, window_truth
+from local.golden.dataset import EXPECTED, METRIC_ROWS, build
+from local.golden.load import load_environment
+from local.golden.telemetry import write_raw
 from operators.statistics_window_operator import HiveDayPlanOperator
 from tests.integration.points_evidence import (
     context,
@@ -29,6 +36,7 @@ from tests.integration.points_evidence import (
     mysql,
     run_dag,
 )
+from tests.integration.points_world import BATCH, new_world
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(1800)]
 
@@ -198,3 +206,31 @@ def test_the_legacy_flow_is_the_truth_and_counts_the_minutes(feed: Path) -> None
     rejected = hive("SELECT reason, SUM(copies) FROM cma.evt_rejected WHERE flow = 'daily' GROUP BY reason")
     assert dict(rejected) == truth.rejected
     assert "broken_json" in truth.rejected
+
+
+def test_the_golden_case_follows_from_raw_usage(feed: Path, stack: Any) -> None:
+    golden = build(LAST, WINDOW_DAYS)
+    truth = write_raw(golden, feed / "golden")
+    with closing(HiveServer2Hook().get_conn()) as connection:
+        register_history(connection, feed / "golden", DAYS, anew=True)
+    assert run_dag("points_hive_aggregation", run_date=str(RUN_DATE), rebuild=True) == "success"
+    assert run_dag("points_push", run_date=str(RUN_DATE)) == "success"
+    evidence = batch_id_of("window", window_of(RUN_DATE, WINDOW_DAYS))
+    pushed = mysql(
+        "SELECT oper_type, oper_ts, eid FROM rsp_datagovern.ads_evt_ops_status_ago WHERE batch_id = %s", [evidence]
+    )
+    assert len(pushed) == METRIC_ROWS
+    assert {name: (seen, count) for name, seen, count in pushed} == truth
+
+    world = new_world(stack.config)
+    for name in ENVIRONMENTS:
+        with world.environment(name) as connection:
+            load_environment(connection, getattr(golden, name))
+    world.confirm(*golden.confirmed, evidence=evidence)
+    for name in ENVIRONMENTS:
+        planned = world.plan(name)
+        assert planned.plan.counts() == EXPECTED[name]
+        with world.environment(name) as connection:
+            assert world.execute(planned, connection, chunk_rows=200) == len(planned.plan.rows)
+    assert downline_report(world.lifecycle, world.environment, BATCH).counts == EXPECTED
+    close(world.governance)
