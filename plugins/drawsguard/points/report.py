@@ -16,19 +16,27 @@ from drawsguard.points.journal import ENVIRONMENTS, Entry, Environment, Journal
 from drawsguard.points.lifecycle import Batch, Lifecycle, StoredCandidate
 from drawsguard.points.plan import Difference, Plan, count
 from drawsguard.points.review import cell_text
+from drawsguard.points.sheets import add_table
 
-_ROW_HEADERS = (
-    "环境 environment",
-    "类别 kind",
-    "表 table",
-    "id",
-    "集群 cluster",
-    "原状态 status before",
-    "现状态 status after",
-    "最后修改 last_modify_time (UTC)",
-    "变更时间 changed at (UTC)",
+_COUNT_COLUMNS = (("环境 environment", 18), ("类别 kind", 14), ("分组 group", 28), ("数量 number", 14))
+_ROW_COLUMNS = (
+    ("环境 environment", 18),
+    ("类别 kind", 12),
+    ("表 table", 28),
+    ("id", 12),
+    ("集群 cluster", 18),
+    ("原状态 status before", 14),
+    ("现状态 status after", 14),
+    ("最后修改 last_modify_time (UTC)", 30),
+    ("变更时间 changed at (UTC)", 30),
 )
-_DIFFERENCE_HEADERS = ("环境 environment", "类别 kind", "id", "表 table", "原因 reason")
+_DIFFERENCE_COLUMNS = (
+    ("环境 environment", 18),
+    ("类别 kind", 12),
+    ("id", 12),
+    ("表 table", 28),
+    ("原因 reason", 90),
+)
 
 
 @dataclass(frozen=True)
@@ -126,25 +134,22 @@ def write_result(folder: Path, report: DownlineReport) -> tuple[Path, Path]:
     batch_id = report.batch.batch_id
     workbook, audit = folder / f"result-{batch_id}.xlsx", folder / f"audit-{batch_id}.jsonl"
     book = Workbook(write_only=True)
-    summary = book.create_sheet("汇总 summary")
-    for line in report.lines():
-        *labels, number = line.split("\t")
-        summary.append([*labels, int(number)])
-    rows = book.create_sheet("明细 rows")
-    rows.freeze_panes = "A2"
-    rows.append(list(_ROW_HEADERS))
+    counts = [(*labels, int(number)) for *labels, number in (line.split("\t") for line in report.lines())]
+    add_table(book, "汇总 summary", [], _COUNT_COLUMNS, counts)
+    rows = []
     for name, entries in report.entries.items():
         for entry in entries:
             row, history = entry.row, _history(entry)
             after, changed = history["after"]["status"], cell_text(entry.restored_at or entry.changed_at)
-            place = [name, row.kind, row.table, row.row_id, row.cluster]
-            rows.append([*place, row.old_status, after, row.last_modify_time, changed])
-    differences = book.create_sheet("差异 differences")
-    differences.freeze_panes = "A2"
-    differences.append(list(_DIFFERENCE_HEADERS))
-    for environment, found in report.differences.items():
-        for difference in found:
-            differences.append([environment, difference.kind, difference.row_id, difference.table, difference.reason])
+            place = (name, row.kind, row.table, row.row_id, row.cluster)
+            rows.append((*place, row.old_status, after, row.last_modify_time, changed))
+    add_table(book, "明细 rows", [], _ROW_COLUMNS, rows)
+    differences = [
+        (environment, difference.kind, difference.row_id, difference.table, difference.reason)
+        for environment, found in report.differences.items()
+        for difference in found
+    ]
+    add_table(book, "差异 differences", [], _DIFFERENCE_COLUMNS, differences)
     book.save(workbook)
     with audit.open("w", encoding="utf-8") as file:
         for record in report.audit():

@@ -6,15 +6,11 @@ import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from openpyxl import Workbook
-from openpyxl.cell import WriteOnlyCell
-from openpyxl.styles import Font
-from openpyxl.utils import get_column_letter
 
 from drawsguard.points.lifecycle import Structure
-from drawsguard.points.review import cell_text
+from drawsguard.points.sheets import add_table
 
 #: The workbook's name, as the teams know it.
 STRUCTURE_WORKBOOK = "下线积分存储结构信息.xlsx"
@@ -67,28 +63,7 @@ def parse_structure(point_id: int, payload: str) -> Structure:
 def write_structures(path: Path, structures: Iterable[Structure]) -> None:
     """Write the structures' workbook."""
     workbook = Workbook(write_only=True)
-    sheet = workbook.create_sheet("存储结构 structures")
-    for number, (_, width) in enumerate(_HEADERS, 1):
-        sheet.column_dimensions[get_column_letter(number)].width = width
-    sheet.freeze_panes = "A2"
-    rows = list(structures)
-    sheet.auto_filter.ref = f"A1:{get_column_letter(len(_HEADERS))}{len(rows) + 1}"
-    sheet.append([_bold(sheet, header) for header, _ in _HEADERS])
-    for row in rows:
-        texts = (row.cluster, row.data_type, row.key_template, row.field_template)
-        sheet.append([row.point_id, *[_text(sheet, text) for text in texts]])
+    rows = [(row.point_id, row.cluster, row.data_type, row.key_template, row.field_template) for row in structures]
+    add_table(workbook, "存储结构 structures", [], _HEADERS, rows)
     path.parent.mkdir(parents=True, exist_ok=True)
     workbook.save(path)
-
-
-def _bold(sheet: Any, text: str) -> Any:
-    cell = WriteOnlyCell(sheet, text)
-    cell.font = Font(bold=True)
-    return cell
-
-
-def _text(sheet: Any, text: str | None) -> Any:
-    cell = WriteOnlyCell(sheet, cell_text(text) or None)
-    if text:
-        cell.data_type = "s"  # a template that starts with = is no formula
-    return cell

@@ -14,7 +14,7 @@ from typing import Any
 from openpyxl import Workbook
 from openpyxl.cell import WriteOnlyCell
 from openpyxl.chart import BarChart, Reference
-from openpyxl.styles import Alignment, Font, PatternFill, Protection
+from openpyxl.styles import PatternFill, Protection
 from openpyxl.utils import get_column_letter
 from openpyxl.worksheet.datavalidation import DataValidation
 
@@ -31,15 +31,13 @@ from drawsguard.points.review import (
     Decision,
     EvidenceCell,
 )
+from drawsguard.points.sheets import BOLD, HEADER_ALIGNMENT, HEADER_FILL, HEADER_FONT, TITLE, set_page
 
 #: Last row of a sheet in the format.
 _LAST_ROW = 1_048_576
 
-_HEADER_FONT = Font(bold=True, color="FFFFFF")
-_HEADER_FILL = PatternFill("solid", start_color="1F4E78")
 _DECISION_FILL = PatternFill("solid", start_color="C55A11")
 _EDITABLE_FILL = PatternFill("solid", start_color="FFF2CC")
-_WRAP = Alignment(wrap_text=True, vertical="center")
 
 CLUSTER, TABLE = 1, 2  # positions in the evidence cells
 
@@ -88,6 +86,7 @@ def write_review(path: Path, head: ReviewHead, rows: Sequence[ReviewRow]) -> Non
 
 def _write_summary(workbook: Workbook, head: ReviewHead, rows: Sequence[ReviewRow]) -> None:
     sheet = workbook.create_sheet(SUMMARY_SHEET)
+    set_page(sheet)
     sheet.column_dimensions["A"].width = 44
     for column in "BCDE":
         sheet.column_dimensions[column].width = 20
@@ -132,6 +131,9 @@ def _chart(sheet: Any, title: str, header_row: int, categories: int) -> BarChart
     chart.width, chart.height = 22, 9
     # Newer spreadsheet programs hide axes that do not say otherwise.
     chart.x_axis.delete = chart.y_axis.delete = False
+    # A bar chart counts its categories upwards: turned round, they stand in the table's order.
+    chart.x_axis.scaling.orientation, chart.y_axis.crosses = "maxMin", "max"
+    chart.legend.position = "b"
     last = header_row + categories
     series = Reference(sheet, min_col=2, max_col=1 + len(PointClass), min_row=header_row, max_row=last)
     chart.add_data(series, titles_from_data=True)
@@ -149,6 +151,7 @@ def _write_class(
             "Narrow the selection in include/config/downline.yaml (clusters, modeltypes) and run the report again."
         )
     sheet = workbook.create_sheet(point_class.label)
+    set_page(sheet, FIRST_DATA_ROW - 1)
     for number, (_, width) in enumerate(EVIDENCE_COLUMNS + DECISION_COLUMNS, 1):
         dimension = sheet.column_dimensions[get_column_letter(number)]
         dimension.width = width
@@ -177,7 +180,7 @@ def _write_class(
     sheet.append([_bold(sheet, text) for text in (BATCH_LABEL, head.batch_id, DIGEST_LABEL, head.digest)])
     sheet.append(
         [
-            _header(sheet, header, _DECISION_FILL if number >= len(EVIDENCE_COLUMNS) else _HEADER_FILL)
+            _header(sheet, header, _DECISION_FILL if number >= len(EVIDENCE_COLUMNS) else HEADER_FILL)
             for number, header in enumerate(HEADERS)
         ]
     )
@@ -201,19 +204,19 @@ def _plain(sheet: Any) -> Any:
     return keep
 
 
-def _header(sheet: Any, text: str, fill: PatternFill = _HEADER_FILL) -> Any:
+def _header(sheet: Any, text: str, fill: PatternFill = HEADER_FILL) -> Any:
     cell = WriteOnlyCell(sheet, text)
-    cell.font, cell.fill, cell.alignment = _HEADER_FONT, fill, _WRAP
+    cell.font, cell.fill, cell.alignment = HEADER_FONT, fill, HEADER_ALIGNMENT
     return cell
 
 
 def _bold(sheet: Any, text: str) -> Any:
     cell = WriteOnlyCell(sheet, text)
-    cell.font = Font(bold=True)
+    cell.font = BOLD
     return cell
 
 
 def _title(sheet: Any, text: str) -> Any:
     cell = WriteOnlyCell(sheet, text)
-    cell.font = Font(bold=True, size=16, color="1F4E78")
+    cell.font = TITLE
     return cell

@@ -9,7 +9,7 @@ from openpyxl import Workbook
 from openpyxl.chart import BarChart, LineChart, Reference
 
 from drawsguard.points.cleanup.lifetime import LifetimePoint, LifetimeReport
-from drawsguard.points.cleanup.sheets import Column, add_table
+from drawsguard.points.sheets import Column, add_table
 
 #: Owners shown in the chart; the table has all of them.
 CHARTED_ROWS = 15

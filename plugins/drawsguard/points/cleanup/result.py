@@ -9,8 +9,8 @@ from pathlib import Path
 
 from openpyxl import Workbook
 
-from drawsguard.points.cleanup.sheets import add_table
 from drawsguard.points.cleanup.store import MemoryResult, PointResult, StoredTicket
+from drawsguard.points.sheets import add_table
 
 STATES = {
     "open": "待审批 open",

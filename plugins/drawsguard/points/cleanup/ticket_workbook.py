@@ -10,8 +10,8 @@ from openpyxl import Workbook
 
 from drawsguard.points.cleanup.commands import cleanup_command
 from drawsguard.points.cleanup.estimate import Estimate
-from drawsguard.points.cleanup.sheets import add_table
 from drawsguard.points.cleanup.ticket import Ticket, TicketPlan
+from drawsguard.points.sheets import add_table
 
 EXECUTORS = {"own": "自助工单 own ticket", "dba": "交由 DBA"}
 

@@ -18,10 +18,10 @@ from drawsguard.points.cleanup.lifetime import LifetimeReport, first_of_each, li
 from drawsguard.points.cleanup.lifetime_workbook import write_lifetime
 from drawsguard.points.cleanup.living import collect_living
 from drawsguard.points.cleanup.progress import Estimator, scanned_fraction
-from drawsguard.points.cleanup.sheets import add_table, sheet_name
 from drawsguard.points.cleanup.structure import read_structure
 from drawsguard.points.cleanup.throttle import MAX_SLOWDOWN, Throttle
 from drawsguard.points.lifecycle import Structure
+from drawsguard.points.sheets import add_table, sheet_name
 from drawsguard.points.usage import UNUSED, Usage
 
 CLASSES = get_config().variable_classes

@@ -1,4 +1,4 @@
-"""Sheets of the cleanup workbooks: headers, frozen panes, filters, and text that stays text."""
+"""Sheets of the workbooks: fonts, headers, frozen panes, filters, pages, and text that stays text."""
 
 from __future__ import annotations
 
@@ -10,13 +10,21 @@ from openpyxl import Workbook
 from openpyxl.cell import WriteOnlyCell
 from openpyxl.styles import Alignment, Font, PatternFill
 from openpyxl.utils import get_column_letter
+from openpyxl.worksheet.properties import PageSetupProperties
 
 from drawsguard.points.review import cell_text
 
 Column = tuple[str, int]
 
-_HEADER_FONT = Font(bold=True, color="FFFFFF")
-_HEADER_FILL = PatternFill("solid", start_color="1F4E78")
+#: A font without a name is drawn in whatever the program takes for it, next to cells in the default font.
+_FONT = "Calibri"
+BOLD = Font(name=_FONT, bold=True)
+TITLE = Font(name=_FONT, bold=True, size=16, color="1F4E78")
+HEADER_FONT = Font(name=_FONT, bold=True, color="FFFFFF")
+HEADER_FILL = PatternFill("solid", start_color="1F4E78")
+HEADER_ALIGNMENT = Alignment(wrap_text=True, vertical="center")
+#: Two lines: programs do not grow a row of their own accord for text that wraps (points).
+HEADER_HEIGHT = 32
 
 
 def add_table(
@@ -35,6 +43,7 @@ def add_table(
         sheet.column_dimensions[get_column_letter(number)].width = width
     rows = list(rows)
     header_row = len(notes) + 1
+    set_page(sheet, header_row)
     sheet.freeze_panes = f"A{header_row + 1}"
     sheet.auto_filter.ref = f"A{header_row}:{get_column_letter(len(columns))}{header_row + len(rows)}"
     for note in notes:
@@ -43,6 +52,16 @@ def add_table(
     for row in rows:
         sheet.append([text_cell(sheet, value) for value in row])
     return sheet
+
+
+def set_page(sheet: Any, header_row: int | None = None) -> None:
+    """Print a sheet in landscape, all columns on one page; ``header_row`` has two lines and is on every page."""
+    sheet.page_setup.orientation = "landscape"
+    sheet.sheet_properties.pageSetUpPr = PageSetupProperties(fitToPage=True)
+    sheet.page_setup.fitToHeight = 0
+    if header_row:
+        sheet.row_dimensions[header_row].height = HEADER_HEIGHT
+        sheet.print_title_rows = f"{header_row}:{header_row}"
 
 
 def sheet_name(title: str) -> str:
@@ -58,11 +77,11 @@ def text_cell(sheet: Any, value: Any, *, bold: bool = False) -> Any:
     if cell.value is not None:
         cell.data_type = "s"
     if bold:
-        cell.font = Font(bold=True)
+        cell.font = BOLD
     return cell
 
 
 def _header(sheet: Any, text: str) -> Any:
     cell = WriteOnlyCell(sheet, text)
-    cell.font, cell.fill, cell.alignment = _HEADER_FONT, _HEADER_FILL, Alignment(wrap_text=True, vertical="center")
+    cell.font, cell.fill, cell.alignment = HEADER_FONT, HEADER_FILL, HEADER_ALIGNMENT
     return cell
