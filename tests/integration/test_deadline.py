@@ -1,4 +1,4 @@
-"""The deadline of draw_sync, through Airflow's own models: who gets one, and the mail when it is missed.
+"""The deadlines of draw_sync and the monitor, through Airflow's own models: who gets one, and what a miss sends.
 
 The scheduler's and the triggerer's steps are called one by one here; tests/e2e lets the real ones do it.
 """
@@ -15,18 +15,25 @@ from email.header import decode_header, make_header
 from typing import Any
 
 import pytest
+from google.cloud.bigquery import Client
 
-from drawsguard.settings import REPOSITORY
-from operators.draw_sync_operator import DrawSyncOperator
+from drawsguard.settings import REPOSITORY, get_settings
+from tests.integration.draws_warehouse import draws_warehouse, rows
 
 pytestmark = pytest.mark.integration
 
+#: DAG → (file, its promise counted from the interval's end, whether a miss is an alert too).
+PROMISES = {
+    "draw_sync": ("draws/draw_sync.py", lambda: timedelta(seconds=get_settings().sync_deadline_seconds), True),
+    # The dead man's switch: the monitor's own alerts stand still with it, so there is the mail alone.
+    "monitoring_checks": ("operations/monitoring_checks.py", lambda: timedelta(minutes=5), False),
+}
 SLOT = timedelta(minutes=5)
 
 
 @pytest.fixture(scope="module")
-def scheduler_dag() -> Iterator[Any]:
-    """draw_sync as the scheduler sees it: serialized into a metadata database."""
+def scheduler_dags() -> Iterator[dict[str, Any]]:
+    """The DAGs as the scheduler sees them: serialized into a metadata database."""
     subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], check=True, cwd=REPOSITORY, capture_output=True)
 
     from airflow.dag_processing.bundles.manager import DagBundlesManager
@@ -37,11 +44,11 @@ def scheduler_dag() -> Iterator[Any]:
     with create_session() as session:
         DagBundlesManager().sync_bundles_to_db(session=session)
         session.commit()
-        bag = DagBag(str(REPOSITORY / "dags" / "draws" / "draw_sync.py"), bundle_name="dags-folder")
-        sync_bag_to_db(bag, "dags-folder", None, session=session)
-        session.commit()
-        assert isinstance(bag.dags["draw_sync"].get_task("sync"), DrawSyncOperator)
-        yield SerializedDagModel.get_dag("draw_sync", session=session)
+        for path, *_ in PROMISES.values():
+            bag = DagBag(str(REPOSITORY / "dags" / path), bundle_name="dags-folder")
+            sync_bag_to_db(bag, "dags-folder", None, session=session)
+            session.commit()
+        yield {dag_id: SerializedDagModel.get_dag(dag_id, session=session) for dag_id in PROMISES}
 
 
 def deadlines(scheduler_dag: Any, session: Any, run_type: str, ended_ago: timedelta) -> list[Any]:
@@ -66,21 +73,28 @@ def deadlines(scheduler_dag: Any, session: Any, run_type: str, ended_ago: timede
     return list(session.scalars(select(Deadline).where(Deadline.dagrun_id == run.id)))
 
 
-def test_only_a_fresh_scheduled_run_gets_a_deadline_and_its_miss_is_mailed(scheduler_dag: Any, stack: Any) -> None:
+@pytest.fixture(scope="module")
+def client(stack: Any) -> Iterator[Client]:
+    stack.require("smtp")
+    with draws_warehouse(stack, "V041__check_log") as client:
+        yield client
+
+
+@pytest.mark.parametrize("dag_id", PROMISES)
+def test_only_a_fresh_scheduled_run_gets_a_deadline_and_its_miss_is_told(
+    scheduler_dags: dict[str, Any], stack: Any, client: Client, dag_id: str
+) -> None:
     from airflow.models.trigger import Trigger
     from airflow.triggers.callback import CallbackTrigger
     from airflow.utils.session import create_session
 
-    from drawsguard.settings import get_settings
-
-    stack.require("smtp")
+    scheduler_dag, (_, promise, alerts) = scheduler_dags[dag_id], PROMISES[dag_id]
     with create_session() as session:
         assert deadlines(scheduler_dag, session, "backfill", timedelta(seconds=2)) == []
         assert deadlines(scheduler_dag, session, "manual", timedelta(seconds=3)) == []
         assert deadlines(scheduler_dag, session, "scheduled", timedelta(hours=9)) == []
         (deadline,) = deadlines(scheduler_dag, session, "scheduled", timedelta(seconds=4))
-        due = deadline.dagrun.data_interval_end + timedelta(seconds=get_settings().sync_deadline_seconds)
-        assert deadline.deadline_time == due
+        assert deadline.deadline_time == deadline.dagrun.data_interval_end + promise()
 
         deadline.handle_miss(session)
         session.flush()
@@ -91,7 +105,10 @@ def test_only_a_fresh_scheduled_run_gets_a_deadline_and_its_miss_is_mailed(sched
     assert outcome["state"] == "success", outcome
     mails = mailbox.Maildir(stack.config.directory("smtp") / "maildir")
     subjects = [str(make_header(decode_header(mail["Subject"]))) for mail in mails]
-    assert [subject for subject in subjects if "SLA missed: draw_sync" in subject]
+    assert len([subject for subject in subjects if f"SLA missed: {dag_id}" in subject]) == 1
+    signals = rows(client, f"SELECT alert_key, state, priority FROM {get_settings().table('monitor', 'alert_signal')}")
+    fired = [row for row in signals if row["alert_key"] == f"sla:{dag_id}"]
+    assert fired == ([{"alert_key": f"sla:{dag_id}", "state": "firing", "priority": "P0"}] if alerts else [])
 
 
 async def _run(trigger: Any) -> dict[str, Any]:

@@ -330,10 +330,15 @@ def test_silence_of_the_monitor_is_seen(client: Client) -> None:
               "priority": "P0", "status": "pass", "expected": "", "actual": "", "seconds": 1} for m in minutes_ago],
         )  # fmt: skip
 
-    rounds(5, 4, 3, 2, 1)
-    assert [outcome.status for outcome in judge(check, view(client, check.view))] == ["pass"]
-    rounds(30, 29, 3, 2, 1)
-    assert [outcome.status for outcome in judge(check, view(client, check.view))] == ["fail"]
+    def verdict() -> list[str]:
+        return [outcome.status for outcome in judge(check, view(client, check.view))]
+
+    for silence in [(), (30, 29, 3, 2, 1), (240, 239, 1), (240,), (3 * 1440, 1)]:
+        rounds(*silence)
+        assert verdict() == ["fail"], f"the monitor made rounds {silence} minutes ago only"
+    for steady in [(5, 4, 3, 2, 1), (240, *range(70, 0, -4)), (1,)]:
+        rounds(*steady)
+        assert verdict() == ["pass"], f"the monitor made rounds {steady} minutes ago"
 
 
 def test_appending_twice_changes_nothing(client: Client) -> None:

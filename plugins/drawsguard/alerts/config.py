@@ -22,6 +22,7 @@ class AlertConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     recovery_hold_minutes: float = Field(ge=0)
+    aftermath_minutes: float = Field(ge=0)
     flap_window_minutes: float = Field(gt=0)
     flap_count: int = Field(gt=1)
     flap_hold_minutes: float = Field(ge=0)
@@ -46,6 +47,7 @@ class AlertConfig(BaseModel):
         """The damping of the state machine."""
         return Policy(
             recovery_hold=timedelta(minutes=self.recovery_hold_minutes),
+            aftermath=timedelta(minutes=self.aftermath_minutes),
             flap_window=timedelta(minutes=self.flap_window_minutes),
             flap_count=self.flap_count,
             flap_hold=timedelta(minutes=self.flap_hold_minutes),

@@ -113,6 +113,7 @@ class Policy:
     """How the life is damped. Times from include/config/alerts.yaml."""
 
     recovery_hold: timedelta = timedelta(minutes=2)
+    aftermath: timedelta = timedelta(minutes=10)
     flap_window: timedelta = timedelta(hours=1)
     flap_count: int = 3
     flap_hold: timedelta = timedelta(minutes=20)
@@ -146,14 +147,17 @@ class Board:
         """Whether a condition is muted now."""
         return key in self.mutes and now < self.mutes[key]
 
-    def explained(self, alert: Alert, now: datetime) -> bool:
-        """Whether another open alert, at least as urgent and not muted, is the cause of this one."""
+    def explained(self, alert: Alert, now: datetime, aftermath: timedelta) -> bool:
+        """Whether another alert, at least as urgent and not muted, is the cause of this one.
+
+        :param aftermath: how long a cause that has resolved still explains what has not caught up yet.
+        """
         return any(
             fnmatch.fnmatchcase(other.key, pattern)
             for pattern in alert.explained_by
             for other in self.alerts.values()
-            if other.open and other.key != alert.key and other.priority <= alert.priority
-            and not self.muted(other.key, now)
+            if (other.resolved_at is None or now - other.resolved_at < aftermath) and other.key != alert.key
+            and other.priority <= alert.priority and not self.muted(other.key, now)
         )  # fmt: skip
 
 
@@ -268,7 +272,8 @@ def due_messages(board: Board, now: datetime, policy: Policy) -> list[tuple[Mess
         if alert.open and alert.notified_at is None:
             waited = alert.priority is Priority.P0 or now - alert.fired_at >= policy.p1_delay
             quiet = alert.recovering_since is not None or alert.acknowledged_by is not None
-            if waited and not quiet and not board.muted(alert.key, now) and not board.explained(alert, now):
+            silent = board.muted(alert.key, now) or board.explained(alert, now, policy.aftermath)
+            if waited and not quiet and not silent:
                 due.append((Message.FIRING, alert))
         elif not alert.open and alert.notified_at is not None and alert.recovery_notified_at is None:
             due.append((Message.RECOVERY, alert))

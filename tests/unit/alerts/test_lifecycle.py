@@ -224,8 +224,8 @@ def test_less_urgent_or_muted_cause_does_not_hide_its_consequence():
 
 def test_consequence_that_outlives_its_cause_is_announced():
     events, board = _two(Priority.P1)
-    now = START
-    for _ in range(10):
+    now, announced = START, []
+    for _ in range(20):
         now += MINUTE
         seen = [
             Observation("check:fresh", True, Priority.P1, "stale", ("task:draw_sync.*",)),
@@ -233,7 +233,11 @@ def test_consequence_that_outlives_its_cause_is_announced():
         ]
         events += observe(board, seen, now, POLICY)
         board = fold(events)
-    assert "check:fresh" in [alert.key for _, alert in due_messages(board, now, POLICY)]
+        if "check:fresh" in [alert.key for _, alert in due_messages(board, now, POLICY)]:
+            announced.append(now)
+    (cause,) = [alert for alert in board.alerts.values() if alert.key.startswith("task:")]
+    assert cause.resolved_at is not None
+    assert announced[0] == cause.resolved_at + POLICY.aftermath, "it has a while to follow its cause"
 
 
 def test_same_key_from_many_checks_is_one_alert_of_the_highest_priority():

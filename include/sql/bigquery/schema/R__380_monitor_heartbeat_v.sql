@@ -1,17 +1,30 @@
 -- Purpose: did the monitor itself run: the dead man's switch. Who watches it: the health endpoint, the deadline of
 --   monitoring_checks, and the monitor when it is back.
--- Grain: one row.
+-- Grain: one row. The longest gap is the longest silence that ended within the last hour, or goes on now. A silence is
+--   seen as long as its last round before is at most a week old; a log without any round is one of 99999 s.
 -- Parameters: none; judged now.
 -- Why it can be re-run: CREATE OR REPLACE.
 
 CREATE OR REPLACE VIEW `{{ project }}.{{ monitor_dataset }}.monitor_heartbeat_v`
-OPTIONS (description = 'Last round of the monitor, and its longest silence in the last hour.') AS
+OPTIONS (description = 'Last round of the monitor, and its longest silence that reaches into the last hour.') AS
 SELECT
   'monitoring_checks' AS monitor,
   MAX(rounds.checked_at) AS last_round,
   COALESCE(TIMESTAMP_DIFF(CURRENT_TIMESTAMP(), MAX(rounds.checked_at), SECOND), 99999) AS seconds_ago,
-  COUNT(rounds.checked_at) AS rounds_last_hour,
-  COALESCE(MAX(TIMESTAMP_DIFF(rounds.checked_at, rounds.previous, SECOND)), 0) AS longest_gap_seconds
+  COUNTIF(rounds.checked_at >= TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL 1 HOUR)) AS rounds_last_hour,
+  GREATEST(
+    COALESCE(TIMESTAMP_DIFF(CURRENT_TIMESTAMP(), MAX(rounds.checked_at), SECOND), 99999),
+    COALESCE(
+      MAX(
+        IF(
+          rounds.checked_at >= TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL 1 HOUR),
+          TIMESTAMP_DIFF(rounds.checked_at, rounds.previous, SECOND),
+          NULL
+        )
+      ),
+      0
+    )
+  ) AS longest_gap_seconds
 FROM UNNEST([1]) AS always
 LEFT JOIN (
   SELECT
@@ -20,7 +33,7 @@ LEFT JOIN (
   FROM (
     SELECT DISTINCT checked_at
     FROM `{{ project }}.{{ monitor_dataset }}.check_log`
-    WHERE checked_at >= TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL 1 HOUR)
+    WHERE checked_at >= TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL 7 DAY)
   ) AS moments
 ) AS rounds
   ON TRUE;
