@@ -9,7 +9,8 @@ from functools import partial
 from typing import Any
 
 from benchmarks.draws_support import CADENCE, NEWEST, NEWEST_PERIOD, at, fill, result, rows, seconds, warehouse
-from drawsguard.draws.repair import Repairer, find_gaps
+from drawsguard.draws.gaps import find_gaps
+from drawsguard.draws.repair import Repairer
 from drawsguard.draws.statements import Statements
 from drawsguard.draws.sync import DrawWarehouse
 from drawsguard.draws.window import Window

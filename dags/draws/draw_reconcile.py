@@ -1,11 +1,12 @@
 """A failure means that draws in `pc28.draws` differ from the source in a way that a sync cannot mend.
 
 **Who runs it**: the schedule, daily at 05:30 Beijing time; people, with another number of `hours`. **When it fails**:
-the error names the periods. *duplicate*: the target holds a draw twice; *foreign*: it holds values that were never
-collected. Find out who else writes to the target, delete those rows, and run it again.
+the error names the periods. *duplicate*: the target holds a draw twice that was never collected; *foreign*: it holds
+values that were never collected. Find out who else writes to the target, delete those rows, and run it again.
 
 It compares the values of the last 48 hours, and every version that was collected since the last reconcile with the
-target, however old the draw is; late and corrected draws that no sync window reached are merged and verified.
+target, however old the draw is; late and corrected draws that no sync window reached are merged and verified. A draw
+that is doubled, because a correction moved it further in time than a sync looks, becomes one row again.
 """
 
 from __future__ import annotations

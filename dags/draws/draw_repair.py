@@ -1,12 +1,17 @@
 """A failure means that missing draws were found and could not all be repaired; the next run tries again by itself.
 
-**Who runs it**: the schedule, every five minutes, for the last days; people, for a range (`from`, `to`) of any age. A
-run that a person starts only reports, unless `dry_run` is switched off. **When it fails**: *unreachable* or *HTTP …*:
+**Who runs it**: the schedule, every five minutes, for the whole history; people, also for a range (`from`, `to`). A run
+that a person starts only reports, unless `dry_run` is switched off. **When it fails**: *unreachable* or *HTTP …*:
 the feed could not be asked for draws that were never collected; the others are repaired. *still missing after their
 MERGE*: something removes rows from the target. *differs from the source*: find out who else writes to the target.
 
-It finds the exact periods that are missing (by the continuity of periods over source and target, and by source minus
-target), reads the feed's history where the source lacks a draw, merges just those draws, verifies them, and records
+It finds the exact periods that are missing, by the continuity of periods over source and target, and by source minus
+target: one by one among the draws of the last days; of older days it reads the counts of `draws_hourly_mv`, and then
+only the days that hold too few draws, so its cost does not grow with the tables. A hole behind a doubled draw of the
+same day shows once `draw_reconcile` has mended that. What is missing from before the first draw of both tables nobody
+can know: give a range.
+
+It reads the feed's history where the source lacks a draw, merges just those draws, verifies them, and records
 detection, repair and the time between in `repair_log`. Draws that nobody has are named there and asked for again.
 Several draws at once are an incident: its report is kept in `incident_reports` and mailed.
 """
@@ -35,8 +40,8 @@ with DAG(
             None,
             type=["null", "string"],
             format="date-time",
-            description="检查范围的起点（含，须带时区），与 to 同时填写；不填则检查最近几天。"
-            "Start of the range to check (inclusive, with time zone), with 'to'; without them the last days.",
+            description="检查范围的起点（含，须带时区），与 to 同时填写；不填则检查全部历史。"
+            "Start of the range to check (inclusive, with time zone), with 'to'; without them the whole history.",
         ),
         "to": Param(
             None,

@@ -10,8 +10,9 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 
 from drawsguard.draws.collect import recorded_poll
+from drawsguard.draws.gaps import describe_gaps, find_gaps
 from drawsguard.draws.incident import incident_report, is_incident, save_report
-from drawsguard.draws.repair import Repair, Repairer, describe_gaps, find_gaps
+from drawsguard.draws.repair import Repair, Repairer
 from drawsguard.draws.store import DrawStore
 from drawsguard.draws.window import InvalidRangeError, Window, requested_range
 from drawsguard.settings import get_settings
@@ -39,7 +40,7 @@ def repairer(operator: BaseOperator, context: Any) -> Repairer:
 
 
 class DrawRepairOperator(BaseOperator):
-    """Repair what is missing from the target: of the last days, or of the params ``from`` and ``to``.
+    """Repair what is missing from the target: anywhere in history, or between the params ``from`` and ``to``.
 
     A run that a person started writes nothing unless its param ``dry_run`` is switched off. A repair of several draws
     is reported: the report is kept in ``incident_reports`` and mailed. Fails, after everything else was done, when the
@@ -57,15 +58,15 @@ class DrawRepairOperator(BaseOperator):
             asked = requested_range(context["params"].get("from"), context["params"].get("to"))
         except InvalidRangeError as error:
             raise AirflowFailException(str(error)) from error
-        window = asked or Window(started_at - timedelta(days=settings.repair_lookback_days), started_at)
         by_a_person = str(getattr(context["dag_run"].run_type, "value", context["dag_run"].run_type)) == "manual"
         dry_run = by_a_person and bool(context["params"].get("dry_run", True))
 
         worker = repairer(self, context)
         settled_before = started_at - timedelta(seconds=settings.repair_grace_seconds)
-        gaps = find_gaps(worker.statements, window, settled_before)
+        recent = Window(started_at - timedelta(days=settings.repair_lookback_days), started_at)
+        gaps = find_gaps(worker.statements, asked, settled_before) if asked else worker.find(recent, settled_before)
         found = {"dry_run": dry_run, "gaps": describe_gaps(gaps), "missing": sum(len(gap.periods) for gap in gaps)}
-        self.log.info("%s: %s draws are missing: %s", window, found["missing"], found["gaps"])
+        self.log.info("%s: %s draws are missing: %s", asked or "the whole history", found["missing"], found["gaps"])
         if dry_run or not gaps:
             return found | {"repaired": 0, "nobody_has": [], "open": []}
 

@@ -15,8 +15,9 @@ from airflow.sdk.exceptions import AirflowFailException
 from google.cloud.bigquery import Client
 
 from drawsguard.draws.feed import FeedUnreachableError
+from drawsguard.draws.gaps import find_gaps
 from drawsguard.draws.model import Draw
-from drawsguard.draws.repair import Repairer, RepairIncompleteError, find_gaps
+from drawsguard.draws.repair import Repairer, RepairIncompleteError
 from drawsguard.draws.statements import Statements
 from drawsguard.draws.sync import CORRECTION_REACH, DrawsDifferError
 from drawsguard.draws.window import Window
@@ -293,6 +294,63 @@ def test_a_gap_at_the_edge_of_the_range_is_seen(client: Client, feed: FeedState)
     assert any(gap.first <= hole[0] and gap.last >= hole[-1] for gap in gaps)
 
 
+# --- history ----------------------------------------------------------------------------------------
+@pytest.fixture
+def history(client: Client, feed: FeedState) -> dict[int, Draw]:
+    """Five days of hourly draws two years ago, collected and synced; then a pause up to the first draw of the feed."""
+    count, start = 120, feed.clock.now() - timedelta(days=730)
+    first = min(truth(feed)) - count
+    times = [start + timedelta(hours=index) for index in range(count)]
+    draws = [Draw.derive(first + n, at, (n % 10, 2, 3), at) for n, at in enumerate(times)]
+    collect(client, draws)
+    sync(**{"from": start.isoformat(), "to": (start + timedelta(days=5)).isoformat()})
+    run(run_id="names what nobody has")
+    return {draw.period: draw for draw in draws}
+
+
+def test_a_hole_two_years_old_is_found_and_healed_by_the_next_scheduled_run(
+    client: Client, feed: FeedState, history: dict[int, Draw]
+) -> None:
+    expected = truth(feed) | {period: tuple(draw.numbers) for period, draw in history.items()}
+    one_draw, the_oldest, two_whole_days, before_a_pause = slice(50, 51), slice(30), slice(30, 90), slice(119, 120)
+    for number, lost in enumerate((one_draw, the_oldest, two_whole_days, before_a_pause, slice(None))):
+        remove(client, list(history)[lost], "target")
+        assert run(run_id=f"run-{number}")["repaired"] == len(list(history)[lost])
+        found = target_rows(client)
+        assert len(found) == len({row.period for row in found})
+        assert {row.period: row.numbers for row in found} == expected
+
+
+def test_a_history_without_a_hole_is_not_read_and_what_nobody_has_is_looked_for_less_and_less(
+    client: Client, feed: FeedState, history: dict[int, Draw], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask, spans = Statements.rows, []
+
+    def listens(self: Statements, path: str, *args: Any, **values: Any) -> Any:
+        if path == "repair/missing_periods.sql":
+            spans.append((values["search_from"], values["search_to"]))
+        return ask(self, path, *args, **values)
+
+    def read(run_id: str) -> list[datetime]:
+        spans.clear()
+        gaps = run(run_id=run_id)["gaps"]
+        assert not {gap["first_period"] for gap in gaps} & set(history)
+        return [d.timestamp for d in history.values() if any(start <= d.timestamp < end for start, end in spans)]
+
+    monkeypatch.setattr(Statements, "rows", listens)
+    days = timedelta(days=3)
+    assert max(read("healthy")) < min(draw.timestamp for draw in history.values()) + days, "the oldest day and one more"
+    lost = list(history)[100]
+    remove(client, [lost], "source", "target")
+    assert lost in run(run_id="found")["nobody_has"]
+    assert max(read("asked a moment ago")) < history[lost].timestamp - timedelta(days=1)
+    client.query(
+        f"UPDATE {get_settings().table('monitor', 'repair_log')} "
+        f"SET asked_at = TIMESTAMP_SUB(asked_at, INTERVAL 1 HOUR) WHERE period = {lost}"
+    ).result()
+    assert lost in run(run_id="due again")["nobody_has"]
+
+
 # --- reconcile --------------------------------------------------------------------------------------
 OLD = datetime(2024, 3, 1, 12, tzinfo=UTC)
 
@@ -320,17 +378,35 @@ def test_late_and_corrected_draws_of_any_age_are_reconciled(client: Client, feed
     assert reconcile("third")["written"] == 0
 
 
-def test_a_draw_moved_beyond_the_reach_of_a_sync_is_named_by_the_reconcile(client: Client, feed: FeedState) -> None:
+def test_a_draw_moved_beyond_the_reach_of_a_sync_is_one_draw_again_after_the_reconcile(
+    client: Client, feed: FeedState
+) -> None:
     truncate(client, ("source", "draws"), ("target", "draws"))
-    before = old_draw(0, 1)
+    before, neighbour = old_draw(0, 1), old_draw(1, 4)
     at = OLD + CORRECTION_REACH + timedelta(days=1)
     moved = Draw.derive(before.period, at, (2, 2, 3), before.created_at, before.created_at + timedelta(hours=1))
-    for version in (before, moved):
-        collect(client, [version], ingested_at=datetime.now(UTC) - timedelta(minutes=30))
-        start = version.timestamp
+    for versions in ([before, neighbour], [moved]):
+        collect(client, versions, ingested_at=datetime.now(UTC) - timedelta(minutes=30))
+        start = versions[0].timestamp
         sync(**{"from": start.isoformat(), "to": (start + timedelta(hours=1)).isoformat()})
-    with pytest.raises(DrawsDifferError, match=f"duplicate: {before.period}"):
+    assert len(target_rows(client)) == 3, "the sync did not see the old row"
+    reconcile()
+    found = target_rows(client)
+    assert len(found) == 2
+    assert set(found) == newest_versions([before, neighbour, moved])
+    assert reconcile("again")["written"] == 0
+
+
+def test_a_doubled_draw_that_nobody_collected_is_named_and_left(client: Client, feed: FeedState) -> None:
+    period = settled(feed)[100]
+    table = get_settings().table("target", "draws")
+    client.query(
+        f"INSERT INTO {table} SELECT * FROM {table} WHERE timestamp >= TIMESTAMP '2000-01-01' AND period = {period}"
+    ).result()
+    remove(client, [period], "source")
+    with pytest.raises(DrawsDifferError, match=f"duplicate: {period}"):
         reconcile()
+    assert len([row for row in target_rows(client) if row.period == period]) == 2
 
 
 def test_a_row_that_nobody_collected_fails_the_reconcile(client: Client, feed: FeedState) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from drawsguard.draws.repair import MARGIN, Repair, describe_gaps
+from drawsguard.draws.gaps import MARGIN, describe_gaps
+from drawsguard.draws.repair import Repair
 from drawsguard.draws.statements import Statements
 from drawsguard.draws.sync import LOG_RETENTION
 from drawsguard.settings import get_settings

@@ -35,7 +35,7 @@ def reconcile(repairer: Repairer, hours: int) -> Reconciliation:
     plan = warehouse.plan_window(window, started_at)
     settled_before = started_at - SETTLING
     differences = warehouse.differences(plan, settled_before)
-    differing = sorted({item.period for item in differences if item.problem in ("missing", "stale")})
+    differing = sorted({item.period for item in differences if item.problem in ("missing", "stale", "duplicate")})
 
     # A reconcile that did not end leaves no entry under this name, and its versions are looked at again.
     complete = f"{repairer.task_id}_complete"

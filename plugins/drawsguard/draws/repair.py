@@ -5,44 +5,34 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from itertools import pairwise
-from typing import Any, Literal
+from typing import Any
 
 from google.cloud.bigquery import Client
 
 from drawsguard.draws.feed import FeedError
+from drawsguard.draws.gaps import MARGIN, Gap, find_gaps_anywhere, first_draws, spans_of
 from drawsguard.draws.statements import Statements
-from drawsguard.draws.sync import CORRECTION_REACH, EARLIEST, LOG_RETENTION, DrawWarehouse, SyncOutcome, SyncPlan
+from drawsguard.draws.sync import (
+    CORRECTION_REACH,
+    EARLIEST,
+    LOG_RETENTION,
+    SETTLING,
+    DrawWarehouse,
+    SyncOutcome,
+    SyncPlan,
+)
 from drawsguard.draws.window import SyncRequest, Window
-from drawsguard.settings import get_settings
 from drawsguard.sql import Typed
-
-Cause = Literal["not_synced", "not_collected"]
-
-#: How far beyond the asked range neighbours are looked for, so that a hole at its edge is seen.
-MARGIN = timedelta(days=1)
 
 #: MERGE statements of one repair at most. Beyond it the closest runs of missing draws share one; the draws between them
 #: are equal on both sides and are not written.
 MOST_MERGES = 8
 
+#: Draws of one repair at most; the next run goes on. A BigQuery request holds 10 MB, parameters included.
+MOST_DRAWS = 10_000
+
 #: A draw that nobody had is asked for again after this share of the time for which it has been missing.
 ASK_AGAIN_AFTER = 0.25
-
-
-@dataclass(frozen=True)
-class Gap:
-    """A run of missing draws. ``start`` and ``end`` are the times of its neighbours, or of the unsynced draw itself."""
-
-    first: int
-    last: int
-    cause: Cause
-    start: datetime
-    end: datetime
-
-    @property
-    def periods(self) -> range:
-        return range(self.first, self.last + 1)
 
 
 @dataclass
@@ -76,23 +66,6 @@ class RepairIncompleteError(RuntimeError):
     """Draws that were merged are not in the target."""
 
 
-def find_gaps(statements: Statements, window: Window, settled_before: datetime) -> list[Gap]:
-    """Return the missing draws whose hole reaches into ``window``, oldest first.
-
-    :param settled_before: draws collected, and holes that ended, from then on are still under way, unless the draws are
-        older than what a scheduled sync looks back to.
-    """
-    rows = statements.rows(
-        "repair/missing_periods.sql",
-        search_from=max(window.start - MARGIN, EARLIEST),
-        search_to=window.end + MARGIN,
-        settled_before=settled_before,
-        synced_from=settled_before - timedelta(minutes=get_settings().sync_lookback_minutes),
-    )
-    gaps = [Gap(r["first_period"], r["last_period"], r["cause"], r["gap_start"], r["gap_end"]) for r in rows]
-    return [gap for gap in gaps if gap.end >= window.start and gap.start < window.end]
-
-
 def ranges(periods: Iterable[int], at_most: int = MOST_MERGES) -> list[range]:
     """Return runs of periods that hold ``periods``; the closest runs are joined until ``at_most`` remain."""
     runs: list[range] = []
@@ -105,18 +78,6 @@ def ranges(periods: Iterable[int], at_most: int = MOST_MERGES) -> list[range]:
         closest = min(range(len(runs) - 1), key=lambda i: runs[i + 1].start - runs[i].stop)
         runs[closest : closest + 2] = [range(runs[closest].start, runs[closest + 1].stop)]
     return runs
-
-
-def times_to_ask(gaps: Iterable[Gap]) -> list[Window]:
-    """Return the spans of the feed's history that hold the gaps, overlapping ones joined."""
-    spans: list[Window] = []
-    for gap in sorted(gaps, key=lambda gap: gap.start):
-        span = Window(gap.start, gap.end + timedelta(seconds=1))
-        if spans and span.start <= spans[-1].end:
-            spans[-1] = spans[-1].covering(span)
-        else:
-            spans.append(span)
-    return spans
 
 
 def ask_again(detected_at: datetime, asked_at: datetime, now: datetime) -> bool:
@@ -149,21 +110,32 @@ class Repairer:
     def incident_id(self) -> str:
         return f"{self.dag_id}|{self.run_id}"
 
+    def find(self, recent: Window, settled_before: datetime) -> list[Gap]:
+        """Return the missing draws of ``recent`` and of the whole history before it (see `find_gaps_anywhere`).
+
+        Older draws that nobody had are left out until it is time to ask the feed for them again.
+        """
+        return find_gaps_anywhere(
+            self.statements, recent, settled_before, self._asked_lately(self._open(), self.clock())
+        )
+
     def repair(self, gaps: list[Gap]) -> Repair:
         """Repair the gaps: ask the feed for what the source lacks, merge exactly these draws, verify and record.
+
+        Of more than `MOST_DRAWS` draws the first ones are repaired.
 
         :raises RepairIncompleteError: when a merged draw is not in the target afterwards.
         """
         detected_at = self.clock()
+        gaps = first_draws(gaps, MOST_DRAWS)
         result = Repair(gaps, detected_at, detected_at)
         uncollected = [gap for gap in gaps if gap.cause == "not_collected"]
         asked = self._ask(self._due(uncollected, result), result)
         wanted = [period for gap in gaps for period in gap.periods]
-        search = self._search(gaps)
-        mergeable = self._present(wanted, search)["source"]
+        mergeable = self._present(gaps)["source"]
         self.merge(mergeable)
         result.finished_at = self.clock()
-        present = self._present(wanted, search)["target"]
+        present = self._present(gaps)["target"]
         unmerged = sorted(set(mergeable) - present)
         if unmerged:
             raise RepairIncompleteError(
@@ -180,6 +152,8 @@ class Repairer:
     def merge(self, periods: Iterable[int]) -> int:
         """Merge the newest version of exactly these draws into the target, verify them, and return the rows written.
 
+        A draw that the target holds twice, because a correction moved it further than a sync looks, becomes one again.
+
         :raises drawsguard.draws.sync.DrawsDifferError: when the target still differs from the source.
         """
         warehouse = DrawWarehouse(self.client, dag_id=self.dag_id, task_id=self.task_id)
@@ -188,8 +162,14 @@ class Repairer:
             started_at = self.clock()
             plan = self._plan(run, started_at)
             job = self.statements.run("sync/merge_draws.sql", **plan.bounds(), synced_at=self.clock())
-            warehouse.verify(plan)
             affected = job.num_dml_affected_rows or 0
+            differences = warehouse.differences(plan, settled_before=started_at - SETTLING)
+            # One that no version in the source stands for is not ours to delete; the verification names it.
+            if doubled := [item.period for item in differences if item.problem == "duplicate" and item.expected]:
+                affected += self.statements.affected(
+                    "repair/replace_doubled.sql", **plan.bounds(), periods=doubled, synced_at=self.clock()
+                )
+            warehouse.verify(plan)
             written += affected
             outcome = SyncOutcome("success", started_at, self.clock(), plan.window, job.job_id, affected=affected)
             request = SyncRequest(plan.window, "range")
@@ -208,17 +188,23 @@ class Repairer:
         return SyncPlan(span, span, run.start, run.stop, now)
 
     def _due(self, gaps: list[Gap], result: Repair) -> list[Gap]:
-        now = result.detected_at
-        known = self.statements.rows("repair/open_periods.sql", retained_from=now - LOG_RETENTION)
+        known = self._open()
         result.known = {row["period"] for row in known}
-        asked = [row for row in known if row["asked_at"] is not None]
-        recent = {row["period"] for row in asked if not ask_again(row["detected_at"], row["asked_at"], now)}
+        recent = self._asked_lately(known, result.detected_at)
         return [gap for gap in gaps if not recent.issuperset(gap.periods)]
+
+    def _open(self) -> list[dict[str, Any]]:
+        return self.statements.rows("repair/open_periods.sql", retained_from=self.clock() - LOG_RETENTION)
+
+    @staticmethod
+    def _asked_lately(known: list[dict[str, Any]], now: datetime) -> set[int]:
+        asked = [row for row in known if row["asked_at"] is not None]
+        return {row["period"] for row in asked if not ask_again(row["detected_at"], row["asked_at"], now)}
 
     def _ask(self, gaps: list[Gap], result: Repair) -> set[int]:
         """Read the history around the gaps; return the periods that the feed was asked for."""
         asked: set[int] = set()
-        for span in times_to_ask(gaps):
+        for span in spans_of(gaps):
             try:
                 self.read_history(span)
             except FeedError as error:  # what the source has is repaired first; the caller raises it afterwards
@@ -227,14 +213,15 @@ class Repairer:
             asked.update(p for gap in gaps if span.start <= gap.start < span.end for p in gap.periods)
         return asked
 
-    def _search(self, gaps: list[Gap]) -> Window:
-        return Window(min(gap.start for gap in gaps) - MARGIN, max(gap.end for gap in gaps) + MARGIN)
-
-    def _present(self, periods: list[int], search: Window) -> dict[str, set[int]]:
-        rows = self.statements.rows(
-            "repair/present_periods.sql", periods=periods, search_from=search.start, search_to=search.end
-        )
-        return {side: {row["period"] for row in rows if row["side"] == side} for side in ("source", "target")}
+    def _present(self, gaps: list[Gap]) -> dict[str, set[int]]:
+        found: dict[str, set[int]] = {"source": set(), "target": set()}
+        for span in spans_of(gaps, MARGIN):
+            periods = [period for gap in gaps if span.start <= gap.start < span.end for period in gap.periods]
+            for row in self.statements.rows(
+                "repair/present_periods.sql", periods=periods, search_from=span.start, search_to=span.end
+            ):
+                found[row["side"]].add(row["period"])
+        return found
 
     def _record(self, result: Repair, asked: set[int]) -> None:
         outcomes = {"repaired": set(result.repaired), "nobody_has": set(result.nobody_has), "open": set(result.open)}
@@ -258,29 +245,3 @@ class Repairer:
                     incident_id=self.incident_id,
                     retained_from=result.detected_at - LOG_RETENTION,
                 )
-
-
-def _joined(gaps: list[Gap]) -> list[Gap]:
-    """Join neighbouring gaps of one cause: a hole of many unsynced draws is one entry, not one a draw."""
-    joined = gaps[:1]
-    for before, gap in pairwise(gaps):
-        if gap.cause == before.cause and gap.first == before.last + 1:
-            joined[-1] = Gap(joined[-1].first, gap.last, gap.cause, joined[-1].start, gap.end)
-        else:
-            joined.append(gap)
-    return joined
-
-
-def describe_gaps(gaps: list[Gap]) -> list[dict[str, Any]]:
-    """Return the gaps as JSON values, neighbours joined."""
-    return [
-        {
-            "first_period": gap.first,
-            "last_period": gap.last,
-            "draws": len(gap.periods),
-            "cause": gap.cause,
-            "from": gap.start.isoformat(),
-            "to": gap.end.isoformat(),
-        }
-        for gap in _joined(gaps)
-    ]

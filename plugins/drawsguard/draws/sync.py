@@ -17,7 +17,7 @@ from drawsguard.sql import Typed, query_config, render
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 
 #: How far a correction may move a draw in time and still be followed by the next sync. A bound, so that the cost of a
-#: sync does not grow with the table; `draw_reconcile` looks at the whole history once a day.
+#: sync does not grow with the table; beyond it `draw_reconcile` replaces both rows by the newest version once a day.
 CORRECTION_REACH = timedelta(days=7)
 
 #: How long log rows are kept: ``partition_expiration_days`` of ``sync_log``.

@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from drawsguard.draws.repair import Gap, Repair, ask_again, describe_gaps, ranges, times_to_ask
+from drawsguard.draws.gaps import MOST_SPANS, Gap, describe_gaps, first_draws, in_turn, spans_of
+from drawsguard.draws.repair import Repair, ask_again, ranges
 from drawsguard.draws.window import Window
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
@@ -38,7 +39,22 @@ def test_exact_runs_the_closest_of_which_are_joined(periods: list[int], at_most:
 def test_the_feed_is_asked_once_for_what_overlaps() -> None:
     gaps = [gap(20, 25, 100, 120), gap(1, 2, 0, 10), gap(4, 4, 10, 17)]
     second = timedelta(seconds=1)
-    assert times_to_ask(gaps) == [Window(T0, minutes(17) + second), Window(minutes(100), minutes(120) + second)]
+    assert spans_of(gaps) == [Window(T0, minutes(17) + second), Window(minutes(100), minutes(120) + second)]
+
+
+def test_a_repair_is_cut_off_after_its_most_draws() -> None:
+    gaps = [gap(1, 3, 0, 10), gap(7, 16, 20, 60), gap(20, 20, 70, 80)]
+    assert first_draws(gaps, 20) == gaps
+    assert [item.periods for item in first_draws(gaps, 5)] == [range(1, 4), range(7, 9)]
+    assert first_draws(gaps, 3) == gaps[:1]
+
+
+def test_every_span_has_its_turn() -> None:
+    spans = [Window(minutes(10 * n), minutes(10 * n + 1)) for n in range(2 * MOST_SPANS + 5)]
+    assert in_turn(spans[:MOST_SPANS], T0) == spans[:MOST_SPANS]
+    turns = [in_turn(spans, minutes(5 * run)) for run in range(3)]
+    assert {len(turn) for turn in turns} == {MOST_SPANS}
+    assert {span.start for turn in turns for span in turn} == {span.start for span in spans}
 
 
 @pytest.mark.parametrize(
