@@ -1,7 +1,8 @@
-"""A failure means that a failed interval of draw_sync cannot be replayed: its error is permanent, or attempts ran out.
+"""A failure means that a failed interval of draw_sync failed again, or cannot be replayed: the log says which.
 
-**Who runs it**: the schedule, every five minutes, two minutes after `draw_sync`. **When it fails**: the error names the
-intervals that were set aside and why. Mend the cause (a statement, a permission, a missing table), then trigger
+**Who runs it**: the schedule, every five minutes, two minutes after `draw_sync`. **When it fails**: *failed again*: the
+interval is replayed later by itself, less and less often. *set aside*: its error is permanent or its attempts ran out,
+and the error says which. Mend the cause (a statement, a permission, a missing table), then trigger
 `draw_sync` with `from` and `to` of the interval. Nothing is lost meanwhile: later syncs reach back to the watermark,
 and the record stays in `dead_letters`.
 

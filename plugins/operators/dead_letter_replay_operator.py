@@ -9,7 +9,7 @@ from typing import Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 
-from drawsguard.draws.dead_letters import Ledger, replay
+from drawsguard.draws.dead_letters import Ledger, ReplayReport, replay
 from drawsguard.draws.resync import resync
 from drawsguard.draws.statements import Statements
 from drawsguard.settings import get_settings
@@ -17,11 +17,28 @@ from hooks.dead_letter_hook import DeadLetterQueue
 from hooks.warehouse_hook import warehouse_client
 
 
+def failure(report: ReplayReport) -> str:
+    """Return what the task has to fail with; empty when nothing went wrong."""
+    problems = []
+    if report.set_aside:
+        problems.append(
+            f"{report.set_aside} intervals were set aside and will not be replayed: {'; '.join(report.errors)}. "
+            "Mend the cause, then trigger draw_sync with 'from' and 'to' of each interval."
+        )
+    if report.retriable:
+        problems.append(
+            f"{len(report.retriable)} intervals failed again and will be replayed later by themselves: "
+            f"{'; '.join(report.retriable)}. {report.replayed} others were replayed."
+        )
+    return " ".join(problems)
+
+
 class DeadLetterReplayOperator(BaseOperator):
     """Run the intervals of all due dead letters again, and acknowledge each after its outcome is recorded.
 
-    Fails when a letter was set aside in this run: that one needs a person. A replay that failed and may be tried again
-    does not fail the task; it is counted, and its letter waits.
+    Fails after all of them were handled and recorded: when a letter was set aside in this run, since that one needs a
+    person, and when an interval failed again, which waits for its next attempt. Airflow does not retry it: the next
+    attempt is not due before the next run.
 
     Returns replayed, failed, set_aside, waiting and the age (seconds) of the oldest waiting letter.
     """
@@ -54,11 +71,8 @@ class DeadLetterReplayOperator(BaseOperator):
             "Dead letters: %s replayed, %s failed again, %s set aside; %s wait, the oldest for %.0f s",
             report.replayed, report.failed, report.set_aside, report.waiting, age,
         )  # fmt: skip
-        if report.errors:
-            raise AirflowFailException(
-                f"{report.set_aside} intervals were set aside and will not be replayed: {'; '.join(report.errors)}. "
-                "Mend the cause, then trigger draw_sync with 'from' and 'to' of each interval."
-            )
+        if problems := failure(report):
+            raise AirflowFailException(problems)
         return {
             "replayed": report.replayed,
             "failed": report.failed,

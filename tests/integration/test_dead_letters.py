@@ -14,6 +14,7 @@ from google.cloud.bigquery import Client
 
 from drawsguard.draws.dead_letters import SUBSCRIPTION, DeadLetter
 from drawsguard.draws.model import Draw
+from drawsguard.draws.resync import resync
 from drawsguard.draws.window import SyncRequest, Window
 from drawsguard.settings import get_settings
 from hooks.dead_letter_hook import DeadLetterQueue
@@ -132,10 +133,11 @@ def test_attempts_are_capped_and_wait_between(client: Client, monkeypatch: pytes
 
     monkeypatch.setattr("operators.dead_letter_replay_operator.resync", down)
     DeadLetterQueue().publish(letter())
-    first = replay()
-    assert (first["failed"], first["waiting"]) == (1, 1)
-    assert first["oldest_age_seconds"] > 0
-    assert replay()["failed"] == 0, "the next attempt is not due yet"
+    with pytest.raises(AirflowFailException, match=r"1 intervals failed again .*still down"):
+        replay()
+    second = replay()
+    assert (second["failed"], second["waiting"]) == (0, 1), "the next attempt is not due yet"
+    assert second["oldest_age_seconds"] > 0
     assert waiting() == 1
     table = get_settings().table("monitor", "dead_letters")
     cap = get_settings().dead_letter_max_attempts
@@ -144,6 +146,27 @@ def test_attempts_are_capped_and_wait_between(client: Client, monkeypatch: pytes
         replay()
     assert ledger(client)[0]["status"] == "set_aside"
     assert waiting() == 0
+
+
+def test_an_interval_that_fails_again_fails_the_run_after_the_others_were_replayed(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collect(client, draws())
+
+    def half(client: Client, request: SyncRequest, **names: Any) -> int:
+        if request.interval == earlier:
+            raise ServiceUnavailable("still down")
+        return resync(client, request, **names)
+
+    earlier = Window(T0 - timedelta(hours=2), T0 - timedelta(hours=2) + timedelta(minutes=5))
+    monkeypatch.setattr("operators.dead_letter_replay_operator.resync", half)
+    DeadLetterQueue().publish(letter(interval=earlier))
+    DeadLetterQueue().publish(letter())
+    with pytest.raises(AirflowFailException, match="1 others were replayed"):
+        replay()
+    assert [row["status"] for row in ledger(client)] == ["waiting", "replayed"]
+    assert len(target_rows(client)) == 3
+    assert waiting() == 1
 
 
 def test_one_bad_letter_does_not_hold_up_the_others(client: Client) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, Protocol, Self, cast
+from typing import Any, Literal, Protocol, Self
 
 from google.api_core.exceptions import ClientError, TooManyRequests
 from jinja2 import TemplateError
@@ -152,14 +152,18 @@ def decide(state: dict[str, Any], now: datetime, max_attempts: int) -> Decision:
 
 @dataclass
 class ReplayReport:
-    """What a replay run did and what is left. ``oldest_failure`` is None when nothing waits."""
+    """What a replay run did and what is left. ``oldest_failure`` is None when nothing waits.
+
+    ``errors`` says why each interval was set aside, ``retriable`` why each other one failed that is tried again.
+    """
 
     replayed: int = 0
     failed: int = 0
     set_aside: int = 0
     waiting: int = 0
     oldest_failure: datetime | None = None
-    errors: list[str] | None = None
+    errors: list[str] = field(default_factory=list)
+    retriable: list[str] = field(default_factory=list)
 
     def age(self, now: datetime) -> timedelta:
         """Return how long the oldest waiting letter has been waiting."""
@@ -269,7 +273,7 @@ def replay(
     :param sync: syncs and verifies an interval; what it raises is the reason of the failed replay.
     :param max_attempts: replays of a letter before it is set aside.
     """
-    report = ReplayReport(errors=[])
+    report = ReplayReport()
     copies: dict[str, list[str]] = {}
     while delivered := queue.pull():
         for message in delivered:
@@ -310,7 +314,7 @@ def _handle(
         why = f"{attempts} of {max_attempts} replays failed" if state["retriable"] else "running it again cannot help"
         ledger.update(dlq_id, attempts, "set_aside")
         report.set_aside += 1
-        cast(list, report.errors).append(f"{name}: {why}: {state['reason']}: {state['message']}")
+        report.errors.append(f"{name}: {why}: {state['reason']}: {state['message']}")
         return True
 
     attempts += 1
@@ -325,7 +329,7 @@ def _handle(
         ledger.update(dlq_id, attempts, "set_aside" if permanent else "waiting", next_attempt_at=backoff, error=error)
         if permanent:
             report.set_aside += 1
-            cast(list, report.errors).append(f"{name}: {type(error).__name__}: {error}")
+        (report.errors if permanent else report.retriable).append(f"{name}: {type(error).__name__}: {error}")
         return permanent
     ledger.update(dlq_id, attempts, "replayed")
     report.replayed += 1
