@@ -1,60 +1,119 @@
-"""Failed sync intervals travel through Pub/Sub: one is replayed, one with a permanent error is set aside."""
+"""Scheduled intervals of draw_sync that really fail: one is replayed after its cause was mended, one is set aside.
+
+Somebody writes a draw of each interval anew, with digits that were never collected and a version newer than all that
+were. No MERGE overwrites it, so the verification fails through all its retries, and Airflow's callback publishes the
+interval to Pub/Sub.
+"""
 
 from __future__ import annotations
 
-import os
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from google.api_core.exceptions import BadRequest, ServiceUnavailable
-
-from drawsguard.draws.dead_letters import DeadLetter
-from drawsguard.draws.window import SyncRequest, Window
-from hooks.dead_letter_hook import DeadLetterQueue
+from drawsguard import sql
 from local.airflow_api import AirflowApi, wait_for
 from local.demo.context import DemoContext
 
+SLOT = timedelta(minutes=5)
+#: How long before the demo's start the two intervals end. Each looks back an hour: neither sees the other's draw, and
+#: no live interval sees either.
+MENDED, NOT_MENDED = timedelta(hours=2.5), timedelta(hours=5)
+
+
+@dataclass(frozen=True)
+class Accident:
+    """A draw that was written anew, and the interval that it lies in."""
+
+    period: int
+    digits: list[int]
+    start: datetime
+
+    @property
+    def bounds(self) -> dict[str, datetime]:
+        return {"window_start": self.start, "window_end": self.start + SLOT}
+
 
 def run(api: AirflowApi, context: DemoContext) -> dict[str, Any]:
-    """Publish what two failed runs of draw_sync would, each twice as Pub/Sub may, and let draw_sync_replay read it."""
-    for name, value in context.config.airflow_environment().items():
-        if name.endswith("_EMULATOR_HOST") or name == "AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT":
-            os.environ[name] = value
-    queue = DeadLetterQueue()
-    errors = (ServiceUnavailable("the warehouse did not answer"), BadRequest("Syntax error at [1:1]"))
-    for hours, error in enumerate(errors, start=4):
-        interval_end = context.started - timedelta(hours=hours)
-        letter = DeadLetter.of(
-            error,
-            SyncRequest(Window(interval_end - timedelta(minutes=5), interval_end), "interval"),
-            dag_id="draw_sync",
-            task_id="sync",
-            run_id=f"demo__{hours}",
-            try_number=4,
-            job_id=None,
-            failed_at=datetime.now(UTC),
-        )
-        for _ in range(2):
-            queue.publish(letter)
-    context.say("two failed intervals wait in Pub/Sub; draw_sync_replay reads them")
-    api.trigger("draw_sync_replay")
-    wait_for("the dead letters to be settled", lambda: _settled(context) == len(errors), timeout=300, pause=5)
-    return {key: value for key, value in _figures(context).items() if key in ("failed", "replayed", "set_aside")}
+    """Let two intervals fail, mend the cause of one, replay both, and sync the other one's range as a person would."""
+    api.pause("draw_sync_replay", paused=True)  # it must not read the letters before the first cause is mended
+    mended, not_mended = (_accident(context, ago) for ago in (MENDED, NOT_MENDED))
+    for accident in (mended, not_mended):
+        _contradict(context, accident)
+    context.say(
+        "two draws were written anew behind the pipeline's back; their intervals are going to fail"
+    )
+    for accident in (mended, not_mended):
+        api.wait_backfill(api.backfill("draw_sync", accident.start, accident.start), timeout=300)
+
+    _delete(context, mended)
+    context.say("both failed, and wait in Pub/Sub; one cause was mended; draw_sync_replay reads them")
+    api.pause("draw_sync_replay", paused=False)
+    _replay_until(api, context, "an interval to be replayed and the other to fail again", replayed=1, failed=2)
+    _replay_until(api, context, "the interval that fails again to be set aside", set_aside=1)
+
+    _delete(context, not_mended)
+    window = {"from": not_mended.start.isoformat(), "to": (not_mended.start + SLOT).isoformat()}
+    api.trigger_and_wait("draw_sync", window, timeout=240)
+    return _figures(context)
 
 
 def check(section: dict[str, Any]) -> list[str]:
     """Return what is wrong with the section's figures; empty when the promise was kept."""
     left = section["failed"] - section["replayed"] - section["set_aside"]
     wrong = [f"{left} dead letters are not settled"] if left else []
+    if section["failed"] < 2:
+        wrong.append(
+            f"{section['failed']} failed intervals reached the replay, expected two"
+        )
     if section["set_aside"] != 1:
-        wrong.append(f"{section['set_aside']} intervals were set aside, expected the one with the permanent error")
+        wrong.append(f"{section['set_aside']} intervals were set aside, expected the one whose cause was not mended")
     return wrong
+
+
+def _accident(context: DemoContext, ago: timedelta) -> Accident:
+    """Choose the first five-minute interval from ``ago`` before the demo's start on that holds a draw."""
+    begin = context.started - ago
+    begin -= (begin - datetime.fromtimestamp(0, UTC)) % SLOT
+    rows = context.query("demo/target_draws.sql", window_start=begin, window_end=begin + timedelta(hours=1))
+    numbers = {row["period"]: row["numbers"] for row in rows}
+    window = {"from": begin.isoformat(), "to": (begin + timedelta(hours=1)).isoformat()}
+    draw = next(draw for draw in context.feed("/truth", **window)["data"] if draw["period"] in numbers)
+    at = datetime.fromisoformat(draw["timestamp"])
+    digits = [(digit + 5) % 10 for digit in numbers[draw["period"]]]
+    return Accident(draw["period"], digits, at - (at - begin) % SLOT)
+
+
+def _contradict(context: DemoContext, accident: Accident) -> None:
+    values = {"digits": accident.digits, "total": sum(accident.digits), "stamp": datetime.now(UTC) + timedelta(days=1)}
+    _change(context, "contradict_draw.sql", {}, period=accident.period, **values, **accident.bounds)
+
+
+def _delete(context: DemoContext, accident: Accident) -> None:
+    names = {"dataset": context.settings.target_dataset}
+    _change(context, "lose_draws.sql", names, periods=[accident.period], **accident.bounds)
+
+
+def _change(context: DemoContext, path: str, names: dict[str, str], **values: Any) -> None:
+    configuration = sql.query_config("demo", "dead_letters", **values)
+    context.bigquery().query(sql.render(f"bigquery/demo/{path}", **names), job_config=configuration).result()
+
+
+def _replay_until(api: AirflowApi, context: DemoContext, what: str, **expected: int) -> None:
+    """Start replays until the figures are as expected; a run with an interval that fails again is a failed run."""
+
+    def reached() -> bool:
+        run_id = api.trigger("draw_sync_replay")
+        wait_for(f"the replay {run_id}", lambda: _has_ended(api, run_id), timeout=180)
+        figures = _figures(context)
+        return all(figures[name] >= count for name, count in expected.items())
+
+    wait_for(what, reached, timeout=300, pause=1)
+
+
+def _has_ended(api: AirflowApi, run_id: str) -> bool:
+    return api.run("draw_sync_replay", run_id)["state"] in ("success", "failed")
 
 
 def _figures(context: DemoContext) -> dict[str, int]:
     return context.query("demo/dead_letters.sql", since=context.started)[0]
-
-
-def _settled(context: DemoContext) -> int:
-    figures = _figures(context)
-    return figures["replayed"] + figures["set_aside"]

@@ -42,7 +42,11 @@ class Settings(BaseSettings):
     feature_lookback_hours: int = Field(
         48, ge=1, description="Draws this recent are compared at every feature refresh, synced or not (hours)."
     )
-    repair_lookback_days: int = Field(7, ge=1, description="How far back draw_repair looks by itself (days).")
+    repair_lookback_days: int = Field(
+        7,
+        ge=1,
+        description="Draws this recent are compared one by one by each draw_repair, older days by count (days).",
+    )
     repair_grace_seconds: int = Field(
         300, ge=0, description="A draw younger than this is under way, not missing (seconds): one sync interval."
     )
@@ -50,6 +54,9 @@ class Settings(BaseSettings):
     incident_min_draws: int = Field(3, ge=1, description="Missing draws at once that make an incident with a report.")
     dead_letter_max_attempts: int = Field(
         8, ge=1, description="Replays of a failed interval before it is set aside; with doubling waits about ten hours."
+    )
+    task_retry_seconds: int = Field(
+        10, ge=1, description="Wait before the first retry of a failed task; it doubles with each one (seconds)."
     )
     sync_deadline_seconds: int = Field(
         240, gt=0, description="A scheduled sync that has not ended this long after its interval sends a mail."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from drawsguard.settings import get_settings
 from notifiers.task_signal import report_failure, report_success
 
 
@@ -17,7 +18,7 @@ def task_defaults(owner: str, **overrides: Any) -> dict[str, Any]:
     return {
         "owner": owner,
         "retries": 3,
-        "retry_delay": timedelta(seconds=10),
+        "retry_delay": timedelta(seconds=get_settings().task_retry_seconds),
         "retry_exponential_backoff": 2.0,  # a multiplier: each wait is twice the one before
         "max_retry_delay": timedelta(minutes=2),
         "execution_timeout": timedelta(minutes=10),
