@@ -153,6 +153,28 @@ def test_history_equals_the_truth_and_a_second_run_changes_nothing(client: Clien
 
 
 @pytest.mark.parametrize("feed", [MANY_FAULTS], indirect=True)
+def test_a_worker_killed_before_or_after_a_write_leaves_work_that_the_next_attempt_finishes(
+    client: Client, feed: FeedState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for step, after in (("quarantine", False), ("insert_draws", False), ("insert_draws", True)):
+        write = getattr(DrawStore, step)
+
+        def dies(*arguments: Any, write: Any = write, after: bool = after) -> int:
+            if after:
+                write(*arguments)
+            raise SystemExit("killed")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(DrawStore, step, dies)
+            with pytest.raises(SystemExit):
+                collect_history(feed)
+    collect_history(feed)
+    assert newest(client) == truth(feed)
+    assert len(versions(client)) == len({str(row[:-1]) for row in versions(client)}), "a version is stored once"
+    assert len(quarantined(client)) == len({row[1] for row in quarantined(client)})
+
+
+@pytest.mark.parametrize("feed", [MANY_FAULTS], indirect=True)
 def test_two_polls_hold_the_newest_draws_and_fill_holes_from_the_history(client: Client, feed: FeedState) -> None:
     collect()
     stored = newest(client)

@@ -159,6 +159,16 @@ def test_an_outage_heals_with_the_first_run_after_it(client: Client) -> None:
     assert {d.period for d in hours if start <= d.timestamp < INTERVALS[0].end} <= synced
 
 
+@pytest.mark.parametrize("minutes", [-30, 30])
+def test_a_scheduler_whose_clock_was_wrong_loses_and_doubles_nothing(client: Client, minutes: int) -> None:
+    """Two schedulers in turn: the first one's intervals lie beside the real time, and so does its watermark."""
+    for number, interval in enumerate(INTERVALS[:4]):
+        collect(client, [d for d in map(draw, range(9)) if interval.start <= d.timestamp < interval.end])
+        off = timedelta(minutes=minutes) if number < 2 else timedelta()
+        sync(Window(interval.start + off, interval.end + off))
+    assert_truth(client, [d for d in map(draw, range(9)) if d.timestamp < INTERVALS[3].end])
+
+
 def test_a_range_beyond_a_gap_does_not_move_the_watermark(client: Client) -> None:
     start = T0 - timedelta(hours=12)
     collect(client, [draw(index) for index in range(-200, 5)])
