@@ -16,7 +16,7 @@ demo: setup ## run the main job end to end on the embedded stack, print what hap
 	@$(PYTHON) -m local.demo
 
 test: setup lint ## lint, types, locks, then all tests
-	@.venv/bin/pytest -n 2 --dist loadfile --no-loadscope-reorder
+	@.venv/bin/pytest -n 2 --no-loadscope-reorder
 
 up: setup ## start the embedded stack and keep it running; SERVICES="bigquery feed" starts only those
 	@$(PYTHON) -m local.up $(SERVICES)

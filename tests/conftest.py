@@ -11,8 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from local.airflow_api import AirflowApi
-
 REPOSITORY = Path(__file__).resolve().parents[1]
 TEST_STATE = REPOSITORY / ".local" / "test" / str(os.getpid())
 
@@ -46,6 +44,17 @@ def _free_port_base(first: int) -> int:
             continue
         return base
     raise RuntimeError(f"no 150 free ports in a row from {first} on: end other stacks first")
+
+
+def pytest_xdist_make_scheduler(config, log):
+    """Keep each file's tests on one worker, and those of tests/e2e together: they share one running Airflow."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFile(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "tests/e2e" if nodeid.startswith("tests/e2e/") else str(super()._split_scope(nodeid))
+
+    return ByFile(config, log)
 
 
 class EmbeddedStack:
@@ -92,26 +101,10 @@ def stack() -> Iterator[EmbeddedStack]:
     shutil.rmtree(TEST_STATE, ignore_errors=True)
 
 
-@pytest.fixture(scope="module")
-def airflow_stack() -> Iterator[EmbeddedStack]:
-    """A whole stack with a running Airflow, apart from the services of other tests, whose data its DAGs would meet."""
-    from local.prepare import prepare
-    from local.services import SERVICES
-
-    embedded = EmbeddedStack(TEST_STATE / "e2e", first_port=35000)
-    try:
-        embedded.require(*[service.name for service in SERVICES])
-        prepare(AirflowApi.of(embedded.config))
-        yield embedded
-    finally:
-        embedded.stack.down()
-        shutil.rmtree(TEST_STATE / "e2e", ignore_errors=True)
-
-
-@pytest.fixture(scope="module")
-def airflow(airflow_stack: EmbeddedStack) -> AirflowApi:
-    """The running Airflow of ``airflow_stack``, signed in as admin."""
-    return AirflowApi.of(airflow_stack.config)
+@pytest.fixture(scope="session")
+def make_stack() -> type[EmbeddedStack]:
+    """How another stack is made, apart from the services that tests share."""
+    return EmbeddedStack
 
 
 @pytest.fixture
