@@ -81,10 +81,16 @@ class AirflowApi:
     def pause(self, dag_id: str, paused: bool) -> None:
         self.call("PATCH", f"/dags/{dag_id}", json={"is_paused": paused})
 
-    def trigger(self, dag_id: str, conf: dict[str, Any] | None = None) -> str:
+    def trigger(self, dag_id: str, conf: dict[str, Any] | None = None, logical_date: str | None = None) -> str:
         """Trigger a run as the UI's form does, with its params in ``conf``; return the run id."""
-        body = {"logical_date": None, "conf": conf or {}}
+        body = {"logical_date": logical_date, "conf": conf or {}}
         return str(self.call("POST", f"/dags/{dag_id}/dagRuns", json=body)["dag_run_id"])
+
+    def open_with(self, dag_id: str, conf: dict[str, Any]) -> str:
+        """Unpause a DAG whose first run is ours, not the one that its schedule would create at once; return the run id."""
+        run_id = self.trigger(dag_id, conf, self.dags()[dag_id]["next_dagrun_logical_date"])
+        self.pause(dag_id, paused=False)
+        return run_id
 
     def run(self, dag_id: str, run_id: str) -> dict[str, Any]:
         return dict(self.call("GET", f"/dags/{dag_id}/dagRuns/{run_id}"))

@@ -20,14 +20,14 @@ def prepare(api: AirflowApi) -> None:
     api.trigger_and_wait("warehouse_schema", timeout=240)
 
 
-def start_schedules(api: AirflowApi, *, points: bool = False) -> None:
+def start_schedules(api: AirflowApi) -> None:
     """Unpause the DAGs of the draw pipeline and its operation.
 
-    :param points: also those of the points lifecycle. Their schedules expect a day's telemetry, which exists only where
-        it was generated or delivered; without it their runs refuse, as they should.
+    Those of the points lifecycle stay paused: their schedules expect a day's telemetry, which exists only where it was
+    generated or delivered; without it their runs refuse, as they should.
     """
     for dag_id, dag in api.dags().items():
-        if points or "points" not in {tag["name"] for tag in dag["tags"]}:
+        if "points" not in {tag["name"] for tag in dag["tags"]}:
             api.pause(dag_id, paused=False)
 
 

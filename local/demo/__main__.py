@@ -1,7 +1,7 @@
 """``make demo``: both pipelines on a fresh embedded stack, checked against what the simulators know.
 
 Prints what happened and writes it to ``.local/demo/summary.json``. Exits 1 when a promise was not kept.
-``python -m local.demo identity evidence`` plays the main job and the named parts instead of the usual ones.
+``python -m local.demo identity evidence`` plays the main job and only the named parts.
 """
 
 from __future__ import annotations
@@ -9,10 +9,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from functools import partial
 from typing import Any
 
 from local.airflow_api import ApiError
@@ -42,6 +44,9 @@ ENVIRONMENT = {
     "FEED_LIVE_INTERVAL": str(LIVE_INTERVAL_SECONDS),
     # A run that is still waiting this long after its interval is late; short, so that the demo need not wait.
     "DRAWSGUARD_SYNC_DEADLINE_SECONDS": "30",
+    # A task that fails on purpose fails for good within seconds, and its interval is set aside after one replay.
+    "DRAWSGUARD_TASK_RETRY_SECONDS": "1",
+    "DRAWSGUARD_DEAD_LETTER_MAX_ATTEMPTS": "1",
 }
 
 
@@ -56,28 +61,39 @@ PARTS: dict[str, Any] = {
     "downline": downline,
     "cleanup": cleanup,
 }
-#: Those that `make demo` plays; the others are played when they are named.
-USUAL = ("features", "repair", "dead_letters")
-POINTS = {"evidence", "downline", "cleanup"}
+#: Parts that build on each other, in order. The lanes go side by side: each mostly waits for Airflow.
+LANES = (("features", "repair", "dead_letters"), ("identity", "alerts"), ("evidence", "downline", "cleanup"))
 #: The main job's figures are read back when everything else is done.
 MAIN_JOB: dict[str, Any] = {"draws": draws, "sla": sla}
 
 
-def play(context: DemoContext, names: Iterable[str] = USUAL) -> dict[str, dict[str, Any]]:
+def play(context: DemoContext, names: Collection[str] = tuple(PARTS)) -> dict[str, dict[str, Any]]:
     """Play the main job and the named parts; return a section of figures for each."""
     api = context.api("admin")
     context.say("applying the schema with the DAG warehouse_schema")
     prepare(api)
     api.pause("draw_collect", paused=False)
     # The late run needs the clock to pass a five-minute mark; the loads go on meanwhile.
-    pool = ThreadPoolExecutor(max_workers=2)
-    jobs = [pool.submit(draws.load, api, context), pool.submit(sla.miss, context.api("admin"), context)]
+    _side_by_side(partial(draws.load, api, context), partial(sla.miss, context.api("admin"), context))
+    start_schedules(api)
+    lanes = [[name for name in lane if name in names] for lane in LANES]
+    parts = _side_by_side(*[partial(_in_order, context, lane) for lane in lanes])
+    sections = {name: module.run(api, context) for name, module in MAIN_JOB.items()}
+    return sections | {name: figures for lane in parts for name, figures in lane.items()}
+
+
+def _in_order(context: DemoContext, names: Iterable[str]) -> dict[str, dict[str, Any]]:
+    return {name: PARTS[name].run(context.api("admin"), context) for name in names}
+
+
+def _side_by_side(*jobs: Callable[[], Any]) -> list[Any]:
+    """Run the jobs in threads and return their results; the first failure is raised at once."""
+    pool = ThreadPoolExecutor(max_workers=len(jobs))
+    futures = [pool.submit(job) for job in jobs]
     pool.shutdown(wait=False)
-    for job in wait(jobs, return_when=FIRST_EXCEPTION).done:
-        job.result()
-    start_schedules(api, points=not POINTS.isdisjoint(names))
-    parts = {name: PARTS[name].run(api, context) for name in names}
-    return {name: module.run(api, context) for name, module in MAIN_JOB.items()} | parts
+    for future in wait(futures, return_when=FIRST_EXCEPTION).done:
+        future.result()
+    return [future.result() for future in futures]
 
 
 def verdict(summary: dict[str, dict[str, Any]]) -> list[str]:
@@ -95,11 +111,13 @@ def show(summary: dict[str, dict[str, Any]]) -> None:
 
 
 def main() -> int:
-    names = sys.argv[1:] or list(USUAL)
+    names = sys.argv[1:] or list(PARTS)
     if unknown := set(names) - PARTS.keys():
         print(f"there is no part {', '.join(sorted(unknown))}; known: {', '.join(PARTS)}", file=sys.stderr)
         return 2
     started = time.monotonic()
+    # Ended from outside, the demo takes its stack with it.
+    signal.signal(signal.SIGTERM, lambda _signal, _frame: sys.exit("the demo was ended"))
     os.environ.update(ENVIRONMENT)
     stack = Stack(Config.from_environment())
     context = None
