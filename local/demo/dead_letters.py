@@ -40,9 +40,7 @@ def run(api: AirflowApi, context: DemoContext) -> dict[str, Any]:
     mended, not_mended = (_accident(context, ago) for ago in (MENDED, NOT_MENDED))
     for accident in (mended, not_mended):
         _contradict(context, accident)
-    context.say(
-        "two draws were written anew behind the pipeline's back; their intervals are going to fail"
-    )
+    context.say("two draws were written anew behind the pipeline's back; their intervals are going to fail")
     for accident in (mended, not_mended):
         api.wait_backfill(api.backfill("draw_sync", accident.start, accident.start), timeout=300)
 
@@ -63,9 +61,7 @@ def check(section: dict[str, Any]) -> list[str]:
     left = section["failed"] - section["replayed"] - section["set_aside"]
     wrong = [f"{left} dead letters are not settled"] if left else []
     if section["failed"] < 2:
-        wrong.append(
-            f"{section['failed']} failed intervals reached the replay, expected two"
-        )
+        wrong.append(f"{section['failed']} failed intervals reached the replay, expected two")
     if section["set_aside"] != 1:
         wrong.append(f"{section['set_aside']} intervals were set aside, expected the one whose cause was not mended")
     return wrong
