@@ -7,7 +7,7 @@ next cleanup smaller.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import NamedTuple
@@ -97,11 +97,14 @@ class LifetimeReport:
         ]
 
     def growth(self) -> list[tuple[str, int, int]]:
-        """Return (month, points created in it that are still served, all served points up to it), oldest first."""
+        """Return (month, points created in it that are still served, all served points up to it), oldest first.
+
+        A month in which none was created is a row as well: a line drawn through the rows shows the pace.
+        """
         months = Counter(point.month or UNKNOWN_MONTH for point in self.points)
         total = months.pop(UNKNOWN_MONTH, 0)
         rows = [(UNKNOWN_MONTH, total, total)] if total else []
-        for month in sorted(months):
+        for month in _months(min(months), max(months)) if months else ():
             total += months[month]
             rows.append((month, months[month], total))
         return rows
@@ -138,3 +141,11 @@ def first_of_each(definitions: Iterable[Definition]) -> list[Definition]:
 
 def _age_key(definition: Definition) -> tuple[bool, datetime]:
     return definition.created_time is None, definition.created_time or datetime.min  # noqa: DTZ901 - naive throughout
+
+
+def _months(first: str, last: str) -> Iterator[str]:
+    """Yield every month from ``first`` to ``last``, yyyy-MM."""
+    year, month = map(int, first.split("-"))
+    while (name := f"{year:04d}-{month:02d}") <= last:
+        yield name
+        year, month = (year, month + 1) if month < 12 else (year + 1, 1)

@@ -52,6 +52,8 @@ def write_lifetime(path: Path, month: str, report: LifetimeReport) -> None:
         chart = LineChart()
         chart.title = "积分增长 growth per month"
         _fill(chart, sheet, header_row=1, rows=len(growth), columns=(2, 3), place="E2")
+        for series in chart.series:
+            series.smooth = False
     for title, points in (
         ("无负责人 no owner", report.without_owner),
         ("无生命周期 no lifetime", report.without_lifetime),
@@ -77,7 +79,8 @@ def _add_groups(
     sheet = add_table(workbook, title, notes, columns, rows)
     if rows:
         chart = BarChart()
-        chart.type, chart.title = "bar", f"闲置与无生命周期 idle, no lifetime · {header}"
+        chart.type, chart.x_axis.scaling.orientation, chart.y_axis.crosses = "bar", "maxMin", "max"
+        chart.title = f"闲置与无生命周期 idle, no lifetime · {header}"
         last = len(columns)
         _fill(chart, sheet, header_row=len(notes) + 1, rows=min(len(rows), CHARTED_ROWS), columns=(3, last), place="K2")
 

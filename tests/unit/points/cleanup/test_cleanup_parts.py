@@ -188,7 +188,10 @@ def test_report_counts_by_cluster_and_month_and_has_charts(tmp_path):
     points = [lifetime_point(row, UNUSED, estimates.get(row.point_id), TODAY) for row in first_of_each(rows)]
     report = LifetimeReport(points, (90, 180, 365))
     assert report.by("cluster") == [("redis_mq", 2, 1, 1, 0, (2, 2, 1)), ("redis_flag", 1, 0, 0, 1, (0, 0, 0))]
-    assert report.growth() == [("(未知 unknown)", 1, 1), ("2023-05", 1, 2), ("2024-01", 1, 3)]
+    growth = report.growth()
+    assert growth[:2] == [("(未知 unknown)", 1, 1), ("2023-05", 1, 2)]
+    assert growth[2:9] == [(month, 0, 2) for month in map("2023-{:02d}".format, range(6, 13))]
+    assert growth[9:] == [("2024-01", 1, 3)]
     assert report.idle() == {90: 2, 180: 2, 365: 1}
     write_lifetime(tmp_path / "l.xlsx", "2024-09", report)
     workbook = load_workbook(tmp_path / "l.xlsx")
