@@ -13,12 +13,12 @@ SETTINGS = Path(__file__).resolve().parents[2] / "plugins" / "airflow_local_sett
 
 @pytest.fixture
 def loaded(monkeypatch):
-    names: list[str] = []
-    monkeypatch.setattr(importlib, "import_module", names.append)
-
     def run(*command: str) -> list[str]:
-        monkeypatch.setattr(sys, "argv", ["airflow", *command])
-        runpy.run_path(str(SETTINGS))
+        names: list[str] = []
+        with monkeypatch.context() as patch:
+            patch.setattr(importlib, "import_module", names.append)
+            patch.setattr(sys, "argv", ["airflow", *command])
+            runpy.run_path(str(SETTINGS))
         return names
 
     return run
