@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from airflow.sdk.exceptions import AirflowSkipException
 from google.cloud.bigquery import Client
 
 from drawsguard.draws.history import HistoryMigration, MigrationDiffersError, month_window
@@ -14,6 +17,11 @@ from drawsguard.draws.statements import Statements
 from drawsguard.draws.sync import EARLIEST
 from drawsguard.draws.window import Window
 from drawsguard.settings import get_settings
+from operators.draw_history_operators import (
+    DrawHistoryCopyOperator,
+    DrawHistoryCutOverOperator,
+    DrawHistoryPrepareOperator,
+)
 from tests.integration.draws_warehouse import draws_warehouse, rows
 from tests.integration.sync_support import sync, target_rows
 
@@ -83,6 +91,29 @@ def test_every_month_is_copied_compared_and_cut_over(client: Client) -> None:
     # The readers follow the name: the sync reads the partitioned table now.
     sync(**{"from": T0.isoformat(), "to": (T0 + timedelta(days=60)).isoformat()})
     assert len(target_rows(client)) == COUNT + 1
+
+
+def test_the_tasks_move_the_months_and_then_the_names_of_the_asked_side_only(client: Client) -> None:
+    def run(cut_over: bool) -> tuple[list[str], list[str]]:
+        """Run the tasks in the order of the DAG; return the copied months and the sides whose names were switched."""
+        context = {"params": {"side": "source", "cut_over": cut_over}, "ti": SimpleNamespace(run_id="run")}
+        months = DrawHistoryPrepareOperator(task_id="prepare").execute(context)
+        copied = [DrawHistoryCopyOperator(task_id="copy_month", month=month).execute(context) for month in months]
+        switched = []
+        for side in ("target", "source"):
+            operator = DrawHistoryCutOverOperator(task_id=f"cut_over_{side}", side=side)  # type: ignore[arg-type]
+            with suppress(AirflowSkipException):
+                operator.execute(context)
+                switched.append(side)
+        return [figures["month"] for figures in copied], switched
+
+    months = ["2024-11", "2024-12", "2025-01"]
+    assert run(cut_over=False) == (months, [])
+    assert not migration(client).is_done()
+    assert run(cut_over=True) == (months, ["source"])
+    assert migration(client).is_done()
+    with pytest.raises(AirflowSkipException, match="nothing to migrate"):
+        run(cut_over=True)
 
 
 def test_a_cut_over_that_died_between_the_two_names_is_finished(
