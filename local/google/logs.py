@@ -1,6 +1,7 @@
-"""What Cloud Logging's sinks would export: the attempts of Cloud Scheduler and the requests of Cloud Run.
+"""What Cloud Logging's sinks would export: attempts of Cloud Scheduler, requests of Cloud Run, admin activity.
 
-The control plane hands over each attempt; rows go to the tables of the real export schema in the BigQuery emulator.
+The control plane hands over each attempt and each change; rows go to the tables of the real export schema in the
+BigQuery emulator.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
@@ -39,10 +40,23 @@ class Attempt:
     seconds: float
 
 
-class LogSink:
-    """Writes attempts in the background; keeps them while the tables are not there yet."""
+@dataclass(frozen=True)
+class Change:
+    """One call that changed an account, a grant, a service or a job."""
 
-    def __init__(self, bigquery_url: str, attempt_due: Callable[[], list[Attempt]]) -> None:
+    api: str
+    method: str
+    resource: str
+    principal: str
+    at: datetime
+
+
+class LogSink:
+    """Writes attempts and changes in the background; keeps them while the tables are not there yet."""
+
+    def __init__(
+        self, bigquery_url: str, attempt_due: Callable[[], list[Attempt]], changed: Callable[[], list[Change]] = list
+    ) -> None:
         self._settings = get_settings()
         self._client = bigquery.Client(
             project=self._settings.project,
@@ -50,7 +64,9 @@ class LogSink:
             client_options={"api_endpoint": bigquery_url},
         )
         self._attempt_due = attempt_due
+        self._changed = changed
         self._queue: list[Attempt] = []
+        self._changes: list[Change] = []
 
     def start(self) -> None:
         """Begin to write, on a daemon thread."""
@@ -59,12 +75,20 @@ class LogSink:
     def _run(self) -> None:
         while True:
             self._queue = (self._queue + self._attempt_due())[-LONGEST_QUEUE:]
+            self._changes = (self._changes + self._changed())[-LONGEST_QUEUE:]
             try:
+                if self._changes:
+                    self.write_changes(self._changes)
+                    self._changes = []
                 if self._queue:
                     self.write(self._queue)
                     self._queue = []
             except (GoogleAPIError, RequestException) as error:
-                print(f"log sink: {len(self._queue)} attempts wait: {error}", file=sys.stderr, flush=True)
+                print(
+                    f"log sink: {len(self._queue)} attempts and {len(self._changes)} changes wait: {error}",
+                    file=sys.stderr,
+                    flush=True,
+                )
             time.sleep(TICK_SECONDS)
 
     def write(self, attempts: list[Attempt]) -> None:
@@ -82,18 +106,24 @@ class LogSink:
             }
             for one in attempts
         ]
-        dataset = f"{self._settings.project}.{self._settings.monitor_dataset}"
         for statement in (_EXECUTIONS, _REQUESTS):
-            config = bigquery.QueryJobConfig(
-                query_parameters=[bigquery.ScalarQueryParameter("rows", "STRING", json.dumps(rows))]
-            )
-            query: Any = self._client.query(
-                statement.format(dataset=dataset),
-                job_config=config,
-                retry=bigquery.DEFAULT_RETRY.with_timeout(10),
-                timeout=10,
-            )
-            query.result(timeout=30)
+            self._insert(statement, rows)
+
+    def write_changes(self, changes: list[Change]) -> None:
+        """Insert one row a change into the audit log."""
+        self._insert(_ACTIVITY, [asdict(one) | {"at": one.at.isoformat(), "id": uuid.uuid4().hex} for one in changes])
+
+    def _insert(self, statement: str, rows: list[dict[str, Any]]) -> None:
+        config = bigquery.QueryJobConfig(
+            query_parameters=[bigquery.ScalarQueryParameter("rows", "STRING", json.dumps(rows))]
+        )
+        query: Any = self._client.query(
+            statement.format(dataset=f"{self._settings.project}.{self._settings.monitor_dataset}"),
+            job_config=config,
+            retry=bigquery.DEFAULT_RETRY.with_timeout(10),
+            timeout=10,
+        )
+        query.result(timeout=30)
 
 
 _SOURCE = "FROM UNNEST(JSON_QUERY_ARRAY(@rows)) AS entry"
@@ -146,6 +176,27 @@ SELECT
   ),
   TIMESTAMP({_value("at")}), TIMESTAMP({_value("at")}),
   IF({_value("status")} IS NULL, 'INFO', 'WARNING'),
+  {_value("id")}
+{_SOURCE}
+"""
+
+_ACTIVITY = f"""
+INSERT INTO `{{dataset}}.cloudaudit_googleapis_com_activity` (
+  logName, resource, protopayload_auditlog, timestamp, receiveTimestamp, severity, insertId
+)
+SELECT
+  'projects/local/logs/cloudaudit.googleapis.com%2Factivity',
+  STRUCT(
+    'audited_resource' AS type,
+    STRUCT('local' AS project_id, {_value("api")} AS service, {_value("method")} AS method) AS labels
+  ),
+  STRUCT(
+    {_value("api")} AS serviceName, {_value("method")} AS methodName, {_value("resource")} AS resourceName,
+    STRUCT({_value("principal")} AS principalEmail) AS authenticationInfo,
+    STRUCT(0 AS code, '' AS message) AS status
+  ),
+  TIMESTAMP({_value("at")}), TIMESTAMP({_value("at")}),
+  'NOTICE',
   {_value("id")}
 {_SOURCE}
 """

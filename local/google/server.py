@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from drawsguard.identity.model import Place, load_services
 from drawsguard.settings import get_settings
 from local.google import state as plane
-from local.google.logs import Attempt, LogSink
+from local.google.logs import Attempt, Change, LogSink
 
 TOKEN_SECONDS = 3600
 KEY_ID = "local-1"
@@ -65,6 +65,7 @@ class ControlPlane:
         #: Policies as they were, with the time of their replacement: IAM changes take effect late.
         self._replaced: dict[str, list[tuple[float, dict[str, Any]]]] = {}
         self._attempts: list[Attempt] = []
+        self._changes: list[Change] = []
         for name, job in self.state["jobs"].items():
             self._attempt_if_due(name, job)
         self._save()
@@ -100,8 +101,24 @@ class ControlPlane:
                         return refused.reply
                     if method != "GET":
                         self._save()
+                        self._audit(handler, match, parts.path)
                     return reply
         return RefusedError(404, f"No such method: {method} {parts.path}").reply
+
+    def _audit(self, handler: Callable[..., Reply], match: re.Match[str], path: str) -> None:
+        """Remember a change for the audit log; reading a policy by POST is none."""
+        verb = match.groupdict().get("verb", "")
+        if handler in _AUDITED and verb != "getIamPolicy":
+            api, name = _AUDITED[handler]
+            runner = Place.of(get_settings()).member(get_settings().identity_runner).removeprefix("serviceAccount:")
+            method = name.format(verb=verb.capitalize())
+            self._changes.append(Change(api, method, path.split(":")[0], runner, datetime.now(UTC)))
+
+    def changed(self) -> list[Change]:
+        """Return every change since the last time."""
+        with self._lock:
+            changes, self._changes = self._changes, []
+        return changes
 
     # --- iam and iamcredentials ---------------------------------------------------------------------------------------
 
@@ -390,6 +407,19 @@ _ROUTES: list[tuple[str, Callable[..., Reply]]] = [
     (r"(?:GET|POST) /run/(?P<service>[^/]+)/.*", ControlPlane.visit),
 ]
 
+#: What the audit log of admin activity calls each change.
+_AUDITED: dict[Callable[..., Reply], tuple[str, str]] = {
+    ControlPlane.create_account: ("iam.googleapis.com", "google.iam.admin.v1.CreateServiceAccount"),
+    ControlPlane.switch_account: ("iam.googleapis.com", "google.iam.admin.v1.{verb}ServiceAccount"),
+    ControlPlane.account_policy: ("iam.googleapis.com", "google.iam.admin.v1.SetIAMPolicy"),
+    ControlPlane.patch_service: ("run.googleapis.com", "google.cloud.run.v2.Services.UpdateService"),
+    ControlPlane.run_policy: ("run.googleapis.com", "google.cloud.run.v2.Services.SetIamPolicy"),
+    ControlPlane.project_policy: ("cloudresourcemanager.googleapis.com", "SetIamPolicy"),
+    ControlPlane.create_job: ("cloudscheduler.googleapis.com", "google.cloud.scheduler.v1.CloudScheduler.CreateJob"),
+    ControlPlane.patch_job: ("cloudscheduler.googleapis.com", "google.cloud.scheduler.v1.CloudScheduler.UpdateJob"),
+    ControlPlane.act_on_job: ("cloudscheduler.googleapis.com", "google.cloud.scheduler.v1.CloudScheduler.{verb}Job"),
+}
+
 
 class ControlPlaneServer(ThreadingHTTPServer):
     """An HTTP server with the control plane that it serves."""
@@ -445,7 +475,7 @@ def main() -> None:
     options = parser.parse_args()
     server = make_server(options.host, options.port, options.state, options.address)
     if options.bigquery:
-        LogSink(options.bigquery, server.control_plane.attempt_due).start()
+        LogSink(options.bigquery, server.control_plane.attempt_due, server.control_plane.changed).start()
     server.serve_forever()
 
 

@@ -30,7 +30,7 @@ def client(stack: Any) -> Iterator[Client]:
     ("kind", "titles"),
     [
         ("daily", ["Freshness", "Sync success rate", "Scheduler executions", "Completeness", "Advice"]),
-        ("weekly", ["Partitions", "Query cost", "False alarms", "Completeness", "Advice"]),
+        ("weekly", ["Partitions", "Query cost", "False alarms", "Completeness", "Identity changes", "Advice"]),
         ("monthly", ["Sync success rate", "latency", "False alarms", "Query cost", "Advice"]),
     ],
 )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +19,7 @@ from drawsguard.monitoring.store import FOLDER, MonitorStore
 from drawsguard.settings import get_settings
 from drawsguard.sql import bind, render
 from local.google.logs import Attempt, LogSink
+from local.google.server import ControlPlane
 from tests.integration.draws_warehouse import draws_warehouse, rows, truncate
 
 pytestmark = pytest.mark.integration
@@ -24,8 +27,8 @@ pytestmark = pytest.mark.integration
 MIGRATIONS = (
     "V040__alert_log", "V041__check_log", "V042__exported_logs", "R__300_overdue_draws", "R__310_cloud_freshness_v",
     "R__320_collection_quality_v", "R__330_e2e_latency_summary_v", "R__340_scheduler_execution_v",
-    "R__350_cloudrun_invocation_v", "R__360_sync_success_rate_v", "R__370_identity_status_v",
-    "R__375_identity_service_v", "R__380_monitor_heartbeat_v", "R__390_alert_state_v",
+    "R__350_cloudrun_invocation_v", "R__355_identity_change_v", "R__360_sync_success_rate_v",
+    "R__370_identity_status_v", "R__375_identity_service_v", "R__380_monitor_heartbeat_v", "R__390_alert_state_v",
 )  # fmt: skip
 NOW = datetime(2025, 10, 8, 8, 0, tzinfo=UTC)  # a Wednesday, 16:00 in Beijing, far from maintenance
 DRAW = timedelta(seconds=210)
@@ -257,6 +260,27 @@ def test_requests_of_services(client: Client) -> None:
     assert (newest["path"], newest["interval_seconds"], newest["requests_last_5min"]) == ("/work", 60, 5)
     attempts(client, [attempt("collector", n, 503) for n in (1, 2, 3)])
     assert verdicts(client, "services_answer_without_errors")["collector"] == "fail"
+
+
+def test_changes_of_identities_are_audited(client: Client, tmp_path: Path) -> None:
+    plane = ControlPlane(tmp_path, "http://127.0.0.1:1")
+    account = "/v1/projects/p/serviceAccounts/collector@p.iam.gserviceaccount.com"
+    created = plane.answer("POST", "/v1/projects/p/serviceAccounts", {"accountId": "collector"}, "")
+    assert created[0] == 200
+    plane.answer("POST", f"{account}:disable", {}, "")
+    plane.answer("POST", f"{account}:getIamPolicy", {}, "")
+    assert plane.answer("POST", "/v1/projects/p/serviceAccounts", {"accountId": "collector"}, "")[0] == 409
+    changes = plane.changed()
+    assert plane.changed() == []
+    sink = LogSink("http://unused", list)
+    sink._client = client
+    sink.write_changes([*changes, replace(changes[0], at=changes[0].at - timedelta(days=8))])
+    found = at(client, "identity_change_v", datetime.now(UTC) + timedelta(seconds=1))
+    assert sorted(row["method"] for row in found) == [
+        "google.iam.admin.v1.CreateServiceAccount", "google.iam.admin.v1.DisableServiceAccount",
+    ]  # fmt: skip
+    assert {row["principal"].split("@")[0] for row in found} == {get_settings().identity_runner}
+    assert found[0]["resource_name"].startswith("/v1/projects/p/serviceAccounts")
 
 
 # --- success rate -----------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -158,6 +159,16 @@ def partition_section(rows: Sequence[Mapping[str, Any]]) -> Section:
     return Section("分区与存储 Partitions and storage", "good", "分区数 partitions", bars(points), **_table(rows))
 
 
+def change_section(rows: Sequence[Mapping[str, Any]]) -> Section:
+    """Show who changed accounts, grants, services and jobs, how often."""
+    counts = Counter((row["principal"], row["method"].rsplit(".", 1)[-1]) for row in rows if row["code"] == 0)
+    refused = sum(row["code"] != 0 for row in rows)
+    text = f"{counts.total()} 项变更，{refused} 项被拒绝。{counts.total()} changes, {refused} refused."
+    table = [{"principal": who, "method": method, "changes": number} for (who, method), number in counts.most_common()]
+    points = [(f"{row['method']}", float(row["changes"])) for row in table]
+    return Section("身份变更 Identity changes", "good", text, bars(points), **_table(table))
+
+
 def advice_section(sections: Sequence[Section]) -> Section:
     """Say what follows from the other sections."""
     bad = [section.title for section in sections if section.verdict == "bad"]
@@ -214,7 +225,14 @@ class Inspector:
                 completeness,
             ]
         elif kind == "weekly":
-            sections = [self._partitions(), self._cost(start, end), false_alarm_section(checks), completeness]
+            changes = self._view("identity_change_v", "principal", "method", "code")
+            sections = [
+                self._partitions(),
+                self._cost(start, end),
+                false_alarm_section(checks),
+                completeness,
+                change_section(changes),
+            ]
         else:
             sections = [success, latency_section(latency), false_alarm_section(checks), self._cost(start, end)]
         sections.append(advice_section(sections))

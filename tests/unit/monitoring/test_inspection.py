@@ -9,6 +9,7 @@ from drawsguard.monitoring.charts import bars
 from drawsguard.monitoring.inspection import (
     Report,
     advice_section,
+    change_section,
     completeness_section,
     cost_section,
     false_alarm_section,
@@ -66,6 +67,13 @@ def test_false_alarms():
     assert false_alarm_section([check]).verdict == "good"
     assert false_alarm_section([check | {"doubtful": 2}]).verdict == "bad"
     assert false_alarm_section([]).verdict == "good"
+
+
+def test_identity_changes_are_counted_by_whom_and_what():
+    change = {"principal": "airflow-runner@p", "method": "google.iam.admin.v1.SetIAMPolicy", "code": 0}
+    section = change_section([change, change, change | {"principal": "alice@p"}, change | {"code": 7}])
+    assert section.rows == (("airflow-runner@p", "SetIAMPolicy", 2), ("alice@p", "SetIAMPolicy", 1))
+    assert "3 changes, 1 refused" in section.text
 
 
 def test_cost_is_not_invented():
