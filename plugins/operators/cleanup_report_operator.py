@@ -14,6 +14,7 @@ from drawsguard.settings import get_settings
 from drawsguard.templates import render_template
 from notifiers.template_mail import run_url
 from operators.cleanup_desk import cleanup_folder, desk
+from operators.dba_ticket_operator import DBA_DONE
 from operators.points_mail import send_mail
 
 if TYPE_CHECKING:
@@ -50,11 +51,13 @@ class CleanupReportOperator(BaseOperator):
         workbook, markdown = folder / f"积分清理结果-{batch_id}.xlsx", folder / f"积分清理结果-{batch_id}.md"
         write_result(workbook, result)
         approvals = [approval for approval in lifecycle.approvals(batch_id) if approval["action"] == "cleanup"]
+        events = lifecycle.events(batch_id)
         text = render_template(
             "cleanup/result.md",
             result=result,
             approvals=approvals,
-            events=len(lifecycle.events(batch_id)),
+            events=len(events),
+            dba_done=[event for event in events if event["event"] == DBA_DONE],
             states=STATES,
             run_url=url,
         )

@@ -21,6 +21,7 @@ DAGS: dict[str, bool] = {
     "points_observe": False,
     "points_push": True,
     "points_restore": False,
+    "points_ticket_done": False,
     "points_usage_report": False,
     # operations
     "alert_acknowledge": False,

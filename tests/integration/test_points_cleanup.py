@@ -31,6 +31,7 @@ from drawsguard.settings import REPOSITORY, get_settings
 from operators import cleanup_desk
 from operators.cleanup_report_operator import CleanupReportOperator
 from operators.cleanup_ticket_operator import CleanupTicketOperator
+from operators.dba_ticket_operator import DbaTicketDoneOperator
 from operators.redis_cleanup_operator import RedisCleanupOperator
 
 pytestmark = pytest.mark.integration
@@ -146,6 +147,30 @@ def clean(ticket_id):
 FLAG = ((1, "redis_flag", "string", "flag:{user}:1", None), (2, "redis_flag", "hash", "flag:total", "2:{day}"))
 
 
+def the_dba_ticket_is_closed_by_a_person_and_once(connection, batch_id, own, folder):
+    def close(ticket_id, person="dba"):
+        return DbaTicketDoneOperator(
+            task_id="close", ticket_id=ticket_id, note="1204 keys, scanned again: none"
+        ).execute(context(triggered_by=person))
+
+    ticket_id = f"{batch_id}/redis_mq/dba_whole"
+    for wrong, person, reason in (
+        (ticket_id, None, "names no user"),
+        (own[0], "dba", "executor is own"),
+        (f"{batch_id}/redis_mq/other", "dba", "is not known"),
+    ):
+        with pytest.raises(AirflowFailException, match=reason):
+            close(wrong, person)
+    assert close(ticket_id) == batch_id
+    with pytest.raises(AirflowFailException, match="is done"):
+        close(ticket_id)
+    CleanupReportOperator(task_id="report", batch_id=batch_id).execute(context())
+    text = (folder / batch_id / "cleanup" / f"积分清理结果-{batch_id}.md").read_text(encoding="utf-8")
+    assert f"| {ticket_id} | 已完成 done |" in text
+    assert f"DBA: {ticket_id} — dba, " in text
+    assert "1204 keys, scanned again: none" in text
+
+
 def test_batch_from_tickets_to_closed(connection, instance, living, folder, asked):
     batch_id = add_batch(
         connection, *FLAG, (3, "redis_mq", "string", "mq:{user}:3", None), (4, "ssdb_evt_C", "string", "m:4", None)
@@ -188,8 +213,15 @@ def test_batch_from_tickets_to_closed(connection, instance, living, folder, aske
         == 330
     )
     assert Lifecycle(connection).batch(batch_id).state == "cleaned"
+    the_dba_ticket_is_closed_by_a_person_and_once(connection, batch_id, own, folder)
     events = [event["event"] for event in Lifecycle(connection).events(batch_id)]
-    assert events == ["cleanup_tickets", *["cleanup_started", "cleanup_ended"] * 2, "cleanup_reported"]
+    assert events == [
+        "cleanup_tickets",
+        *["cleanup_started", "cleanup_ended"] * 2,
+        "cleanup_reported",
+        "dba_ticket_done",
+        "cleanup_reported",
+    ]
     approvals = Lifecycle(connection).approvals(batch_id)
     assert [(a["action"], a["decision"], a["responder"]) for a in approvals] == [
         ("cleanup", "approved", "approver")

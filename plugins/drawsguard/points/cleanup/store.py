@@ -154,6 +154,22 @@ class CleanupStore:
         finally:
             self._end(ticket.ticket_id, state)
 
+    def finish_handed_over(self, ticket_id: str) -> str:
+        """Note that the DBA has done a ticket, and return its batch.
+
+        :raises TicketStateError: when it is unknown, not the DBA's, or not in the DBA's hands.
+        """
+        values = {"ticket_id": ticket_id, "now": utc(self.clock())}
+        with self._transaction():
+            changed = execute(self.connection, "cleanup/finish_handed_over.sql", values)
+        ticket = self.ticket(ticket_id)
+        if changed != 1:
+            raise TicketStateError(
+                f"Ticket {ticket_id} is {ticket.state} and its executor is {ticket.executor}: only a ticket that was "
+                "handed over to the DBA is closed by hand. The workbook of the batch lists them."
+            )
+        return ticket.batch_id
+
     def close_batch(self, batch_id: str) -> bool:
         """Set a batch to cleaned when nothing of it is left to do here; True when it was."""
         with self._transaction():

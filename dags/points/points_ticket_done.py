@@ -1,0 +1,46 @@
+"""A failure means that the ticket was not closed: it is not one of the DBA's, or it is done or withdrawn already.
+
+**Who runs it**: the DBA, or whoever of the points team has the DBA's word, when the commands of a handed-over ticket of
+the workbook 清理积分 were run and checked. *close* keeps who said so and the note in the audit; *report* writes and
+mails the result report 积分清理结果 of the batch anew, with the ticket as done. Nothing is deleted here.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from airflow.sdk import DAG, Param
+
+from drawsguard.settings import get_settings
+from operators.cleanup_report_operator import CleanupReportOperator
+from operators.dag_defaults import task_defaults
+from operators.dba_ticket_operator import DbaTicketDoneOperator
+
+settings = get_settings()
+
+with DAG(
+    dag_id="points_ticket_done",
+    description="Close a cleanup ticket that the DBA has done, and report the batch anew",
+    doc_md=__doc__,
+    schedule=None,
+    catchup=False,
+    max_active_runs=1,
+    tags=["tier:2", "points"],
+    default_args=task_defaults(settings.points_owner, pool="points_cleanup", execution_timeout=timedelta(minutes=10)),
+    params={
+        "ticket_id": Param(
+            type="string",
+            minLength=5,
+            maxLength=160,
+            description="工单号，见工单表。Ticket id, as the workbook says: batch/cluster/class.",
+        ),
+        "note": Param(
+            type="string",
+            minLength=5,
+            maxLength=1000,
+            description="删除了什么、如何核对。What was deleted, and how that was checked.",
+        ),
+    },
+):
+    close = DbaTicketDoneOperator(task_id="close", ticket_id="{{ params.ticket_id }}", note="{{ params.note }}")
+    close >> CleanupReportOperator(task_id="report", batch_id="{{ ti.xcom_pull(task_ids='close') }}")
