@@ -331,6 +331,12 @@ def test_a_history_without_a_hole_is_not_read_and_what_nobody_has_is_looked_for_
             spans.append((values["search_from"], values["search_to"]))
         return ask(self, path, *args, **values)
 
+    def an_hour_passes(column: str, where: str = "TRUE") -> None:
+        client.query(
+            f"UPDATE {get_settings().table('monitor', 'repair_log')} "
+            f"SET {column} = TIMESTAMP_SUB({column}, INTERVAL 1 HOUR) WHERE {where}"
+        ).result()
+
     def read(run_id: str) -> list[datetime]:
         spans.clear()
         gaps = run(run_id=run_id)["gaps"]
@@ -339,15 +345,14 @@ def test_a_history_without_a_hole_is_not_read_and_what_nobody_has_is_looked_for_
 
     monkeypatch.setattr(Statements, "rows", listens)
     days = timedelta(days=3)
+    an_hour_passes("detected_at")  # what nobody has was asked for a moment ago
     assert max(read("healthy")) < min(draw.timestamp for draw in history.values()) + days, "the oldest day and one more"
     lost = list(history)[100]
     remove(client, [lost], "source", "target")
     assert lost in run(run_id="found")["nobody_has"]
+    an_hour_passes("detected_at", f"period = {lost}")
     assert max(read("asked a moment ago")) < history[lost].timestamp - timedelta(days=1)
-    client.query(
-        f"UPDATE {get_settings().table('monitor', 'repair_log')} "
-        f"SET asked_at = TIMESTAMP_SUB(asked_at, INTERVAL 1 HOUR) WHERE period = {lost}"
-    ).result()
+    an_hour_passes("asked_at", f"period = {lost}")
     assert lost in run(run_id="due again")["nobody_has"]
 
 
