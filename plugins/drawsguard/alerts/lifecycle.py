@@ -150,14 +150,20 @@ class Board:
     def explained(self, alert: Alert, now: datetime, aftermath: timedelta) -> bool:
         """Whether another alert, at least as urgent and not muted, is the cause of this one.
 
-        :param aftermath: how long a cause that has resolved still explains what has not caught up yet.
+        :param aftermath: how long a cause that has resolved still explains what began before, and has to catch up.
         """
+
+        def explains(other: Alert) -> bool:
+            if other.resolved_at is None:
+                return True
+            return alert.fired_at <= other.resolved_at and now - other.resolved_at < aftermath
+
         return any(
             fnmatch.fnmatchcase(other.key, pattern)
             for pattern in alert.explained_by
             for other in self.alerts.values()
-            if (other.resolved_at is None or now - other.resolved_at < aftermath) and other.key != alert.key
-            and other.priority <= alert.priority and not self.muted(other.key, now)
+            if explains(other) and other.key != alert.key and other.priority <= alert.priority
+            and not self.muted(other.key, now)
         )  # fmt: skip
 
 

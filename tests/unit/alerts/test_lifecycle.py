@@ -240,6 +240,20 @@ def test_consequence_that_outlives_its_cause_is_announced():
     assert announced[0] == cause.resolved_at + POLICY.aftermath, "it has a while to follow its cause"
 
 
+def test_what_begins_after_its_would_be_cause_has_resolved_is_announced_at_once():
+    cause = Observation("task:draw_sync.merge", True, Priority.P0, "failed")
+    events = observe(Board(), [cause], START, POLICY)
+    for n in range(1, 5):
+        quiet = Observation(cause.key, False, Priority.P0, "ok")
+        events += observe(fold(events), [quiet], START + n * MINUTE, POLICY)
+    assert not fold(events).open_alert(cause.key)
+    later = START + 5 * MINUTE
+    fresh = Observation("check:fresh", True, Priority.P0, "stale", ("task:draw_sync.*",))
+    board = fold(events + observe(fold(events), [fresh], later, POLICY))
+    due = [(message.value, alert.key) for message, alert in due_messages(board, later, POLICY)]
+    assert ("firing", "check:fresh") in due
+
+
 def test_same_key_from_many_checks_is_one_alert_of_the_highest_priority():
     seen = [Observation("check:x", True, Priority.P1, "a"), Observation("check:x", True, Priority.P0, "b"),
             Observation("check:x", False, Priority.P0, "c")]  # fmt: skip
