@@ -1,6 +1,6 @@
 """From a draw to its row in the business table, for a day of draws under the real scheduler.
 
-The draws come faster than the real feed's, so that a day of them passes in half an hour; collecting, syncing and their
+The draws come faster than the real feed's, so that a day of them passes in a quarter of an hour; collecting, syncing and their
 schedules run at their real pace, so the latencies are real.
 """
 
@@ -20,7 +20,7 @@ from local.stack import Stack
 #: A day of draws without its pauses: 24 h ÷ 210 s.
 DRAWS = 411
 #: Seconds between draws here.
-INTERVAL = 5
+INTERVAL = 2
 
 #: The schedule's own bound (seconds): a minute until collected, five until synced, and the run.
 BOUND = 60 + 300 + 15
