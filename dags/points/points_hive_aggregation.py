@@ -34,6 +34,7 @@ from notifiers.sla_signal import SlaMissAlert, report_run_success
 from operators.dag_defaults import task_defaults
 from operators.hive_days_operator import HiveDaysOperator
 from operators.hive_evidence_operator import HiveEvidenceOperator
+from operators.hive_expire_operator import HiveExpireOperator
 from operators.statistics_window_operator import HiveDayPlanOperator, StatisticsWindowOperator
 
 settings = get_settings()
@@ -147,4 +148,5 @@ with DAG(
         outlets=[Asset("cma.ads_evt_ops_status")],
     )
     [hive_tables, mysql_tables] >> plan
-    build.expand(days=plan.output) >> check >> ads_evt_ops_status >> stamp
+    expire = HiveExpireOperator(task_id="expire_minutes", window=window, hiveserver2_conn_id=settings.hive_conn_id)
+    build.expand(days=plan.output) >> check >> ads_evt_ops_status >> stamp >> expire

@@ -25,6 +25,7 @@ from local.cma.telemetry import DayTruth, Telemetry, metric_names, window_truth
 from local.golden.dataset import EXPECTED, METRIC_ROWS, build
 from local.golden.load import load_environment
 from local.golden.telemetry import write_raw
+from operators.hive_expire_operator import HiveExpireOperator
 from operators.statistics_window_operator import HiveDayPlanOperator
 from tests.integration.points_evidence import (
     context,
@@ -159,6 +160,18 @@ def test_only_new_and_late_days_are_built_and_the_result_is_that_of_a_rebuild(se
     # And an earlier window can be built again at any time.
     assert run_dag("points_hive_aggregation", run_date=str(RUN_DATE)) == "success"
     assert window_in_hive() == window_truth(t for d, t in second.items() if d <= LAST)
+
+
+def test_minutes_from_long_before_the_window_are_let_go_and_all_others_stay(second: dict[date, DayTruth]) -> None:
+    del second
+    before, to_build = content(), days_to_build(RUN_DATE)
+    hive(
+        "INSERT OVERWRITE TABLE cma.base_evt_ts PARTITION (pt_dt = '2020-01-01') VALUES ('2020-01-01 00:00:00', 'x', 1)"
+    )
+    window = window_of(RUN_DATE, WINDOW_DAYS)
+    assert HiveExpireOperator(task_id="expire", window=window.texts()).execute(context(window)) == ["2020-01-01"]
+    assert content() == before
+    assert days_to_build(RUN_DATE) == to_build
 
 
 def test_a_day_whose_build_was_emptied_half_way_is_built_again(second: dict[date, DayTruth]) -> None:

@@ -78,6 +78,11 @@ def days_to_build(
     return [day for day in window.days() if source.get(day) != built.get(day)]
 
 
+def first_kept_day(window: StatisticsWindow, kept_days: int) -> str:
+    """Return the oldest day, yyyy-MM-dd, whose minutes are kept: ``kept_days`` before the window."""
+    return (window.first - timedelta(days=kept_days)).isoformat()
+
+
 def chunks(days: Iterable[str], size: int) -> list[list[str]]:
     """Split days into lists of at most ``size``."""
     listed = list(days)

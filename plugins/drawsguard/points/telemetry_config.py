@@ -29,6 +29,7 @@ class TelemetryRules(_Rules):
 
     largest_count: int = Field(gt=0, lt=10**18)
     days_per_statement: int = Field(gt=0)
+    minutes_kept_days: int = Field(ge=0)
 
 
 class QualityRules(_Rules):

@@ -6,7 +6,15 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from drawsguard.points.day_plan import Fingerprint, StatisticsWindow, chunks, days_to_build, run_date_of, window_of
+from drawsguard.points.day_plan import (
+    Fingerprint,
+    StatisticsWindow,
+    chunks,
+    days_to_build,
+    first_kept_day,
+    run_date_of,
+    window_of,
+)
 
 WINDOW = StatisticsWindow(date(2024, 7, 31), date(2024, 7, 28), date(2024, 7, 30))
 DONE = Fingerprint(100, "20240731")
@@ -51,6 +59,11 @@ def test_a_day_whose_source_vanished_is_built_so_that_nothing_of_it_stays() -> N
 def test_a_rebuild_builds_every_day_that_is_there() -> None:
     source = {"2024-07-28": DONE, "2024-07-30": DONE}
     assert days_to_build(WINDOW, source, source, rebuild=True) == ["2024-07-28", "2024-07-30"]
+
+
+def test_minutes_are_kept_for_some_days_before_the_window() -> None:
+    assert first_kept_day(WINDOW, 30) == "2024-06-28"
+    assert first_kept_day(WINDOW, 0) == str(WINDOW.first)
 
 
 def test_days_are_split_into_statements() -> None:
