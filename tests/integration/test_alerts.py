@@ -156,9 +156,10 @@ def test_task_signal_lives_like_any_alert_and_is_one_with_its_cause(desk: AlertD
     store = desk._store
 
     def signal(state: str, at: datetime) -> None:
-        row = {"signal_id": f"{state}{at}", "alert_key": "task:draw_sync.check_identity", "signalled_at": at, "state": state,
-               "priority": "P0", "detail": "BadRequest", "run_id": "r"}  # fmt: skip
-        store.append("append_signals", [row])
+        row = {"signal_id": f"{state}{at}", "alert_key": "task:draw_sync.check_identity", "signalled_at": at}
+        store.append(
+            "append_signals", [row | {"state": state, "priority": "P0", "detail": "BadRequest", "run_id": "r"}]
+        )
 
     hook = AlertDeliveryHook("apprise_default")
     identity = Observation("check:identities_pass:data-sync-service", True, Priority.P0, "identity")

@@ -114,6 +114,7 @@ class HistoryMigration:
         :raises MigrationDiffersError: when a month differs; the names are left as they are.
         """
         if self.is_done():
+            self._renew_statistics()
             return []
         figures = []
         if self.exists(LEGACY):
@@ -121,8 +122,14 @@ class HistoryMigration:
             self.statements.run("migration/rename.sql", self._names(table=LEGACY, new_name=RETIRED))
         # From here on a repetition finds no table of the old name and only does this step.
         self.statements.run("migration/rename.sql", self._names(table=PARTITIONED, new_name=LEGACY))
+        self._renew_statistics()
         self._log("cut_over", {}, None)
         return figures
+
+    def _renew_statistics(self) -> None:
+        """Make the materialized view anew: it follows the table that it was made on, not the name."""
+        if self.side == "target":
+            self.statements.run("schema/R__150_draws_hourly_mv.sql")
 
     def _log(self, month: str, figures: dict[str, Any], copied: int | None) -> None:
         counts = {name: Typed("INT64", figures.get(name)) for name in ("legacy_versions", "migrated_versions")}

@@ -1,9 +1,9 @@
 -- Purpose: sums and counts per hour, from which every daily and weekly statistic can be added up.
 -- Grain: one row per UTC hour with draws.
 -- Parameters: none.
--- Why it can be re-run: IF NOT EXISTS; BigQuery keeps the content equal to the base table.
+-- Why it can be re-run: the view is made anew; BigQuery keeps the content equal to the base table.
 -- Hours, because a Beijing day begins at 16:00 UTC; sums of squares, because STDDEV is not incremental.
-CREATE MATERIALIZED VIEW IF NOT EXISTS `{{ project }}.{{ target_dataset }}.draws_hourly_mv`
+CREATE OR REPLACE MATERIALIZED VIEW `{{ project }}.{{ target_dataset }}.draws_hourly_mv`
 PARTITION BY DATE(hour_utc)
 OPTIONS (enable_refresh = TRUE, refresh_interval_minutes = 30)
 AS
