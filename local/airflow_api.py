@@ -87,7 +87,7 @@ class AirflowApi:
         return str(self.call("POST", f"/dags/{dag_id}/dagRuns", json=body)["dag_run_id"])
 
     def open_with(self, dag_id: str, conf: dict[str, Any]) -> str:
-        """Unpause a DAG whose first run is ours, not the one that its schedule would create at once; return the run id."""
+        """Unpause a DAG with this run in the place of the one that its schedule would create; return the run id."""
         run_id = self.trigger(dag_id, conf, self.dags()[dag_id]["next_dagrun_logical_date"])
         self.pause(dag_id, paused=False)
         return run_id

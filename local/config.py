@@ -58,7 +58,7 @@ class Config:
     @classmethod
     def from_environment(cls) -> Config:
         """Read STACK_DIR (default ``.local/stack``) and PORT_BASE (default 19000)."""
-        state = Path(os.environ.get("STACK_DIR", REPOSITORY / ".local" / "stack"))
+        state = Path(os.environ.get("STACK_DIR") or REPOSITORY / ".local" / "stack")
         return cls(
             state=(REPOSITORY / state).resolve(),
             port_base=int(os.environ.get("PORT_BASE", "19000")),

@@ -17,10 +17,12 @@ def miss(api: AirflowApi, context: DemoContext) -> None:
     api.set_pool_slots(POOL, 0)
     try:
         api.pause("draw_sync", paused=False)
-        run = wait_for("the first scheduled run of draw_sync", lambda: api.runs("draw_sync", run_type="scheduled"), 60)
-        if not _deadlines(api, run[0]["dag_run_id"]):
-            # Its interval ended too long ago to be late in a way to be told of: take the next one.
+        (run,) = wait_for("a scheduled run of draw_sync", lambda: api.runs("draw_sync", run_type="scheduled"), 60)
+        if not _deadlines(api, run["dag_run_id"]):
+            # Its interval ended too long ago to be late in a way to be told of: take the next one, which begins when
+            # this one has ended.
             api.set_pool_slots(POOL, 1)
+            api.wait_run("draw_sync", run["dag_run_id"], timeout=240)
             now = datetime.now(UTC)
             time.sleep(300 - now.timestamp() % 300 - 2)
             api.set_pool_slots(POOL, 0)
