@@ -1,7 +1,7 @@
 """From a draw to its row in the business table, for a day of draws under the real scheduler.
 
-The draws come faster than the real feed's, so that a day of them passes in a quarter of an hour; collecting, syncing and
-their schedules run at their real pace, so the latencies are real.
+The draws come faster than the real feed's, so that a day of them passes in a quarter of an hour; collecting, syncing
+and their schedules run at their real pace, so the latencies are real.
 """
 
 from __future__ import annotations
