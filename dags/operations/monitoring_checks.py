@@ -42,7 +42,7 @@ with DAG(
     ),
     deadline=DeadlineAlert(
         name="monitoring_in_time",
-        reference=FreshIntervalEnd(),
+        reference=FreshIntervalEnd(once_per_outage=True),  # it runs every minute
         interval=timedelta(minutes=5),
         callback=AsyncCallback(
             SlaMissMail,

@@ -32,9 +32,13 @@ def deadline_start(
 @deadline_reference(DeadlineReference.TYPES.DAGRUN_CREATED)
 @dataclass(eq=False)
 class FreshIntervalEnd(BaseDeadlineReference):
-    """The data interval's end of a run that the schedule created within ``stale_after_seconds`` of it."""
+    """The data interval's end of a run that the schedule created within ``stale_after_seconds`` of it.
+
+    :param once_per_outage: no deadline for a run that follows a failed one: the outage was told of already.
+    """
 
     stale_after_seconds: int = 120
+    once_per_outage: bool = False
 
     required_kwargs: ClassVar[set[str]] = {"dag_id", "run_id"}
 
@@ -46,11 +50,18 @@ class FreshIntervalEnd(BaseDeadlineReference):
         run = session.scalar(select(DagRun).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id))
         if run is None:
             return None
+        if self.once_per_outage:
+            earlier = select(DagRun.state).where(
+                DagRun.dag_id == dag_id, DagRun.run_type == "scheduled", DagRun.run_after < run.run_after
+            )
+            if session.scalar(earlier.order_by(DagRun.run_after.desc()).limit(1)) == "failed":
+                return None
         return deadline_start(str(run.run_type), run.data_interval_end, datetime.now(UTC), self.stale_after_seconds)
 
     def serialize_reference(self) -> dict[str, Any]:
-        return super().serialize_reference() | {"stale_after_seconds": self.stale_after_seconds}
+        own = {"stale_after_seconds": self.stale_after_seconds, "once_per_outage": self.once_per_outage}
+        return super().serialize_reference() | own
 
     @classmethod
     def deserialize_reference(cls, reference_data: dict[str, Any]) -> Self:
-        return cls(reference_data["stale_after_seconds"])
+        return cls(reference_data["stale_after_seconds"], reference_data["once_per_outage"])

@@ -111,5 +111,30 @@ def test_only_a_fresh_scheduled_run_gets_a_deadline_and_its_miss_is_told(
     assert fired == ([{"alert_key": f"sla:{dag_id}", "state": "firing", "priority": "P0"}] if alerts else [])
 
 
+@pytest.mark.parametrize(("dag_id", "told_again"), [("monitoring_checks", False), ("draw_sync", True)])
+def test_an_outage_of_the_monitor_is_told_once_and_each_late_interval_of_the_sync(
+    scheduler_dags: dict[str, Any], dag_id: str, told_again: bool
+) -> None:
+    from airflow.utils.session import create_session
+    from airflow.utils.state import DagRunState
+
+    scheduler_dag = scheduler_dags[dag_id]
+    with create_session() as session:
+        (first,) = deadlines(scheduler_dag, session, "scheduled", timedelta(seconds=90))
+        first.dagrun.state = DagRunState.FAILED
+        session.flush()
+        assert bool(deadlines(scheduler_dag, session, "scheduled", timedelta(seconds=60))) == told_again
+        session.rollback()
+
+    with create_session() as session:
+        (first,) = deadlines(scheduler_dag, session, "scheduled", timedelta(seconds=90))
+        first.dagrun.state = DagRunState.SUCCESS
+        session.flush()
+        assert deadlines(scheduler_dag, session, "scheduled", timedelta(seconds=60)), (
+            "after a success it is armed again"
+        )
+        session.rollback()
+
+
 async def _run(trigger: Any) -> dict[str, Any]:
     return [event.payload async for event in trigger.run()][-1]
