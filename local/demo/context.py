@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mailbox
+import threading
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -25,11 +26,15 @@ LIVE_INTERVAL_SECONDS = 20
 
 @dataclass
 class DemoContext:
-    """The running stack of a demo. Times are aware; ``started`` is when the demo began (UTC)."""
+    """The running stack of a demo. Times are aware; ``started`` is when the demo began (UTC).
+
+    ``sync_turn`` is held by who triggers draw_sync: while a manual run is active, no scheduled one is created.
+    """
 
     config: Config
     settings: Settings = field(default_factory=get_settings)
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
+    sync_turn: threading.Lock = field(default_factory=threading.Lock)
     _clock: float = field(default_factory=time.monotonic)
 
     def say(self, text: str) -> None:

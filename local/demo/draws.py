@@ -29,11 +29,16 @@ def load(api: AirflowApi, context: DemoContext) -> None:
     backfill = api.backfill("draw_sync", backfill_from, backfill_to - SLOT)
 
     context.say("syncing two ranges, as a person would from the UI; nine hours between them stay out")
-    _trigger(api, "draw_sync", since, outage_from)
-    _trigger(api, "draw_sync", outage_to, backfill_from)
+    _sync(api, context, since, outage_from)
+    _sync(api, context, outage_to, backfill_from)
     context.say(f"{_missing(context, since, backfill_from)} draws are missing after the outage; syncing its range")
-    _trigger(api, "draw_sync", outage_from, outage_to)
+    _sync(api, context, outage_from, outage_to)
     api.wait_backfill(backfill, timeout=300)
+
+
+def _sync(api: AirflowApi, context: DemoContext, start: datetime, end: datetime) -> None:
+    with context.sync_turn:
+        _trigger(api, "draw_sync", start, end)
 
 
 def _trigger(api: AirflowApi, dag_id: str, start: datetime, end: datetime) -> None:
@@ -56,7 +61,7 @@ def run(api: AirflowApi, context: DemoContext) -> dict[str, Any]:
     end = _watermark(context)
     # A draw that only the feed's history shows is collected when the next draw makes the hole visible: not wait for it.
     _trigger(api, "draw_collect", context.started, datetime.now(UTC))
-    _trigger(api, "draw_sync", context.started, end)
+    _sync(api, context, context.started, end)
 
     query = {"from": since.isoformat(), "to": end.isoformat()}
     truth = {draw["period"]: draw for draw in context.feed("/truth", **query)["data"]}

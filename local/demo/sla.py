@@ -3,30 +3,48 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
 from typing import Any
 
 from local.airflow_api import AirflowApi, wait_for
 from local.demo.context import DemoContext
 
 POOL = "draws_target"
+#: draw_sync's runs begin at these marks of the clock; the pool is held from shortly before one (seconds).
+SLOT, BEFORE = 300, 2
+#: How long before the mark the turn is taken, so that a range that is being synced has ended (seconds).
+EARLY = 30
 
 
 def miss(api: AirflowApi, context: DemoContext) -> None:
     """Start the schedule of draw_sync and hold its pool until one of its runs is late and the mail is there."""
-    api.set_pool_slots(POOL, 0)
-    try:
+    with context.sync_turn:
+        api.set_pool_slots(POOL, 0)
         api.pause("draw_sync", paused=False)
         (run,) = wait_for("a scheduled run of draw_sync", lambda: api.runs("draw_sync", run_type="scheduled"), 60)
-        if not _deadlines(api, run["dag_run_id"]):
-            # Its interval ended too long ago to be late in a way to be told of: take the next one, which begins when
-            # this one has ended.
-            api.set_pool_slots(POOL, 1)
-            api.wait_run("draw_sync", run["dag_run_id"], timeout=240)
-            now = datetime.now(UTC)
-            time.sleep(300 - now.timestamp() % 300 - 2)
-            api.set_pool_slots(POOL, 0)
-        context.say("holding the pool of draw_sync: its scheduled run is going to miss its deadline")
+        if _deadlines(api, run["dag_run_id"]):
+            _wait_for_the_mail(api, context)
+            return
+        # Its interval ended too long ago to be late in a way to be told of: take the next one, which begins when
+        # this one has ended.
+        api.set_pool_slots(POOL, 1)
+        api.wait_run("draw_sync", run["dag_run_id"], timeout=240)
+    while True:
+        time.sleep(max(0.0, _until_the_mark() - EARLY))
+        with context.sync_turn:
+            if (left := _until_the_mark()) <= EARLY:
+                time.sleep(max(0.0, left - BEFORE))
+                api.set_pool_slots(POOL, 0)
+                _wait_for_the_mail(api, context)
+                return
+
+
+def _until_the_mark() -> float:
+    return SLOT - time.time() % SLOT
+
+
+def _wait_for_the_mail(api: AirflowApi, context: DemoContext) -> None:
+    context.say("holding the pool of draw_sync: its scheduled run is going to miss its deadline")
+    try:
         wait_for("the SLA-miss mail", lambda: mails(context), timeout=120)
     finally:
         api.set_pool_slots(POOL, 1)
