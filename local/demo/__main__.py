@@ -116,10 +116,15 @@ def main() -> int:
         print(f"there is no part {', '.join(sorted(unknown))}; known: {', '.join(PARTS)}", file=sys.stderr)
         return 2
     started = time.monotonic()
-    # Ended from outside, the demo takes its stack with it.
-    signal.signal(signal.SIGTERM, lambda _signal, _frame: sys.exit("the demo was ended"))
     os.environ.update(ENVIRONMENT)
     stack = Stack(Config.from_environment())
+
+    def ended_from_outside(_signal: int, _frame: object) -> None:
+        # At once: the threads that wait for services and runs would go on waiting.
+        stack.down()
+        os._exit(128 + signal.SIGTERM)
+
+    signal.signal(signal.SIGTERM, ended_from_outside)
     context = None
     try:
         stack.down()
