@@ -12,7 +12,7 @@ help: ## this list
 setup: ## install what is missing: system packages and the locked environments
 	@local/bootstrap.sh
 
-demo: setup ## run the main job end to end on the embedded stack, print what happened, stop
+demo: setup ## play both pipelines end to end on the embedded stack, print what happened, stop
 	@$(PYTHON) -m local.demo
 
 test: setup lint ## lint, types, locks, then all tests
