@@ -11,6 +11,7 @@ from airflow.dag_processing.dagbag import DagBag
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, DeadlineAlert, DeadlineReference, Param
 from airflow.sdk.definitions.callback import AsyncCallback
+from airflow.sdk.exceptions import ParamValidationError
 
 from notifiers.first_failure import first_failure_mail
 from notifiers.sla_signal import SlaMissAlert, report_run_success
@@ -39,6 +40,16 @@ def test_dag_keeps_the_policy(bag: DagBag, dag_id: str) -> None:
     found = {rule.__name__: problems for rule in policy.DAG_RULES if (problems := rule(dag))}
     assert found == {}
     assert policy.deadline_matches(dag, has_sla=DAGS[dag_id]) == []
+
+
+def test_every_date_param_refuses_a_word(bag: DagBag) -> None:
+    """Airflow ignores the format of a param when the library that knows it is missing."""
+    params = [dag.params.get_param(name) for dag in bag.dags.values() for name in dag.params]
+    dated = [param for param in params if "format" in param.schema]
+    assert {param.schema["format"] for param in dated} >= {"date", "date-time"}
+    for param in dated:
+        with pytest.raises(ParamValidationError, match="yesterday"):
+            param.resolve("yesterday")
 
 
 @pytest.mark.parametrize("path", policy.DAG_FILES, ids=lambda path: path.name)

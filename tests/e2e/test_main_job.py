@@ -38,15 +38,16 @@ def test_a_miss_is_mailed_once(summary):
     assert summary["sla"]["mails"] == summary["sla"]["misses"]
 
 
-def test_a_param_of_the_wrong_type_is_refused_by_the_trigger(summary, airflow: AirflowApi):
+@pytest.mark.parametrize("value", [5, "yesterday", "2025-10-03", "2025-10-03T09:00:00"])
+def test_a_param_that_is_no_time_with_a_zone_is_refused_by_the_trigger(summary, airflow: AirflowApi, value):
     with pytest.raises(ApiError) as refusal:
-        airflow.trigger("draw_sync", {"from": 5})
+        airflow.trigger("draw_sync", {"from": value, "to": "2025-10-04T00:00:00+08:00"})
     assert refusal.value.status == 400
 
 
-def test_a_time_that_is_none_fails_the_run_before_anything_is_written(summary, airflow: AirflowApi):
+def test_a_range_in_the_wrong_order_fails_the_run_before_anything_is_written(summary, airflow: AirflowApi):
     with pytest.raises(ApiError, match="of draw_sync failed in"):
-        airflow.trigger_and_wait("draw_sync", {"from": "yesterday", "to": "today"})
+        airflow.trigger_and_wait("draw_sync", {"from": "2025-10-03T09:00:00Z", "to": "2025-10-03T08:00:00Z"})
 
 
 def test_a_user_who_is_not_signed_in_sees_nothing(airflow: AirflowApi):
