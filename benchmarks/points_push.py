@@ -1,8 +1,8 @@
 """Our push against the provider's HiveToMySqlOperator in both of its modes, and against a plain LOAD DATA as the limit.
 
-Every contender runs in a process of its own, into the same table, from the same Hive table. Both ends have been connected
-to once before it is timed, as in a worker, which imports the providers before it forks. Memory is how far the resident
-set rises above where it stood at the start of the work.
+Every contender runs in a process of its own, into the same table, from the same Hive table. Both ends have been
+connected to once before it is timed, as in a worker, which imports the providers before it forks. Memory is how far the
+resident set rises above where it stood at the start of the work.
 """
 
 from __future__ import annotations
