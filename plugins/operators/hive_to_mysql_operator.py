@@ -55,7 +55,7 @@ class HiveToMySqlStreamOperator(BaseOperator):
         if self.action == "resume":
             self.log.info("Batch %s is in MySQL already: nothing to load.", batch_id)
             return {"batch_id": batch_id, "row_count": 0}
-        chunk_count = points_config().push.chunks
+        chunk_rows = points_config().push.chunk_rows
         started = time.monotonic()
         with (
             closing(HiveServer2Hook(self.hiveserver2_conn_id).get_conn()) as hive,
@@ -63,7 +63,7 @@ class HiveToMySqlStreamOperator(BaseOperator):
         ):
             source, store = HiveSource(hive, self.flow), EvidenceStore(mysql)
             read: list[Facts] = []
-            staged = store.stage(_lines(source.chunks(chunk_count), read))
+            staged = store.stage(_lines(source.chunks(chunk_rows), read))
             expected = Facts(*(sum(values) for values in zip(*read, strict=True))) if read else EMPTY
             if staged != expected:
                 raise TransferError(

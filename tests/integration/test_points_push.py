@@ -202,8 +202,8 @@ def test_rows_lost_on_the_way_publish_nothing(monkeypatch: pytest.MonkeyPatch) -
     build()
     chunks = HiveSource.chunks
 
-    def without_first_rows(self: HiveSource, count: int) -> Iterator[Chunk]:
-        for chunk in chunks(self, count):
+    def without_first_rows(self: HiveSource, chunk_rows: int) -> Iterator[Chunk]:
+        for chunk in chunks(self, chunk_rows):
             yield chunk._replace(lines=chunk.lines.split(b"\n", 1)[1])
 
     monkeypatch.setattr(HiveSource, "chunks", without_first_rows)
@@ -216,8 +216,8 @@ def test_rows_lost_on_the_way_publish_nothing(monkeypatch: pytest.MonkeyPatch) -
 def test_a_source_that_fails_half_way_publishes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     build()
 
-    def broken(self: HiveSource, count: int) -> Iterator[Chunk]:
-        del self, count
+    def broken(self: HiveSource, chunk_rows: int) -> Iterator[Chunk]:
+        del self, chunk_rows
         yield HALF
         raise ConnectionResetError("HiveServer2 went away")
 
@@ -233,9 +233,9 @@ def test_a_slow_hive_does_not_make_mysql_hang_up(monkeypatch: pytest.MonkeyPatch
     chunks = HiveSource.chunks
     get_conn = MySqlHook.get_conn
 
-    def slow(self: HiveSource, count: int) -> Iterator[Chunk]:
+    def slow(self: HiveSource, chunk_rows: int) -> Iterator[Chunk]:
         time.sleep(2 * mysql_timeout)
-        yield from chunks(self, count)
+        yield from chunks(self, chunk_rows)
 
     def impatient(self: MySqlHook) -> Any:
         connection = get_conn(self)
@@ -269,8 +269,8 @@ def _before_anything(patch: pytest.MonkeyPatch) -> None:
 
 
 def _while_rows_stream(patch: pytest.MonkeyPatch) -> None:
-    def half(self: HiveSource, count: int) -> Iterator[Chunk]:
-        del self, count
+    def half(self: HiveSource, chunk_rows: int) -> Iterator[Chunk]:
+        del self, chunk_rows
         yield HALF
         _kill()
 

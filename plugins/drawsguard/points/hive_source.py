@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import closing
+from math import ceil
 from typing import Any, NamedTuple
 
 import sqlparse
@@ -60,12 +61,15 @@ class HiveSource:
         columns = [(name.strip(), kind.strip()) for name, kind, *_ in described if name and not name.startswith("#")]
         return list(dict.fromkeys(columns))
 
-    def chunks(self, chunk_count: int) -> Iterator[Chunk]:
+    def chunks(self, chunk_rows: int) -> Iterator[Chunk]:
         """Yield the rows, many at a time, from one read of the table; one chunk is held at once.
 
-        :param chunk_count: over how many chunks the rows are spread.
+        :param chunk_rows: about how many rows a chunk has: they are spread by the hash of their key.
         """
         (query,) = statements("push/read_chunks.sql")
+        stamp = self.stamp()
+        row_count = (stamp.facts if stamp else self.facts()).row_count
+        chunk_count = max(1, ceil(row_count / chunk_rows))
         with closing(self._connection.cursor(arraysize=1)) as cursor:
             cursor.execute(query, self._flow | {"chunk_count": chunk_count})
             while rows := cursor.fetchmany(1):

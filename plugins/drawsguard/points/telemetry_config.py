@@ -50,7 +50,7 @@ class PushRules(_Rules):
     largest_rows: int = Field(gt=0)
     largest_shrink_percent: float = Field(ge=0, le=100)
     largest_growth_percent: float = Field(ge=0)
-    chunks: int = Field(gt=0)
+    chunk_rows: int = Field(gt=0)
     keep_days: int = Field(gt=0)
 
 
