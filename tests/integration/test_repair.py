@@ -114,6 +114,13 @@ def settled(feed: FeedState) -> list[int]:
     return [draw.period for draw in feed.simulator.truth(start, early, as_of=feed.clock.now())][2:-2]
 
 
+def consecutive(feed: FeedState, count: int) -> list[int]:
+    """The first settled periods that follow each other, with none between them that was never published."""
+    known = settled(feed)
+    runs = (known[at : at + count] for at in range(10, len(known) - count))
+    return next(run for run in runs if run[-1] - run[0] == count - 1)
+
+
 def unpublished(feed: FeedState) -> set[int]:
     published = truth(feed)
     return set(range(min(published), max(published))) - set(published)
@@ -173,7 +180,7 @@ def test_random_holes_anywhere_are_healed(client: Client, feed: FeedState) -> No
 
 
 def test_a_persons_run_reports_and_writes_nothing(client: Client, feed: FeedState) -> None:
-    hole = settled(feed)[10:14]
+    hole = consecutive(feed, 4)
     remove(client, hole, "target")
     before = sorted(row.period for row in target_rows(client))
     result = run("manual")
@@ -238,13 +245,14 @@ def test_with_the_feed_down_what_was_collected_is_repaired_first(
 def test_an_incident_is_reported_with_five_chapters_and_mailed(client: Client, feed: FeedState, stack: Any) -> None:
     inbox = stack.config.state / "smtp" / "maildir"
     before = len(mailbox.Maildir(inbox, create=True))
-    remove(client, settled(feed)[50:66], "target")
+    hole = consecutive(feed, 16)
+    remove(client, hole, "target")
     run(run_id="scheduled__incident")
     (kept,) = rows(client, f"SELECT * FROM {get_settings().table('monitor', 'incident_reports')}")
     chapters = [line for line in kept["report"].splitlines() if line.startswith("## ")]
     assert [chapter[3:5] for chapter in chapters] == ["1.", "2.", "3.", "4.", "5."]
     assert kept["repaired"] == 16
-    assert f"| {settled(feed)[50]} | {settled(feed)[65]} | 16 |" in kept["report"]
+    assert f"| {hole[0]} | {hole[-1]} | 16 |" in kept["report"]
     target = len(truth(feed))
     assert f"draws in the target | {target} | {target} |" in kept["report"]
     assert "repaired and verified" in kept["report"]
