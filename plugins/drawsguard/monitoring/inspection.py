@@ -120,9 +120,15 @@ def freshness_section(rows: Sequence[Mapping[str, Any]]) -> Section:
 
 
 def scheduler_section(rows: Sequence[Mapping[str, Any]]) -> Section:
-    """Judge the newest attempt of every job."""
+    """Judge how long ago every job succeeded, and name those whose newest attempt did not."""
     bad = [row["job_name"] for row in rows if row["success_overdue"]]
-    text = f"长时间未成功 No success for too long: {', '.join(bad)}" if bad else "全部成功。All succeed."
+    failed = [row["job_name"] for row in rows if row["outcome"] != "success" and not row["success_overdue"]]
+    texts = []
+    if bad:
+        texts.append(f"长时间未成功 No success for too long: {', '.join(bad)}.")
+    if failed:
+        texts.append(f"最近一次未成功，尚未超时 The newest attempt failed, not overdue yet: {', '.join(failed)}.")
+    text = " ".join(texts) or "全部成功。All succeed."
     return Section("Scheduler 执行 Scheduler executions", "bad" if bad else "good", text, **_table(rows))
 
 

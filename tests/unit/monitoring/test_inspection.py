@@ -57,9 +57,19 @@ def test_completeness_freshness_and_jobs():
     table = {"table_name": "target.draws", "status": "late"}
     assert freshness_section([table]).verdict == "good"
     assert freshness_section([table | {"status": "empty"}]).verdict == "bad"
-    job = {"job_name": "data-sync-job", "success_overdue": False}
+
+
+def test_a_job_is_bad_when_its_last_success_is_too_old_and_named_when_its_newest_attempt_failed():
+    job = {"job_name": "data-sync-job", "success_overdue": False, "outcome": "success"}
     assert scheduler_section([job]).verdict == "good"
-    assert scheduler_section([job | {"success_overdue": True}]).verdict == "bad"
+    assert "All succeed" in scheduler_section([job]).text
+    failed = scheduler_section([job | {"outcome": "unauthenticated"}])
+    assert failed.verdict == "good"
+    assert "not overdue yet: data-sync-job" in failed.text
+    overdue = scheduler_section([job | {"outcome": "unauthenticated", "success_overdue": True}])
+    assert overdue.verdict == "bad"
+    assert "too long: data-sync-job" in overdue.text
+    assert "not overdue yet" not in overdue.text
 
 
 def test_false_alarms():

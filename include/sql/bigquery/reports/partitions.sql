@@ -4,10 +4,10 @@
 -- Why it can be re-run: a query.
 
 SELECT
-  table_name,
+  CONCAT(table_schema, '.', table_name) AS table_name,
   COUNT(*) AS partitions,
   SUM(total_rows) AS total_rows,
   SUM(total_logical_bytes) AS logical_bytes
 FROM `{{ project }}.{{ dataset }}`.INFORMATION_SCHEMA.PARTITIONS
-GROUP BY table_name
+GROUP BY table_schema, table_name
 ORDER BY table_name;
