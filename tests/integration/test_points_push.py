@@ -11,6 +11,7 @@ from typing import Any
 
 import MySQLdb
 import pytest
+from airflow.providers.apache.hive.hooks.hive import HiveServer2Hook
 from airflow.providers.mysql.hooks.mysql import MySqlHook
 from airflow.sdk.exceptions import AirflowFailException
 
@@ -108,6 +109,16 @@ def test_a_push_carries_every_row_and_empties_hive() -> None:
     assert stored() == set(ROWS)
     assert (in_hive("ads_evt_ops_status"), in_hive("base_evt")) == (0, 0)
     assert states() == {"window_2024-02-02_2024-07-30": "completed"}
+
+
+def test_the_pieces_of_a_batch_follow_its_size() -> None:
+    """A piece is what the push holds at once: its size must not grow with the batch."""
+    for rows in (ROWS[:10], ROWS):
+        build(rows)
+        with closing(HiveServer2Hook().get_conn()) as connection:
+            pieces = list(HiveSource(connection, "window").chunks(chunk_rows=5))
+        assert len(rows) / 10 < len(pieces) <= len(rows) / 5
+        assert sum(piece.facts.row_count for piece in pieces) == len(rows)
 
 
 def test_a_second_push_is_refused_and_changes_nothing() -> None:
