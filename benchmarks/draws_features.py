@@ -15,7 +15,7 @@ from drawsguard.settings import get_settings
 
 SIZES = {"140k": 140_000, "1m4": 1_400_000, "14m": 14_000_000}
 #: A full recompute goes by ranges of so many draws, as a person starts it: the local engine holds a statement's windows
-#: in memory, and one over 14 million draws had not ended after 27 minutes and 14 GB.
+#: in memory, and one over 14 million draws had not ended after 24 minutes, at 14 GB.
 RANGE = 1_400_000
 
 

@@ -44,6 +44,8 @@ def test_inspection_of_an_empty_warehouse_says_so(client: Client, kind: Any, tit
     assert path.read_text(encoding="utf-8") == report.html
     if kind == "weekly":
         assert 'class="chart"' in report.html
+        for dataset in (settings.source_dataset, settings.target_dataset):
+            assert f"<td>{dataset}.draws</td>" in report.html
     if kind != "daily":
         assert "nothing is estimated" in report.html
     else:

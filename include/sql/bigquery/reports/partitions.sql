@@ -4,10 +4,10 @@
 -- Why it can be re-run: a query.
 
 SELECT
-  CONCAT(table_schema, '.', table_name) AS table_name,
+  CONCAT(p.table_schema, '.', p.table_name) AS table_name,
   COUNT(*) AS partitions,
   SUM(total_rows) AS total_rows,
   SUM(total_logical_bytes) AS logical_bytes
-FROM `{{ project }}.{{ dataset }}`.INFORMATION_SCHEMA.PARTITIONS
-GROUP BY table_schema, table_name
+FROM `{{ project }}.{{ dataset }}`.INFORMATION_SCHEMA.PARTITIONS AS p
+GROUP BY p.table_schema, p.table_name
 ORDER BY table_name;
