@@ -4,21 +4,22 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 STACK := $(PYTHON) -m local.stack
 
-.PHONY: help setup demo test up down status logs bench lint lock
+.PHONY: help setup demo test up down status logs preflight bench lint lock audit image
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
 
 setup: ## install what is missing: system packages and the locked environments
-	@local/bootstrap.sh
+	@local/bootstrap.sh $(FOR)
 
 demo: setup ## play both pipelines end to end on the embedded stack, print what happened, stop
 	@$(PYTHON) -m local.demo
 
-test: setup lint ## lint, types, locks, then all tests
-	@.venv/bin/pytest -n 2 --no-loadscope-reorder
+test: FOR := --tests
+test: setup lint ## lint, types, locks, then all tests; ENGINE=mysql: the points lifecycle's on the MySQL 8.4 at MYSQL_HOST
+	@.venv/bin/pytest $(if $(ENGINE),tests/integration/points tests/integration/approvals,-n 3 --no-loadscope-reorder --durations=25)
 
-up: setup ## start the embedded stack and keep it running; SERVICES="bigquery feed" starts only those
+up: setup ## start the embedded stack and keep it running; SERVICES="bigquery feed" starts only those, AUTH_MANAGER=fab has FAB's users
 	@$(PYTHON) -m local.up $(SERVICES)
 
 down: ## stop what was started
@@ -30,6 +31,9 @@ status: setup ## what runs, and on which port
 logs: setup ## follow the logs; SERVICES=airflow-scheduler follows one
 	@$(STACK) logs $(SERVICES)
 
+preflight: setup ## ready for production, or what is missing, for what this shell's Airflow points to; ONLY="bigquery mysql", SEND=1
+	@$(PYTHON) -m local.preflight $(ONLY) $(if $(SEND),--send)
+
 bench: setup ## measure ours against the alternative; writes benchmarks/results.json
 	@$(PYTHON) -m benchmarks.run $(BENCH)
 
@@ -38,6 +42,12 @@ lint: setup ## check style, types and lock files; changes nothing
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
 	@local/lock.sh --check
+
+audit: setup ## known weaknesses and licences of what production installs
+	@local/audit/run.sh
+
+image: ## build the production image drawsguard/production, without the simulators; VERSION=1.0.0
+	@docker build --target production --file local/docker/Dockerfile --tag drawsguard/production:$(or $(VERSION),1.0.0) .
 
 lock: setup ## generate the lock files from the requirements
 	@local/lock.sh

@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
-from drawsguard.points.classify import Definition, classify
-from drawsguard.points.oper_type import parser
-from drawsguard.points.rules import get_rules
-from drawsguard.points.telemetry_config import points_config
-from drawsguard.points.usage import MetricRow, UsageIndex
+from drawsguard.points.definitions import Definition
+from drawsguard.points.policy import get_policy
+from drawsguard.points.review.classify import classify
+from drawsguard.points.review.usage import MetricRow, UsageIndex
+from drawsguard.points.telemetry.config import points_config
+from drawsguard.points.telemetry.oper_type import parser
 
 POINTS, METRICS, TAGS = 1_000_000, 3_000_000, 20_000
 START = datetime.fromisoformat("2024-02-02")
@@ -54,12 +55,12 @@ def ours(points: int, rows: int) -> int:
     usage = UsageIndex(parser(points_config().oper_type_pattern), START)
     usage.add(metrics(rows, points))
     usage.spread_tags(members(points))
-    return len(classify(definitions(points), usage, get_rules().selection, START).candidates)
+    return len(classify(definitions(points), usage, get_policy().selection, START).candidates)
 
 
 def nested_dictionaries(points: int, rows: int) -> int:
-    """Classify with a dictionary of dictionaries a point, a tag's members visited for each of its rows."""
-    parse, tags, rules = parser(points_config().oper_type_pattern), members(points), get_rules().selection
+    """Classify with a dictionary of dictionaries per point, a tag's members visited for each of its rows."""
+    parse, tags, rules = parser(points_config().oper_type_pattern), members(points), get_policy().selection
     usage: dict[int, dict[str, Any]] = {}
 
     def entry(point: int) -> dict[str, Any]:

@@ -6,12 +6,13 @@ from typing import Any
 from unittest.mock import patch
 
 from benchmarks.draws_support import NEWEST, NEWEST_PERIOD, at, fill, result, rows, seconds, warehouse
-from drawsguard.draws import feature_refresh
-from drawsguard.draws.feature_refresh import LATEST, refresh
-from drawsguard.draws.features import COMPUTED_COLUMNS
-from drawsguard.draws.statements import Statements
+from drawsguard.draws.features import refresh as feature_refresh
+from drawsguard.draws.features.definitions import COMPUTED_COLUMNS
+from drawsguard.draws.features.refresh import refresh
+from drawsguard.draws.retention import LATEST
 from drawsguard.draws.window import Window
 from drawsguard.settings import get_settings
+from drawsguard.warehouse.runner import StatementRunner
 
 SIZES = {"140k": 140_000, "1m4": 1_400_000, "14m": 14_000_000}
 #: A full recompute goes by ranges of so many draws, as a person starts it: the local engine holds a statement's windows
@@ -20,14 +21,14 @@ RANGE = 1_400_000
 
 
 def run(sizes: dict[str, int] | None = None) -> list[dict[str, Any]]:
-    """Compute everything once (the alternative), refresh three new draws and hold them against a rebuild."""
+    """Compute everything once (the alternative), refresh three new draws and compare them with a rebuild."""
     return [_measure(name, size) for name, size in (sizes or SIZES).items()]
 
 
 def _measure(name: str, size: int) -> dict[str, Any]:
     with warehouse("features") as client:
         fill(client, "target", size - 3, NEWEST_PERIOD - 3)
-        statements = Statements(client, "bench", "features")
+        statements = StatementRunner(client, "bench", "features")
         ranges = _ranges(size)
         # 14 million draws reach back to 1932, before the first day that a search for the bounds of a range goes to.
         with patch.object(feature_refresh, "EARLIEST", min(feature_refresh.EARLIEST, ranges[0].start)):

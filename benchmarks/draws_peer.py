@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.draws_support import NEWEST, NEWEST_PERIOD, at, fill, result, rows, seconds, warehouse
-from drawsguard.draws.statements import Statements
-from drawsguard.draws.sync import DrawWarehouse
+from drawsguard.draws.sync.target import TargetRepository
 from drawsguard.draws.window import Window
 from drawsguard.settings import REPOSITORY, get_settings
+from drawsguard.warehouse.runner import StatementRunner
 
 PEER = REPOSITORY / "benchmarks" / "peer"
 ENVIRONMENT = REPOSITORY / ".local" / "venv" / "peer"
@@ -55,9 +55,9 @@ def _ours() -> tuple[float, int]:
         ).result()
 
         def refresh() -> None:
-            warehouse_ = DrawWarehouse(client, dag_id="bench", task_id="sync")
+            warehouse_ = TargetRepository(client, dag_id="bench", task_id="sync")
             plan = warehouse_.plan_window(window, NEWEST)
-            Statements(client, "bench", "sync").run("sync/merge_draws.sql", **plan.bounds(), synced_at=NEWEST)
+            StatementRunner(client, "bench", "sync").run("sync/merge_draws.sql", **plan.bounds(), synced_at=NEWEST)
             warehouse_.verify(plan)
 
         taken = seconds(refresh)

@@ -1,4 +1,4 @@
-"""Time from an injected outage or hole to a target that equals the source again (MTTR), run by run."""
+"""Time from an injected outage or gap to a target that equals the source again (MTTR), run by run."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from functools import partial
 from typing import Any
 
 from benchmarks.draws_support import CADENCE, NEWEST, NEWEST_PERIOD, at, fill, result, rows, seconds, warehouse
-from drawsguard.draws.gaps import find_gaps
-from drawsguard.draws.repair import Repairer
-from drawsguard.draws.statements import Statements
-from drawsguard.draws.sync import DrawWarehouse
+from drawsguard.draws.repair.gaps import find_gaps
+from drawsguard.draws.repair.repairer import Repairer
+from drawsguard.draws.sync.target import TargetRepository
 from drawsguard.draws.window import Window
 from drawsguard.settings import get_settings
+from drawsguard.warehouse.runner import StatementRunner
 
 #: A month of draws.
 SIZE = 12_000
@@ -32,7 +32,7 @@ WAIT_FOR_A_RUN = 300.0
 
 
 def run() -> list[dict[str, Any]]:
-    """Measure the work of one run, from its start to the verified target; there is nothing to compare it with."""
+    """Measure the work of one run, from its start to the verified target; there is no alternative to it."""
     results = []
     with warehouse("repair") as client:
         fill(client, "source", SIZE)
@@ -69,10 +69,10 @@ def _timed(client: Any, lost: range, heal: Callable[[], None]) -> float:
 
 def _sync_after(client: Any, outage: timedelta) -> None:
     """Run the first sync after an outage: its window reaches back to the watermark."""
-    warehouse_ = DrawWarehouse(client, dag_id="bench", task_id="sync")
+    warehouse_ = TargetRepository(client, dag_id="bench", task_id="sync")
     window = Window(NEWEST - outage - timedelta(minutes=65), NEWEST + timedelta(seconds=1))
     plan = warehouse_.plan_window(window, NEWEST)
-    Statements(client, "bench", "sync").run("sync/merge_draws.sql", **plan.bounds(), synced_at=NEWEST)
+    StatementRunner(client, "bench", "sync").run("sync/merge_draws.sql", **plan.bounds(), synced_at=NEWEST)
     warehouse_.verify(plan)
 
 

@@ -22,7 +22,7 @@ MIGRATIONS = (
     "V021__feature_update_log", "V024__repair_log",
 )  # fmt: skip
 
-#: The newest draw of every benchmark table; older ones lie 210 s apart before it.
+#: The newest draw of every benchmark table; older ones precede it, 210 s apart.
 NEWEST = datetime(2026, 1, 1, tzinfo=UTC)
 CADENCE = timedelta(seconds=210)
 #: Its period.

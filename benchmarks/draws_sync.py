@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from benchmarks.draws_support import NEWEST, NEWEST_PERIOD, at, fill, result, rows, seconds, warehouse
-from drawsguard.draws.statements import Statements
-from drawsguard.draws.sync import DrawWarehouse
+from drawsguard.draws.sync.target import TargetRepository
 from drawsguard.draws.window import Window
 from drawsguard.settings import get_settings
+from drawsguard.warehouse.runner import StatementRunner
 
 SIZES = {"140k": 140_000, "1m4": 1_400_000, "14m": 14_000_000}
 
@@ -79,9 +79,9 @@ def run(sizes: dict[str, int] | None = None) -> list[dict[str, Any]]:
 
 
 def _sync(client: Any, window: Window) -> int:
-    warehouse_ = DrawWarehouse(client, dag_id="bench", task_id="sync")
+    warehouse_ = TargetRepository(client, dag_id="bench", task_id="sync")
     plan = warehouse_.plan_window(window, window.end)
-    statements = Statements(client, "bench", "sync")
+    statements = StatementRunner(client, "bench", "sync")
     affected = statements.affected("sync/merge_draws.sql", **plan.bounds(), synced_at=window.end)
     warehouse_.verify(plan)
     return affected
@@ -89,7 +89,7 @@ def _sync(client: Any, window: Window) -> int:
 
 def _rows_in_partitions(client: Any, window: Window) -> int:
     """Count the rows of both tables in the daily partitions that the plan's bounds touch."""
-    plan = DrawWarehouse(client, dag_id="bench", task_id="sync").plan_window(window, window.end)
+    plan = TargetRepository(client, dag_id="bench", task_id="sync").plan_window(window, window.end)
     days = f"DATE(timestamp) BETWEEN DATE '{plan.read.start:%F}' AND DATE '{plan.read.end:%F}'"
     return sum(
         rows(client, f"SELECT COUNT(*) AS n FROM {get_settings().table(side, 'draws')} WHERE {days}")[0]["n"]

@@ -15,11 +15,11 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
-from drawsguard.points.day_plan import Fingerprint, StatisticsWindow, chunks, days_to_build, window_of
-from drawsguard.points.day_steps import day_steps
-from drawsguard.points.hive_source import HiveSource, fetch, statements
-from drawsguard.points.push_guard import Facts
-from drawsguard.points.telemetry_config import points_config
+from drawsguard.points.telemetry.config import points_config
+from drawsguard.points.telemetry.day_plan import Fingerprint, StatisticsWindow, chunks, days_to_build, window_of
+from drawsguard.points.telemetry.day_steps import day_steps
+from drawsguard.points.telemetry.hive_source import HiveSource, fetch, statements
+from drawsguard.points.telemetry.push_guard import Facts
 from local.cma.deliver import register_history, write_history
 from local.cma.telemetry import Telemetry, metric_names
 from local.config import Config
@@ -50,7 +50,7 @@ def _measure(connection: Any, million: int, root: Path) -> dict[str, Any]:
     before, after = window_of(RUN_DATE, DAYS), window_of(RUN_DATE + timedelta(days=1), DAYS)
     days = [date.fromisoformat(day) for day in before.days()]
     write_history(plan, days, root)
-    register_history(connection, root, days, anew=True)
+    register_history(connection, root, days, replace=True)
     with closing(connection.cursor()) as cursor:
         for table in ("base_evt", "evt_rejected", "base_evt_ts", "base_evt_day", "evt_day_quality"):
             cursor.execute(f"DROP TABLE IF EXISTS cma.{table}")
@@ -83,8 +83,8 @@ def _build(connection: Any, window: StatisticsWindow, *, rebuild: bool) -> tuple
     """Build what the DAG would build; return seconds, days built, and the facts of the result."""
     started = time.monotonic()
     span = {"first": str(window.first), "last": str(window.last)}
-    source = {day: Fingerprint(*rest) for day, *rest in fetch(connection, "window/source_days.sql", span)}
-    done = {day: Fingerprint(*rest) for day, *rest in fetch(connection, "window/built_days.sql", span)}
+    source = {day: Fingerprint(*rest) for day, *rest in fetch(connection, "telemetry/window/source_days.sql", span)}
+    done = {day: Fingerprint(*rest) for day, *rest in fetch(connection, "telemetry/window/built_days.sql", span)}
     days = days_to_build(window, source, done, rebuild=rebuild)
     rules = points_config()
     with closing(connection.cursor()) as cursor:
@@ -92,7 +92,7 @@ def _build(connection: Any, window: StatisticsWindow, *, rebuild: bool) -> tuple
             for step in day_steps(rules):
                 for statement in step.statements(some):
                     cursor.execute(statement, step.parameters(some))
-        for statement in statements("window/ads_evt_ops_status.sql"):
+        for statement in statements("telemetry/window/ads_evt_ops_status.sql"):
             cursor.execute(statement, span)
     seconds = time.monotonic() - started
     return seconds, len(days), HiveSource(connection, "window").facts()

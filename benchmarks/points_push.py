@@ -1,8 +1,8 @@
 """Our push against the provider's HiveToMySqlOperator in both of its modes, and against a plain LOAD DATA as the limit.
 
 Every contender runs in a process of its own, into the same table, from the same Hive table. Both ends have been
-connected to once before it is timed, as in a worker, which imports the providers before it forks. Memory is how far the
-resident set rises above where it stood at the start of the work.
+connected to once before it is timed, as in a worker, which imports the providers before it forks. Memory is the
+growth of the resident set since the start of the work.
 """
 
 from __future__ import annotations
@@ -16,21 +16,22 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from drawsguard.points.database import run_script
-from drawsguard.points.day_plan import window_of
-from drawsguard.points.hive_source import HiveSource, statements
-from drawsguard.points.push_guard import batch_id_of
-from drawsguard.points.telemetry_config import points_config
+from drawsguard.points.telemetry.config import points_config
+from drawsguard.points.telemetry.day_plan import window_of
+from drawsguard.points.telemetry.evidence_repository import EvidenceRepository
+from drawsguard.points.telemetry.hive_source import HiveSource, statements
+from drawsguard.points.telemetry.push_guard import batch_id_of
 from local.config import Config
 from local.stack import Stack
 
 WINDOW = window_of(date(2024, 7, 31), 180)
 BATCH_ID = batch_id_of("window", WINDOW)
+RUN_ID, STARTED = "bench", datetime(2024, 7, 31, tzinfo=UTC)
 TABLE = "ads_evt_ops_status_ago"
 SIZES = (20_000, 1_000_000)
 
@@ -96,9 +97,11 @@ def _compared(rows: int, measured: dict[str, tuple[float, float]]) -> list[dict[
 
 # --- the contenders: each returns after its rows are committed --------------------------------------
 def ours(_: int) -> Callable[[], Any]:
-    from operators.hive_to_mysql_operator import HiveToMySqlStreamOperator
+    from operators.points.telemetry.hive_to_mysql_operator import HiveToMySqlStreamOperator
 
     operator = HiveToMySqlStreamOperator(task_id="ours", flow="window", window=WINDOW.texts())
+    with closing(_mysql()) as connection:
+        EvidenceRepository(connection).log_decision(BATCH_ID, RUN_ID, "before", "push")
     return lambda: operator.execute(_context())
 
 
@@ -154,25 +157,24 @@ def _fill_hive(rows: int) -> None:
             "(SELECT explode(sequence(1L, CAST(%(rows)s AS BIGINT))) AS id) ids",
             {"rows": rows},
         )
-        (stamp,) = statements("push/stamp_build.sql")
+        (stamp,) = statements("telemetry/push/stamp_build.sql")
         cursor.execute(stamp, WINDOW.texts() | {"flow": "window"})
-        # The engine compiles its first queries; whoever came first would pay for all.
+        # The engine compiles its first queries; the first contender would pay for all.
         cursor.execute(_SELECT)
         cursor.fetchall()
         for _ in HiveSource(connection, "window").chunks(points_config().push.chunk_rows):
             pass
 
 
-def _mysql() -> Any:
+def _mysql(conn_id: str = "mysql_default") -> Any:
     from airflow.providers.mysql.hooks.mysql import MySqlHook
 
-    return MySqlHook(local_infile=True).get_conn()
+    return MySqlHook(conn_id, local_infile=True).get_conn()
 
 
 def _in_a_process(work: Callable[[int], Callable[[], Any]], rows: int) -> tuple[float, float]:
     """Return seconds and megabytes of growth; asserts that every row arrived."""
-    with closing(_mysql()) as connection, closing(connection.cursor()) as cursor:
-        run_script(connection, "governance/V001__evidence_push.sql")
+    with closing(_mysql("mysql_schema_governance")) as connection, closing(connection.cursor()) as cursor:
         # A fresh table, so that no contender pays for the rows of the one before.
         cursor.execute(f"TRUNCATE TABLE {TABLE}")
         cursor.execute("DELETE FROM evidence_batch")
@@ -208,7 +210,7 @@ def _timed(work: Callable[[int], Callable[[], Any]], rows: int, sender: Any) -> 
 
 
 def _settled_memory() -> int:
-    """Give back what start-up freed, reset the kernel's high-water mark (proc(5)), return what is resident (KiB)."""
+    """Release what start-up freed, reset the kernel's high-water mark (proc(5)), return what is resident (KiB)."""
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)
     Path("/proc/self/clear_refs").write_text("5")
@@ -222,7 +224,8 @@ def _kibibytes(field: str) -> int:
 
 
 def _context() -> Any:
-    return {"run_id": "bench", "params": {}, "dag_run": SimpleNamespace(triggering_user_name=None)}
+    run = SimpleNamespace(run_id=RUN_ID, start_date=STARTED, triggering_user_name=None)
+    return {"run_id": RUN_ID, "params": {}, "dag_run": run}
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from drawsguard.points.cleanup.structure import read_structure
 from drawsguard.points.cleanup.sweep import Sweep, SweepStoppedError
 from drawsguard.points.cleanup.throttle import Throttle
 from drawsguard.points.cleanup.ticket import Ticket
-from drawsguard.points.lifecycle import Structure
+from drawsguard.points.downline.structure_repository import Structure
 from local.memory_ledger import MemoryLedger
 from local.redis_servers import Server
 
@@ -49,7 +49,7 @@ print(json.dumps({"p50": latencies[len(latencies) // 2], "p99": latencies[int(le
 
 
 class TimedLedger(MemoryLedger):
-    """Notes when the deleting pass was complete."""
+    """Records when the deleting pass was complete."""
 
     deleted_at: float | None = None
 

@@ -1,4 +1,4 @@
-"""The embedded stack, its simulators and the demo: everything that stands in for production on one machine."""
+"""The embedded stack, its simulators and the demo: everything that replaces production on one machine."""
 
 import sys
 from pathlib import Path

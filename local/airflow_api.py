@@ -24,7 +24,7 @@ def wait_for(what: str, check: Callable[[], Any], timeout: float, pause: float =
     """Call ``check`` until it returns something true, and return that.
 
     :param timeout: seconds.
-    :raises ApiError: when the time is over; the message names ``what``.
+    :raises ApiError: when the time is up; the message names ``what``.
     """
     deadline = time.monotonic() + timeout
     while True:
@@ -32,7 +32,7 @@ def wait_for(what: str, check: Callable[[], Any], timeout: float, pause: float =
         if result:
             return result
         if time.monotonic() > deadline:
-            raise ApiError(f"waited {timeout:.0f} s in vain for {what}")
+            raise ApiError(f"waited {timeout:.0f} s without success for {what}")
         time.sleep(pause)
 
 
@@ -87,7 +87,7 @@ class AirflowApi:
         return str(self.call("POST", f"/dags/{dag_id}/dagRuns", json=body)["dag_run_id"])
 
     def open_with(self, dag_id: str, conf: dict[str, Any]) -> str:
-        """Unpause a DAG with this run in the place of the one that its schedule would create; return the run id."""
+        """Unpause a DAG with this run instead of the one that its schedule would create; return the run id."""
         run_id = self.trigger(dag_id, conf, self.dags()[dag_id]["next_dagrun_logical_date"])
         self.pause(dag_id, paused=False)
         return run_id

@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # Set up everything the embedded stack needs: system packages, the three Python environments, from their locks.
-# Repeatable and quick when nothing changed. Called by the Makefile.
+# Repeatable and quick when nothing changed. Called by the Makefile; with --tests also what only tests
+# need: a browser, Google's SQL analyzer, and a Java compiler (genuine Hive as a judge).
 set -euo pipefail
 cd "$(dirname "$0")/.."
+mode=${1:-}
 
 say() { printf '%s\n' "$*" >&2; }
 fail() { say "setup failed: $*"; exit 1; }
@@ -21,8 +23,17 @@ needs() {
     PATH=$PATH:/usr/sbin command -v mariadbd >/dev/null || echo mariadb-server
     compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || command -v postgres >/dev/null || echo postgresql
     command -v redis-server >/dev/null || echo redis-server
+    [ "$mode" != --tests ] || browser || echo chromium
     command -v java >/dev/null || [ -x "${JAVA_HOME:-/nonexistent}/bin/java" ] || echo openjdk-17-jre-headless
+    [ "$mode" != --tests ] || compiler || echo openjdk-17-jdk-headless
+    # Only to fetch the SQL analyzer, once.
+    [ "$mode" != --tests ] || local/analyzer/install.sh --check || command -v npm >/dev/null || echo npm
 }
+# Where local.services.java_home looks.
+compiler() {
+    [ -x "${JAVA_HOME:-/nonexistent}/bin/javac" ] || compgen -G '/usr/lib/jvm/java-*17*/bin/javac' || command -v javac
+} >/dev/null
+browser() { command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null
 python() { command -v python3.11 || command -v python3 || echo python3.11; }
 
 # Packages of Debian start their own servers; the stack runs its own, private ones.
@@ -44,19 +55,19 @@ if [ -n "$missing" ]; then
     fi
     [ -z "$missing" ] || fail "these are missing and cannot be installed without root: $missing
   Debian, Ubuntu: apt-get install $missing
-  Fedora:         dnf install python3.11 python3.11-devel gcc pkgconf mariadb-connector-c-devel mariadb-server postgresql-server redis java-17-openjdk-headless
-  macOS:          brew install python@3.11 pkg-config mariadb postgresql@17 redis openjdk@17
+  Fedora:         dnf install python3.11 python3.11-devel gcc pkgconf mariadb-connector-c-devel mariadb-server postgresql-server redis java-17-openjdk-devel chromium npm
+  macOS:          brew install python@3.11 pkg-config mariadb postgresql@17 redis openjdk@17 node && brew install --cask chromium
   then run the same command again"
 fi
 
 # --- Python environments -------------------------------------------------------------------------
-# An environment is made anew from its lock when the lock changed; the stamp holds the lock's checksum.
+# An environment is rebuilt from its lock when the lock changed; the stamp holds the lock's checksum.
 environment() { # folder lock label
     local folder=$1 lock=$2 label=$3 sum
     sum=$(sha256sum <"$lock")
     [ "$(cat "$folder/.lock.sha256" 2>/dev/null)" = "$sum" ] && return
     say "setting up the $label environment ..."
-    [ -x "$folder/bin/python" ] || "$(python)" -m venv "$folder" || fail "could not make $folder"
+    [ -x "$folder/bin/python" ] || "$(python)" -m venv "$folder" || fail "could not create $folder"
     if [ "$folder" = .venv ]; then
         "$folder/bin/python" -m pip install --quiet --disable-pip-version-check \
             "$(grep -oE '^uv==[0-9.]+' requirements-dev.lock)" || fail "could not install uv; is the package index reachable?"
@@ -72,3 +83,6 @@ free=$(df -Pk . | awk 'NR == 2 {print int($4 / 1048576)}')
 environment .venv requirements-dev.lock "Airflow"
 environment .local/venv/bigquery local/bigquery/requirements.lock "BigQuery emulator"
 environment .local/venv/hive local/hive/requirements.lock "Spark (HiveServer2)"
+
+# --- Google's SQL analyzer, for the tests of the BigQuery statements ------------------------------------
+[ "$mode" != --tests ] || local/analyzer/install.sh

@@ -34,14 +34,47 @@ PORT_OFFSETS = {
     "HIVE_PORT": 100,
 }
 
-#: Airflow's users: name → role of the simple auth manager. Four eyes need four names.
+#: Airflow's users: name → role of the simple auth manager. Approvals need several names.
 USERS = {"admin": "admin", "requester": "user", "approver": "user", "second_approver": "user"}
 
-MYSQL_SCHEMAS = {
-    "governance": ("rsp_datagovern", "points_lifecycle", "points_backup"),
-    "intranet": ("cvs_intranet", "points_backup", "points_scratch"),
-    "extranet": ("cvs_extranet", "points_backup", "points_scratch"),
+#: What AUTH_MANAGER may be → Airflow's setting.
+AUTH_MANAGERS = {
+    "simple": "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager",
+    "fab": "auth_managers.fab.ApproverRolesFabAuthManager",
 }
+
+#: The roles of the same users where FAB is the auth manager (docs/auth.md).
+FAB_ROLES = {
+    "admin": ("Admin",),
+    "requester": ("Viewer", "draws_operator", "points_operator"),
+    "approver": ("Viewer", "draws_approver", "points_approver"),
+    "second_approver": ("Viewer", "draws_approver", "points_approver"),
+}
+APPROVERS = ("approver", "second_approver")
+
+#: Server → schema → what the user of the run time may do there. The first schema is the connection's own. The user
+#: ``<server>_schema`` owns the same schemas; only points_schema uses it. docs/mysql.md says the same in words.
+MYSQL_GRANTS = {
+    "governance": {
+        "rsp_datagovern": "SELECT, INSERT, UPDATE, DELETE, CREATE TEMPORARY TABLES",
+        "points_lifecycle": "SELECT, INSERT, UPDATE, DELETE",
+        "governance_audit": "SELECT, INSERT",
+    },
+    **{
+        environment: {
+            f"cvs_{environment}": "SELECT, UPDATE",
+            f"points_backup_{environment}": "SELECT, INSERT, UPDATE, CREATE, DROP",
+            f"points_scratch_{environment}": "SELECT, INSERT, CREATE, DROP",
+            f"points_journal_{environment}": "SELECT, INSERT, UPDATE",
+        }
+        for environment in ("intranet", "extranet")
+    },
+}
+
+
+def mysql_database(user: str) -> str:
+    """Return the schema that a MySQL user's connection starts in."""
+    return next(iter(MYSQL_GRANTS[user.removesuffix("_schema")]))
 
 
 GOOGLE_ENDPOINTS = ("IAM", "RUN", "SCHEDULER", "IAM_CREDENTIALS", "RESOURCE_MANAGER")
@@ -59,11 +92,16 @@ class Config:
     def from_environment(cls) -> Config:
         """Read STACK_DIR (default ``.local/stack``) and PORT_BASE (default 19000)."""
         state = Path(os.environ.get("STACK_DIR") or REPOSITORY / ".local" / "stack")
-        return cls(
+        config = cls(
             state=(REPOSITORY / state).resolve(),
             port_base=int(os.environ.get("PORT_BASE", "19000")),
             environ=dict(os.environ),
         )
+        try:
+            config.auth_manager  # noqa: B018 - said now rather than in the log of every service
+        except ValueError as error:
+            raise SystemExit(str(error)) from error
+        return config
 
     def port(self, variable: str) -> int:
         return int(self.environ.get(variable, self.port_base + PORT_OFFSETS[variable]))
@@ -114,6 +152,29 @@ class Config:
         place = f"{self.host('postgres')}:{self.port('POSTGRES_PORT')}"
         return f"{driver}://airflow:{self.secret('postgres')}@{place}/airflow"
 
+    @property
+    def auth_manager(self) -> str:
+        """``simple`` or ``fab``, from AUTH_MANAGER.
+
+        :raises ValueError: when it is another word.
+        """
+        name = self.environ.get("AUTH_MANAGER") or "simple"
+        if name not in AUTH_MANAGERS:
+            raise ValueError(f"AUTH_MANAGER is {name!r}; the embedded stack has {' and '.join(AUTH_MANAGERS)}")
+        return name
+
+    @property
+    def user_ids_file(self) -> Path:
+        """Where the users' ids are kept that FAB gave them (local/fab_users.py)."""
+        return self.directory("airflow") / "fab_user_ids.json"
+
+    def approvers(self) -> str:
+        """Return ``DRAWSGUARD_APPROVERS``: each approver with the id that this auth manager gives."""
+        ids = {name: name for name in APPROVERS}
+        if self.auth_manager == "fab":
+            ids = json.loads(self.user_ids_file.read_text()) if self.user_ids_file.exists() else {}
+        return ",".join(f"{name}={ids[name]}" if name in ids else name for name in APPROVERS)
+
     def passwords(self) -> dict[str, str]:
         """Return the password of each Airflow user (written for the auth manager by :meth:`write_passwords`)."""
         return {user: self.secret(f"airflow_{user}", 9) for user in USERS}
@@ -136,7 +197,7 @@ class Config:
                     "port": self.port("MYSQL_PORT"),
                     "login": user,
                     "password": self.secret(f"mysql_{user}"),
-                    "schema": MYSQL_SCHEMAS[user][0],
+                    "schema": mysql_database(user),
                     "extra": {"charset": "utf8mb4", "local_infile": True},
                 }
             )
@@ -159,12 +220,22 @@ class Config:
             "AIRFLOW_CONN_MYSQL_DEFAULT": mysql("governance"),
             "AIRFLOW_CONN_MYSQL_POINTS_INTRANET": mysql("intranet"),
             "AIRFLOW_CONN_MYSQL_POINTS_EXTRANET": mysql("extranet"),
+            **{f"AIRFLOW_CONN_MYSQL_SCHEMA_{server.upper()}": mysql(f"{server}_schema") for server in MYSQL_GRANTS},
             "AIRFLOW_CONN_SMTP_DEFAULT": json.dumps(
                 {
                     "conn_type": "smtp",
                     "host": self.host("smtp"),
                     "port": self.port("SMTP_PORT"),
                     "extra": {"disable_ssl": True, "disable_tls": True, "from_email": "airflow@example.com"},
+                }
+            ),
+            "AIRFLOW_CONN_AIRFLOW_API_DEFAULT": json.dumps(
+                {
+                    "conn_type": "http",
+                    "host": self.host("airflow"),
+                    "port": self.port("AIRFLOW_PORT"),
+                    "login": "admin",
+                    "password": self.passwords()["admin"],
                 }
             ),
             "AIRFLOW_CONN_APPRISE_DEFAULT": json.dumps({"conn_type": "apprise", "extra": {"config": channels}}),
@@ -179,7 +250,7 @@ class Config:
 
     def _point_instances(self) -> dict[str, str]:
         """Return a connection for each Redis instance that keeps points: here, a database each of the one server."""
-        from drawsguard.points.telemetry_config import cluster_instances
+        from drawsguard.points.telemetry.config import cluster_instances
 
         names = sorted({name for instances in cluster_instances().values() for name in instances})
         return {
@@ -189,9 +260,12 @@ class Config:
 
     def airflow_environment(self) -> dict[str, str]:
         """Return every variable that Airflow's processes need, on top of the caller's environment."""
+        from drawsguard.access import custom_roles
+
         home = self.directory("airflow")
         core = {
             "AIRFLOW_HOME": str(home),
+            "AIRFLOW__CORE__AUTH_MANAGER": AUTH_MANAGERS[self.auth_manager],
             "AIRFLOW__CORE__DAGS_FOLDER": str(REPOSITORY / "dags"),
             "AIRFLOW__CORE__PLUGINS_FOLDER": str(REPOSITORY / "plugins"),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
@@ -200,6 +274,7 @@ class Config:
             "AIRFLOW__CORE__FERNET_KEY": self.fernet_key(),
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{u}:{r}" for u, r in USERS.items()),
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(home / "simple_auth_manager_passwords.json"),
+            "AIRFLOW__FAB__CUSTOM_ROLES": custom_roles(),
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": self.metadata_url("postgresql+psycopg2"),
             "AIRFLOW__API__BASE_URL": f"http://127.0.0.1:{self.port('AIRFLOW_PORT')}",
             "AIRFLOW__API__SECRET_KEY": self.secret("api_secret_key"),
@@ -208,7 +283,7 @@ class Config:
             "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_SERVER_HOST": self.bind,
             "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_SERVER_PORT": str(self.port("SCHEDULER_HEALTH_PORT")),
             "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "30",
-            # A file that was edited is parsed at once all the same; parsing every file twice a minute fills a core.
+            # An edited file is parsed at once anyway; parsing every file twice a minute keeps a core busy.
             "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "900",
             "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "2",
             # On a small, busy machine the first import of the providers and the first answer take their time.
@@ -222,10 +297,17 @@ class Config:
             "DRAWSGUARD_TOKEN_KEYS_URL": f"{self.url('google', 'GOOGLE_PORT')}/oauth2/v3/certs",
             "DRAWSGUARD_IDENTITY_PROPAGATION_SECONDS": "10",
             "DRAWSGUARD_UI_BASE_URL": f"http://127.0.0.1:{self.port('AIRFLOW_PORT')}",
+            "DRAWSGUARD_APPROVERS": self.approvers(),
+            # Both environments are schemas of one server here.
+            **{
+                f"DRAWSGUARD_{environment}_{kind}_SCHEMA".upper(): f"points_{kind}_{environment}"
+                for environment in ("intranet", "extranet")
+                for kind in ("backup", "scratch", "journal")
+            },
             "DRAWSGUARD_POINTS_FEED_ROOT": str(self.state / "cma" / "feed"),
             # The supervisor's log files are read by people: plain text, no colours.
             "NO_COLOR": "1",
         }
         defaults = core | self.connections()
-        # A variable that is set already wins: docker-compose sets the metadata database and the executor.
+        # A variable that is already set wins: docker-compose sets the metadata database and the executor.
         return {name: self.environ.get(name, value) for name, value in defaults.items()}

@@ -6,12 +6,15 @@ cd "$(dirname "$0")/.."
 uv=${UV:-.venv/bin/uv}
 mode=${1:-}
 status=0
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
 for source in requirements.txt requirements-dev.txt local/bigquery/requirements.txt local/hive/requirements.txt \
-    benchmarks/peer/requirements.txt; do
+    local/audit/requirements.txt benchmarks/peer/requirements.txt; do
     lock=${source%.txt}.lock
     out=$lock
     if [ "$mode" = --check ]; then
-        out=$(mktemp)
+        out=$scratch/lock
+        rm -f "$out"
         cp "$lock" "$out" 2>/dev/null || true # uv keeps the versions it finds in the output file
     fi
     "$uv" pip compile "$source" --output-file "$out" --quiet --python-version 3.11 --generate-hashes \

@@ -10,21 +10,24 @@ from local.config import Config
 #: How much history the simulated feed has before its first start (days).
 HISTORY_DAYS = 3
 
+SCHEMA_DAGS = ("warehouse_schema", "points_schema")
+
 
 def prepare(api: AirflowApi) -> None:
-    """Create the warehouse's schema through its DAG; repeatable."""
-    wait_for("the DAG files to be parsed", lambda: "warehouse_schema" in api.dags(), timeout=120)
+    """Bring the schemas of both pipelines up to date through their DAGs; repeatable."""
+    wait_for("the DAG files to be parsed", lambda: set(SCHEMA_DAGS) <= set(api.dags()), timeout=120)
     if errors := api.import_errors():
         raise ApiError("\n".join(f"{error['filename']} cannot be imported: {error['stack_trace']}" for error in errors))
-    api.pause("warehouse_schema", paused=False)
-    api.trigger_and_wait("warehouse_schema", timeout=240)
+    for dag_id in SCHEMA_DAGS:
+        api.pause(dag_id, paused=False)
+        api.trigger_and_wait(dag_id, timeout=240)
 
 
 def start_schedules(api: AirflowApi) -> None:
     """Unpause the DAGs of the draw pipeline and its operation.
 
     Those of the points lifecycle stay paused: their schedules expect a day's telemetry, which exists only where it was
-    generated or delivered; without it their runs refuse, as they should.
+    generated or delivered; without it their runs are refused, as they should be.
     """
     for dag_id, dag in api.dags().items():
         if "points" not in {tag["name"] for tag in dag["tags"]}:

@@ -12,8 +12,10 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import redis
+from redis import Redis
 from redis.cluster import ClusterNode, RedisCluster
 
 
@@ -40,7 +42,7 @@ def free_port() -> int:
 
 
 class Server:
-    """One redis-server process with a folder of its own."""
+    """One redis-server process with its own folder."""
 
     def __init__(self, *options: str) -> None:
         self.port = free_port()
@@ -74,7 +76,9 @@ class Cluster:
     """A Redis Cluster of three masters, each with a replica when asked for."""
 
     def __init__(self, *, replicas: int = 0) -> None:
-        options = ("--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--appendonly", "yes")
+        # A replica gets its master's data at once; by default the master waits five seconds for more replicas.
+        quick = ("--cluster-node-timeout", "1000", "--repl-diskless-sync-delay", "0", "--appendfsync", "no")
+        options = ("--cluster-enabled", "yes", "--appendonly", "yes", *quick)
         self.servers = [Server(*options) for _ in range(3 * (1 + replicas))]
         addresses = [f"127.0.0.1:{server.port}" for server in self.servers]
         subprocess.run(
@@ -89,9 +93,78 @@ class Cluster:
     def client(self) -> RedisCluster:
         return RedisCluster(startup_nodes=[ClusterNode("127.0.0.1", server.port) for server in self.servers])
 
+    def node(self, port: int) -> Redis:
+        """Return a connection to exactly one of the servers."""
+        return Redis(port=port)
+
+    def owner(self, slot: int) -> int:
+        """Return the port of the master that serves ``slot``."""
+        with contextlib.closing(self.client()) as client:
+            return int(client.nodes_manager.slots_cache[slot][0].port)
+
+    def masters(self) -> list[int]:
+        """Return the ports of the servers that run and are masters."""
+        running = [server.port for server in self.servers if server.process.poll() is None]
+        return [port for port in running if self._role(port) == "master"]
+
+    def keys(self) -> set[bytes]:
+        """Return every key that any master holds, wherever the cluster looks for it."""
+        found: set[bytes] = set()
+        for port in self.masters():
+            with contextlib.closing(self.node(port)) as client:
+                found.update(client.scan_iter())
+        return found
+
     def close(self) -> None:
         for server in self.servers:
             server.close()
+
+    def _role(self, port: int) -> str:
+        with contextlib.closing(self.node(port)) as client:
+            return str(client.info("replication")["role"])
+
+
+class Migration:
+    """A slot on its way from its master to another, step by step as redis-cli moves it.
+
+    :param cluster: the cluster.
+    :param slot: the slot.
+    :param target: port of the master that gets it.
+    """
+
+    def __init__(self, cluster: Cluster, slot: int, target: int) -> None:
+        self._cluster, self._slot = cluster, slot
+        source = cluster.owner(slot)
+        self._ports = {"source": source, "target": target}
+        self._ids = {role: self._ask(role, "CLUSTER MYID").decode() for role in self._ports}
+
+    def open(self) -> Migration:
+        """Announce the move: from now on the slot's keys are in two places."""
+        self._ask("target", "CLUSTER SETSLOT", self._slot, "IMPORTING", self._ids["source"])
+        self._ask("source", "CLUSTER SETSLOT", self._slot, "MIGRATING", self._ids["target"])
+        return self
+
+    def send(self, *keys: bytes) -> Migration:
+        """Move some keys, or all that the source has."""
+        keys = keys or tuple(self._ask("source", "CLUSTER GETKEYSINSLOT", self._slot, 1_000_000))
+        if keys:
+            self._ask("source", "MIGRATE", "127.0.0.1", self._ports["target"], "", 0, 5000, "KEYS", *keys)
+        return self
+
+    def close(self) -> Migration:
+        """Give the slot to the target, and wait until every master knows."""
+        target = self._ports["target"]
+        for port in [target, *(port for port in self._cluster.masters() if port != target)]:
+            self._send(port, "CLUSTER SETSLOT", self._slot, "NODE", self._ids["target"])
+        wait_for(lambda: self._cluster.owner(self._slot) == self._ports["target"], f"slot {self._slot} to have moved")
+        return self
+
+    def _ask(self, role: str, *command: Any) -> Any:
+        return self._send(self._ports[role], *command)
+
+    def _send(self, port: int, *command: Any) -> Any:
+        with contextlib.closing(self._cluster.node(port)) as client:
+            return client.execute_command(*command, NEVER_DECODE=True)
 
 
 def _joined(client: redis.Redis) -> bool:

@@ -16,16 +16,16 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from drawsguard.alerts.config import load_alert_config
-from drawsguard.alerts.lifecycle import Event, Kind, Message, Observation, due_messages, fold, observe
-from drawsguard.alerts.lifecycle import delivered as told
+from drawsguard.alerts.replay import ALLOWANCES, MINUTE, STALE_DRAWS, Arrival, Newest, collected, synced
+from drawsguard.alerts.state import Event, Kind, Message, delivered, due_messages, fold, observe
 from drawsguard.draws.cadence import Cadence
 from drawsguard.identity.model import load_services
 from drawsguard.monitoring.checks import judge, load_checks
-from drawsguard.monitoring.replay import ALLOWANCES, MINUTE, STALE_DRAWS, Arrival, Newest, collected, synced
+from drawsguard.monitoring.observation import Observation
 from drawsguard.settings import get_settings
 from local.feed.simulator import FeedConfig, Simulator
 
-#: Freshness allowances of the three tables (seconds); a test holds them against the view.
+#: Freshness allowances of the three tables (seconds); a test compares them with the view.
 TABLES = ALLOWANCES | {"target.draws_14w": 1200}
 SETTLED = timedelta(minutes=20)
 SLOT = timedelta(minutes=5)
@@ -36,7 +36,7 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Fault:
-    """What is broken, and for how long; ``expected`` is the alert that has to tell of it."""
+    """What is broken, and for how long; ``expected`` is the alert that has to report it."""
 
     what: str
     length: timedelta
@@ -119,7 +119,7 @@ class Pipeline:
         return [first + n * step for n in range(int((self._end - first) / step))]
 
     def silent(self, now: datetime) -> bool:
-        """Whether the monitor makes no round now."""
+        """Whether the monitor is down now."""
         return self._during("monitor stopped")(now)
 
     # --- draws ------------------------------------------------------------------------------------
@@ -165,7 +165,7 @@ class Pipeline:
         for draw, at_source, at_target in zip(draws, source, target, strict=True):
             present = at_source.present_at
             settled = draw.timestamp + SETTLED
-            # While the collector stands still no later draw shows the hole; history fills it before the next one.
+            # While the collector is down no later draw shows the gap; history fills it before the next one.
             if present > settled and not gap(settled) and not gap(draw.timestamp):
                 count(draw.timestamp, "missing_periods", settled, present)
             if at_target.present_at > present + SETTLED:
@@ -294,7 +294,7 @@ def replay_checks(pipeline: Pipeline, start: datetime, end: datetime) -> Seen:
         observations: list[Observation] = []
         shown = pipeline.rows(now)
         for check in _definitions():
-            # Most minutes show what the one before showed: a view's rows are judged once.
+            # Most minutes show the same as the one before: a view's rows are judged once.
             situation = (check.name, tuple(tuple(row.values()) for row in shown[check.view]))
             if situation not in judged:
                 judged[situation] = [outcome.observation() for outcome in judge(check, shown[check.view])]
@@ -306,7 +306,7 @@ def replay_checks(pipeline: Pipeline, start: datetime, end: datetime) -> Seen:
         fired |= {event.alert_key: now for event in new if event.kind is Kind.FIRED and event.alert_key not in fired}
         events += new
         for message, alert in due_messages(board.with_events(new), now, policy):
-            events.append(told(alert, message, now, ["replay"]))
+            events.append(delivered(alert, message, now, ["replay"]))
             if message is Message.FIRING:
                 announced.setdefault(alert.key, now)
     return Seen(minutes, fired, announced)

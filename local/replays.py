@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from drawsguard.alerts.config import load_alert_config
+from drawsguard.alerts.replay import ALLOWANCES, Newest, Replay, Rule, cadence_rule, collected, replay, synced
 from drawsguard.draws.cadence import Cadence
-from drawsguard.monitoring.replay import ALLOWANCES, Newest, Replay, Rule, cadence_rule, collected, replay, synced
 from drawsguard.settings import get_settings
 from local.feed.simulator import FeedConfig, Simulator
 
-#: Two halves of 30 healthy days; both changes of daylight saving in Vancouver lie within.
+#: Two halves of 30 healthy days; they contain both changes of daylight saving in Vancouver.
 HEALTHY_STARTS = (datetime(2025, 2, 22, tzinfo=UTC), datetime(2025, 10, 18, tzinfo=UTC))
 HEALTHY_DAYS = 15
 
-#: Each fault class: what stands still, the table that shows it, and for how long.
+#: Each fault class: what is down, the table that shows it, and for how long.
 BREAKS = tuple(
     (what, table, timedelta(hours=hours))
     for what, table in (("collector", "source.draws"), ("sync", "target.draws"))
@@ -28,12 +28,12 @@ Stopped = Callable[[datetime], bool]
 
 
 def never(_moment: datetime) -> bool:
-    """Nothing stands still."""
+    """Nothing is down."""
     return False
 
 
 def during(start: datetime, length: timedelta) -> Stopped:
-    """Return a rule for a standstill from ``start`` for ``length``."""
+    """Return a rule for a downtime from ``start`` for ``length``."""
     return lambda moment: start <= moment < start + length
 
 
@@ -63,7 +63,7 @@ class Detection:
 
 
 def broken_day(what: str, table: str, length: timedelta) -> Detection:
-    """Replay the day around a standstill of ``what``."""
+    """Replay the day around a downtime of ``what``."""
     start, end = BREAK_AT - timedelta(hours=20), BREAK_AT + length
     newest = tables(start, 2, **{what: during(BREAK_AT, length)})
     judged = rule(newest, table)

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from local.config import MYSQL_SCHEMAS, REPOSITORY, Config
+from local.config import MYSQL_GRANTS, REPOSITORY, Config
 
 Command = Callable[[Config], list[str]]
 
@@ -112,14 +112,18 @@ def _bigquery(config: Config) -> list[str]:
 
 
 # --- HiveServer2 ------------------------------------------------------------------------------------
-def java_home() -> str | None:
-    """Return the folder of a Java 17 or newer, from JAVA_HOME or the usual places; None when there is none."""
+def java_home(program: str = "java") -> str | None:
+    """Return the folder of a Java 17 or newer, from JAVA_HOME or the usual places; None when there is none.
+
+    :param program: what it has to have: ``javac`` is part of a JDK only.
+    """
     candidates = [os.environ.get("JAVA_HOME", ""), *sorted(map(str, Path("/usr/lib/jvm").glob("java-*17*")))]
-    candidates += [str(Path(java).resolve().parents[1]) for java in [shutil.which("java")] if java]
-    return next((home for home in candidates if home and Path(home, "bin", "java").exists()), None)
+    candidates += [str(Path(found).resolve().parents[1]) for found in [shutil.which(program)] if found]
+    return next((home for home in candidates if home and Path(home, "bin", program).exists()), None)
 
 
-def _spark_home() -> Path:
+def spark_home() -> Path:
+    """Return the folder of the PySpark that the Hive environment has."""
     return next((REPOSITORY / ".local" / "venv" / "hive" / "lib").glob("python3*/site-packages/pyspark"))
 
 
@@ -136,10 +140,11 @@ def _hive(config: Config) -> list[str]:
         "spark.driver.bindAddress": config.bind,
         "spark.driver.host": config.host("hive"),
         "spark.ui.enabled": "false",
-        "spark.driver.extraJavaOptions": f"-Dderby.system.home={state} -Dderby.stream.error.file={state}/derby.log",
+        "spark.driver.extraJavaOptions": f"-Dderby.system.home={state} -Dderby.stream.error.file={state}/derby.log "
+        f"-Djava.io.tmpdir={config.directory('tmp', 'hive')}",
     }
     return [
-        str(_spark_home() / "bin" / "spark-submit"),
+        str(spark_home() / "bin" / "spark-submit"),
         "--class=org.apache.spark.sql.hive.thriftserver.HiveThriftServer2",
         "--master=local[2]",
         "--driver-memory=2g",
@@ -153,30 +158,47 @@ def _hive(config: Config) -> list[str]:
 
 
 def _hive_environment(_config: Config) -> dict[str, str]:
-    return {"SPARK_HOME": str(_spark_home()), "JAVA_HOME": java_home() or "", "SPARK_LOCAL_IP": "127.0.0.1"}
+    return {"SPARK_HOME": str(spark_home()), "JAVA_HOME": java_home() or "", "SPARK_LOCAL_IP": "127.0.0.1"}
 
 
 # --- MySQL ------------------------------------------------------------------------------------------
-#: How the server behaves, here and in docker-compose.yaml.
-MYSQL_OPTIONS = (
+#: What we need beyond MySQL's defaults, here and in docker-compose.yaml (docs/mysql.md).
+MYSQL_OPTIONS = ("--local-infile=1", "--skip-name-resolve", "--default-time-zone=+00:00")
+#: MySQL 8.4's own.
+MYSQL_SQL_MODE = (
+    "ONLY_FULL_GROUP_BY,STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,"
+    "NO_ENGINE_SUBSTITUTION"
+)
+#: Where MariaDB 10.11 has other defaults than MySQL 8.4 and can be given MySQL's; docs/mysql.md lists what it cannot.
+AS_MYSQL = (
+    f"--sql-mode={MYSQL_SQL_MODE}",
+    "--explicit-defaults-for-timestamp=1",
     "--character-set-server=utf8mb4",
-    "--local-infile=1",
-    "--skip-name-resolve",
-    "--default-time-zone=+00:00",
-    # Statements that only one of MariaDB and MySQL 8 accepts would hide here: stay strict.
-    "--sql-mode=STRICT_TRANS_TABLES,ONLY_FULL_GROUP_BY,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO",
+    # As utf8mb4_0900_ai_ci: neither case nor accents count, a blank at the end does.
+    "--collation-server=utf8mb4_uca1400_nopad_ai_ci",
+    "--max-allowed-packet=64M",
+    "--group-concat-max-len=1024",
+    "--innodb-autoinc-lock-mode=2",
 )
 
 
-def mysql_statements(config: Config) -> list[str]:
-    """Return the statements that make the schemas and their users; each can be repeated."""
+def mysql_statements(config: Config, take_back: bool = True) -> list[str]:
+    """Return the statements that make the schemas and their users; each can be repeated.
+
+    :param take_back: whether what a stack of an earlier version granted is taken back first. The users have no rights
+        until they are granted again: not while something uses them.
+    """
     statements = []
-    for user, schemas in MYSQL_SCHEMAS.items():
-        password = config.secret(f"mysql_{user}")
-        statements.append(f"CREATE USER IF NOT EXISTS '{user}'@'%' IDENTIFIED BY '{password}'")
-        for schema in schemas:
-            statements.append(f"CREATE DATABASE IF NOT EXISTS {schema} CHARACTER SET utf8mb4")
-            statements.append(f"GRANT ALL ON {schema}.* TO '{user}'@'%'")
+    for server, grants in MYSQL_GRANTS.items():
+        for user in (server, f"{server}_schema"):
+            password = config.secret(f"mysql_{user}")
+            statements.append(f"CREATE USER IF NOT EXISTS '{user}'@'%' IDENTIFIED BY '{password}'")
+            if take_back:
+                statements.append(f"REVOKE ALL PRIVILEGES, GRANT OPTION FROM '{user}'@'%'")
+        for schema, rights in grants.items():
+            statements.append(f"CREATE DATABASE IF NOT EXISTS {schema}")
+            statements.append(f"GRANT {rights} ON {schema}.* TO '{server}'@'%'")
+            statements.append(f"GRANT ALL ON {schema}.* TO '{server}_schema'@'%'")
     return statements
 
 
@@ -184,7 +206,7 @@ def _prepare_mysql(config: Config) -> None:
     """Create the data directory once, and the schemas and users at every start (repeatable)."""
     data = config.directory("mysql") / "data"
     if not (data / "mysql").is_dir():
-        shutil.rmtree(data, ignore_errors=True)  # half made by an interrupted first start
+        shutil.rmtree(data, ignore_errors=True)  # left incomplete by an interrupted first start
         install = ["mariadb-install-db", "--no-defaults", f"--datadir={data}", "--skip-test-db"]
         subprocess.run([*install, *_mysql_user()], check=True, stdout=subprocess.DEVNULL)
     script = config.state / "mysql" / "init.sql"
@@ -209,12 +231,15 @@ def _mysql(config: Config) -> list[str]:
         f"--bind-address={config.bind}",
         f"--init-file={state / 'init.sql'}",
         *MYSQL_OPTIONS,
+        *AS_MYSQL,
+        # A power cut may lose what was written, the end of the server cannot: the system has it in its cache.
+        "--debug-no-sync",
     ]
 
 
 # --- PostgreSQL: Airflow's metadata -----------------------------------------------------------------
 def _postgres_binary(name: str) -> str:
-    """Return the path of one of PostgreSQL's programs; Debian keeps each version's in a folder of its own."""
+    """Return the path of one of PostgreSQL's programs; Debian keeps each version in a separate folder."""
     folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
     return shutil.which(name, path=os.pathsep.join([*map(str, reversed(folders)), os.environ["PATH"]])) or name
 
@@ -235,7 +260,7 @@ def _prepare_postgres(config: Config) -> None:
     data, draft = (config.directory("postgres") / name for name in ("data", "draft"))
     if data.is_dir():
         return
-    shutil.rmtree(draft, ignore_errors=True)  # half made by an interrupted first start
+    shutil.rmtree(draft, ignore_errors=True)  # left incomplete by an interrupted first start
     draft.mkdir(mode=0o700)
     if os.geteuid() == 0:
         shutil.chown(draft, "postgres", "postgres")
@@ -311,13 +336,10 @@ def _initialised(config: Config) -> None:
 
 
 def initialise_airflow(config: Config) -> None:
-    """Migrate the metadata database, write the users' passwords and load the pools; repeatable."""
+    """Migrate the metadata database, make the users with their passwords and load the pools; repeatable."""
     environment = config.environ | config.airflow_environment()
     config.write_passwords()
-    airflow = _airflow()(config)
-    subprocess.run([*airflow, "db", "migrate"], check=True, env=environment)
-    pools = REPOSITORY / "include" / "config" / "pools.json"
-    subprocess.run([*airflow, "pools", "import", str(pools)], check=True, env=environment)
+    subprocess.run([sys.executable, "-m", "local.initialise"], check=True, env=environment, cwd=REPOSITORY)
 
 
 AIRFLOW_PROCESSES = ("airflow-scheduler", "airflow-dag-processor", "airflow-triggerer", "airflow-api-server")

@@ -179,7 +179,7 @@ class Stack:
         tail = "\n    ".join(log.read_text(errors="replace").splitlines()[-15:]) if log.exists() else "(no log)"
         return (
             f"{service.name} ({service.purpose}) is not ready: state {state}, last probe: {error}\n"
-            f"  the end of {log}:\n    {tail}\n  mend the cause, then start again: what is running is kept"
+            f"  the end of {log}:\n    {tail}\n  repair the cause, then start again: what is running is kept"
         )
 
     def _check_ports(self, service: Service) -> None:

@@ -7,10 +7,26 @@ from __future__ import annotations
 
 import sys
 
+import psutil
+
 from local.airflow_api import AirflowApi, ApiError
 from local.config import Config
 from local.prepare import collect_history, prepare, start_schedules
 from local.stack import Stack, StackError
+
+
+def check_auth_manager(stack: Stack) -> None:
+    """Refuse to start services beside others that have another auth manager: they inherit the supervisor's.
+
+    :raises StackError: when the running stack has another one than AUTH_MANAGER asks for.
+    """
+    pid = stack.supervisor_pid()
+    running = pid and (psutil.Process(pid).environ().get("AUTH_MANAGER") or "simple")
+    if running and running != stack.config.auth_manager:
+        raise StackError(
+            f"this stack runs with the auth manager {running}, and AUTH_MANAGER asks for {stack.config.auth_manager}: "
+            "`make down` first, then start it again; its data are kept"
+        )
 
 
 def main() -> int:
@@ -18,6 +34,7 @@ def main() -> int:
     stack = Stack(config)
     names = sys.argv[1:]
     try:
+        check_auth_manager(stack)
         print(f"starting the embedded stack in {config.state}", flush=True)
         stack.up(names)
         if names:

@@ -11,14 +11,14 @@ from fastapi import Depends, FastAPI
 from fastapi.responses import JSONResponse
 
 from drawsguard.monitoring.health import CachedHealth, Health, assess
-from drawsguard.monitoring.store import MonitorStore
+from drawsguard.warehouse.monitoring_repository import MonitoringRepository
 
 
 def _look() -> Health:
     # Imported here: this module is loaded by every Airflow process, and only the API server needs the provider.
     from hooks.warehouse_hook import warehouse_client
 
-    return assess(MonitorStore(warehouse_client(), dag_id="health", task_id="health"), datetime.now(UTC))
+    return assess(MonitoringRepository(warehouse_client(), dag_id="health", task_id="health"), datetime.now(UTC))
 
 
 health = CachedHealth(_look)

@@ -1,18 +1,34 @@
-"""Shared fixtures: the embedded services, started on demand on private ports, and a warehouse of one's own."""
+"""Shared fixtures: the embedded services, started on demand on private ports, and a warehouse of one's own.
+
+Everything that a test process writes is below two folders of its own, one for temporary files; both go away at its end.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
 import socket
+import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
+if TYPE_CHECKING:
+    from tests.given_mysql import GivenMysql
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 TEST_STATE = REPOSITORY / ".local" / "test" / str(os.getpid())
+
+# Before anything else asks for a temporary folder: this process, and what it starts. Not below the checkout, since
+# sockets are made in it and their paths must be short.
+TEMPORARY = tempfile.mkdtemp(prefix="drawsguard-")
+os.environ["TMPDIR"] = tempfile.tempdir = TEMPORARY
+# Where a test that is not about artifacts leaves them; the demo of the same checkout has another folder.
+os.environ["DRAWSGUARD_POINTS_ARTIFACT_DIR"] = str(TEST_STATE / "points")
+os.environ["DRAWSGUARD_REPORT_FOLDER"] = str(TEST_STATE / "reports")
 
 # Airflow reads these when it is first imported: they must be set before any test module is.
 os.environ["AIRFLOW_HOME"] = str(TEST_STATE / "airflow")
@@ -24,45 +40,90 @@ os.environ["AIRFLOW__CORE__PLUGINS_FOLDER"] = str(REPOSITORY / "plugins")
 os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = f"sqlite:///{TEST_STATE}/airflow/airflow.db"
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Have a full run fail with the names of the statements that it did not execute."""
+    from tests.executed_statements import ExecutedStatements
+    from tests.given_mysql import Address, GivenMysqlError
+
+    try:
+        address = Address.from_environment(os.environ)
+    except GivenMysqlError as error:
+        raise pytest.UsageError(str(error)) from error
+    if address and "PYTEST_XDIST_WORKER" in os.environ:
+        raise pytest.UsageError("ENGINE=mysql: all tests share one server, so they run in one process (no -n).")
+    config.pluginmanager.register(ExecutedStatements(), "executed-statements")
+
+
+def pytest_unconfigure() -> None:
+    """Leave nothing of this process, whichever fixtures it used."""
+    for folder in (TEST_STATE, TEMPORARY):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 #: Tests side by side look for free ports in ranges of their own.
 PORT_RANGE = 6000 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 
-#: Fresh draws every 15 s, and a deadline that a test can wait for.
-STACK_ENVIRONMENT = {"FEED_LIVE_INTERVAL": "15", "DRAWSGUARD_SYNC_DEADLINE_SECONDS": "30"}
+STACK_ENVIRONMENT = {
+    # Fresh draws every 15 s, and a deadline that a test can wait for.
+    "FEED_LIVE_INTERVAL": "15",
+    "DRAWSGUARD_SYNC_DEADLINE_SECONDS": "30",
+    # Spark lives for minutes here: quick compilation beats good code.
+    "JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1",
+}
+
+
+#: Offset of a port that no service has. Bound, it keeps a range this process's own until the process ends.
+PORT_OF_THE_RANGE = 149
+
+#: What keeps them: another process that looks for a range at the same time goes on to the next.
+_RANGES: list[socket.socket] = []
 
 
 def _free_port_base(first: int) -> int:
-    """Return a base, ``first`` or above, from which all ports of a stack (offsets 0–120) are free at this moment."""
+    """Reserve a base, ``first`` or above, from which all ports of a stack (offsets 0–120) are free at this moment."""
     from local.config import PORT_OFFSETS
 
     for base in range(first + PORT_RANGE, first + PORT_RANGE + 6000, 150):
+        taken = socket.socket()
         try:
+            taken.bind(("127.0.0.1", base + PORT_OF_THE_RANGE))
             for offset in PORT_OFFSETS.values():
                 with socket.socket() as probe:
                     probe.bind(("127.0.0.1", base + offset))
         except OSError:
+            taken.close()
             continue
+        _RANGES.append(taken)
         return base
     raise RuntimeError(f"no 150 free ports in a row from {first} on: end other stacks first")
 
 
+#: One running Airflow; one JVM with Hive; one with Spark.
+TOGETHER = ("tests/e2e/", "tests/sql/hive/", "tests/integration/points/telemetry/")
+
+
 def pytest_xdist_make_scheduler(config, log):
-    """Keep each file's tests on one worker, and those of tests/e2e together: they share one running Airflow."""
+    """Keep each file's tests on one worker, and folders whose files share something that takes long to start."""
     from xdist.scheduler import LoadFileScheduling
 
     class ByFile(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return "tests/e2e" if nodeid.startswith("tests/e2e/") else str(super()._split_scope(nodeid))
+            return next((folder for folder in TOGETHER if nodeid.startswith(folder)), str(super()._split_scope(nodeid)))
 
     return ByFile(config, log)
+
+
+#: Variables besides connections that this process's hooks read.
+EXPORTED = ("_EMULATOR_HOST", "_BACKUP_SCHEMA", "_SCRATCH_SCHEMA", "_JOURNAL_SCHEMA")
 
 
 class EmbeddedStack:
     """The services that tests asked for, on private ports and in a folder that goes away afterwards."""
 
-    def __init__(self, state: Path, first_port: int) -> None:
+    def __init__(self, state: Path, first_port: int, environment: Mapping[str, str] | None = None) -> None:
         from local.config import Config
         from local.stack import Stack
+        from tests.given_mysql import Address
 
         # The services get the environment as it is, without what another stack or Airflow's modules added to it.
         environ = {
@@ -70,24 +131,58 @@ class EmbeddedStack:
             for name, value in os.environ.items()
             if not name.startswith("AIRFLOW_") and not name.endswith("_EMULATOR_HOST")
         }
-        self.config = Config(state, _free_port_base(first_port), environ | STACK_ENVIRONMENT)
+        if address := Address.from_environment(environ):
+            environ |= {"MYSQL_HOST": address.host, "MYSQL_PORT": str(address.port)}
+        self.config = Config(state, _free_port_base(first_port), environ | STACK_ENVIRONMENT | dict(environment or {}))
         self.stack = Stack(self.config)
+        self.exported = False
+        self._given: GivenMysql | None = None
         self.stack.ensure_supervisor()
 
     def export(self) -> EmbeddedStack:
         """Let this process's hooks reach these services."""
+        from drawsguard.settings import get_settings
+
         for name, value in self.config.airflow_environment().items():
-            if name.startswith("AIRFLOW_CONN_") or name.endswith("_EMULATOR_HOST"):
+            if name.startswith("AIRFLOW_CONN_") or name.endswith(EXPORTED):
                 os.environ[name] = value
+        get_settings.cache_clear()
+        self.exported = True
         return self
 
     def require(self, *services: str) -> EmbeddedStack:
-        """Start the services (once) and wait until they are ready."""
-        self.stack.up(services)
+        """Start the services (once) and wait until they are ready; MySQL's schemas are up to date if exported."""
+        from local.points_schema import migrate_all
+
+        embedded = [service for service in services if service != "mysql" or not self._uses_given_mysql()]
+        if embedded:
+            self.stack.up(embedded)
+        if "mysql" in services and self.exported:  # the names of the schemas are settings of this process
+            migrate_all(self.config)
         return self
+
+    def _uses_given_mysql(self) -> bool:
+        """Whether MySQL is a server that the tests were given; its schemas and users are made once."""
+        from tests.given_mysql import Address, GivenMysql, GivenMysqlError
+
+        address = Address.from_environment(os.environ)
+        if address and self._given is None:
+            try:
+                self._given = GivenMysql(address, self.config)
+            except GivenMysqlError as error:
+                pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)
+        return address is not None
+
+    def down(self) -> None:
+        """Stop the services, and leave a given MySQL as it was found."""
+        if self._given:
+            self._given.close()
+        self.stack.down()
 
     def restart(self, service: str) -> None:
         """Stop a service abruptly (SIGKILL) and start it again, as a crash would."""
+        if service == "mysql" and self._given:
+            pytest.skip("the MySQL server was given to the tests: it is not theirs to restart")
         self.stack.kill(service)
         self.stack.up([service])
 
@@ -97,8 +192,7 @@ def stack() -> Iterator[EmbeddedStack]:
     """The embedded services; ``stack.require("bigquery", …)`` starts what a test needs."""
     embedded = EmbeddedStack(TEST_STATE, first_port=22000).export()
     yield embedded
-    embedded.stack.down()
-    shutil.rmtree(TEST_STATE, ignore_errors=True)
+    embedded.down()
 
 
 @pytest.fixture(scope="session")

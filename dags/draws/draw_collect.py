@@ -2,15 +2,15 @@
 
 **What it does.** Every minute it polls the PC28 feed twice, 30 seconds apart, and appends what is new to the source
 table `drawsguard.draws`. Rows that break a rule go to `draws_quarantine` with the reason; every poll leaves a row in
-`collect_log`. Holes between the newest draws are filled from the feed's history at once.
+`collect_log`. Gaps between the newest draws are filled from the feed's history at once.
 
 **Who runs it.** The scheduler. A person triggers it with `from` and `to` to read the history of a range in bulk: after
 an outage, for a first load, or to fetch late corrections. Any range may be read again.
 
 **When it fails.** The error says what the feed answered. *unreachable*, *HTTP 5xx*: the feed is down; the next minute
 tries again. *not JSON*, *without data*, *all rows rejected*: the feed changed its format; compare the newest rows of
-`draws_quarantine` with the fields documented in `drawsguard.draws.feed`. Afterwards trigger this DAG for the time of
-the failure; `draw_sync` carries the draws on.
+`draws_quarantine` with the fields documented in `drawsguard.draws.collect.feed`. Afterwards trigger this DAG for the
+time of the failure; `draw_sync` then syncs them.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from datetime import timedelta
 from airflow.sdk import DAG, CronTriggerTimetable, Param
 
 from drawsguard.settings import get_settings
-from operators.dag_defaults import task_defaults
-from operators.draw_collect_operator import DrawCollectOperator
+from notifiers.task_defaults import task_defaults
+from operators.draws.collect.draw_collect_operator import DrawCollectOperator
 
 settings = get_settings()
 

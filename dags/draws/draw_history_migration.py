@@ -5,8 +5,12 @@
 *differs*: somebody writes to the new table, or rows changed in the old one; copy the month again.
 
 Each month is a mapped task: copied, compared (number of versions and a digest of all values) and recorded in
-`history_migration_log`. The cut-over holds the writer's pool, copies and compares once more, and switches the names:
-the writer and all readers move together. The old table stays as `draws_unpartitioned`; to go back, rename it again.
+`history_migration_log`. The cut-over asks another person to approve it, with the figures of the months that have ended;
+then it holds the writer's pool, copies and compares once more, and switches the names: the writer and all readers move
+together. When those months changed since the question, it is refused: trigger a new run. The old table stays as
+`draws_unpartitioned`; to go back, rename it again. Rows that cannot be taken over (no period, time or stamp; values
+that disagree) are set aside in `draws_quarantine` with their fault. A legacy `draws_14w` is set aside with the target
+and recomputed by `feature_refresh`. The order of all steps: docs/adoption.md.
 """
 
 from __future__ import annotations
@@ -14,12 +18,10 @@ from __future__ import annotations
 from airflow.sdk import DAG, Param
 
 from drawsguard.settings import get_settings
-from operators.dag_defaults import task_defaults
-from operators.draw_history_operators import (
-    DrawHistoryCopyOperator,
-    DrawHistoryCutOverOperator,
-    DrawHistoryPrepareOperator,
-)
+from notifiers.task_defaults import task_defaults
+from operators.draws.history.draw_history_copy_operator import DrawHistoryCopyOperator
+from operators.draws.history.draw_history_cut_over_operator import DrawHistoryCutOverOperator
+from operators.draws.history.draw_history_prepare_operator import DrawHistoryPrepareOperator
 
 with DAG(
     dag_id="draw_history_migration",
@@ -39,8 +41,9 @@ with DAG(
         "cut_over": Param(
             False,
             type="boolean",
-            description="全部月份一致后切换表名，读写同时移到分区表。"
-            "Switch the names once every month is equal: writer and readers move together.",
+            description="全部月份一致、且另一人批准后切换表名，读写同时移到分区表。"
+            "Switch the names once every month is equal and another person has approved: writer and readers move "
+            "together.",
         ),
     },
 ):
@@ -48,8 +51,14 @@ with DAG(
     copy = DrawHistoryCopyOperator.partial(task_id="copy_month", max_active_tis_per_dagrun=1).expand(
         month=prepare.output
     )
-    # The writer stays away from the name while it changes hands: it holds the only slot of its side's pool.
+    # No writer uses the name while it is switched: the task holds the only slot of its side's pool.
     copy >> [
-        DrawHistoryCutOverOperator(task_id="cut_over_source", side="source", pool="draws_source"),
-        DrawHistoryCutOverOperator(task_id="cut_over_target", side="target", pool="draws_target"),
+        DrawHistoryCutOverOperator(
+            task_id=f"cut_over_{side}",
+            side=side,
+            pool=f"draws_{side}",
+            trigger_rule="none_failed",  # no month to copy is skipped, and features may still have to be switched
+            execution_timeout=None,  # a person's answer has its own limit
+        )
+        for side in ("source", "target")
     ]

@@ -1,12 +1,12 @@
-"""A failure means that draws in `pc28.draws` differ from the source in a way that a sync cannot mend.
+"""A failure means that draws in `pc28.draws` differ from the source in a way that a sync cannot repair.
 
 **Who runs it**: the schedule, daily at 05:30 Beijing time; people, with another number of `hours`. **When it fails**:
-the error names the periods. *duplicate*: the target holds a draw twice that was never collected; *foreign*: it holds
-values that were never collected. Find out who else writes to the target, delete those rows, and run it again.
+the error names the periods. *duplicate*: the target holds a draw twice and the draw was never collected; *foreign*: it
+holds values that were never collected. Find out who else writes to the target, delete those rows, and run it again.
 
 It compares the values of the last 48 hours, and every version that was collected since the last reconcile with the
 target, however old the draw is; late and corrected draws that no sync window reached are merged and verified. A draw
-that is doubled, because a correction moved it further in time than a sync looks, becomes one row again.
+that is duplicated because a correction moved it further in time than a sync looks, becomes one row again.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from __future__ import annotations
 from airflow.sdk import DAG, CronTriggerTimetable, Param
 
 from drawsguard.settings import get_settings
-from operators.dag_defaults import task_defaults
-from operators.draw_reconcile_operator import DrawReconcileOperator
+from notifiers.task_defaults import task_defaults
+from operators.draws.repair.draw_reconcile_operator import DrawReconcileOperator
 
 settings = get_settings()
 
 with DAG(
     dag_id="draw_reconcile",
-    description="Compare source and target by value and mend late and corrected draws of any age",
+    description="Compare source and target by value; repair late and corrected draws of any age",
     doc_md=__doc__,
     schedule=CronTriggerTimetable("30 5 * * *", timezone=settings.business_timezone),
     catchup=False,

@@ -7,12 +7,12 @@ MERGE*: something removes rows from the target. *differs from the source*: find 
 
 It finds the exact periods that are missing, by the continuity of periods over source and target, and by source minus
 target: one by one among the draws of the last days; of older days it reads the counts of `draws_hourly_mv`, and then
-only the days that hold too few draws, so its cost does not grow with the tables. A hole behind a doubled draw of the
-same day shows once `draw_reconcile` has mended that. What is missing from before the first draw of both tables nobody
-can know: give a range.
+only the days that hold too few draws, so its cost does not grow with the tables. A gap that a duplicate draw of
+the same day hides is found once `draw_reconcile` has repaired the duplicate. Draws from before the first draw of both
+tables are not known to be missing: give a range.
 
 It reads the feed's history where the source lacks a draw, merges just those draws, verifies them, and records
-detection, repair and the time between in `repair_log`. Draws that nobody has are named there and asked for again.
+detection, repair and the time between in `repair_log`. Draws that neither has are listed there and asked for again.
 Several draws at once are an incident: its report is kept in `incident_reports` and mailed.
 """
 
@@ -21,8 +21,8 @@ from __future__ import annotations
 from airflow.sdk import DAG, CronTriggerTimetable, Param
 
 from drawsguard.settings import get_settings
-from operators.dag_defaults import task_defaults
-from operators.draw_repair_operator import DrawRepairOperator
+from notifiers.task_defaults import task_defaults
+from operators.draws.repair.draw_repair_operator import DrawRepairOperator
 
 settings = get_settings()
 

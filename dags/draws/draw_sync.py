@@ -5,8 +5,8 @@ mail goes to the draws team if a scheduled interval has not ended within the dea
 
 `sync` merges the newest version of every draw of its window into the business table and records the attempt in
 `sync_log`. The window is the data interval, extended back by the lookback and to the end of the last gapless success:
-an outage of any length heals with the first run after it. `verify` then fails the run if any draw of the window is
-missing, doubled, stale or unknown to the source. Runs may be repeated, run late and backfilled over any interval.
+the first run after an outage of any length catches up. `verify` then fails the run if any draw of the window is
+missing, duplicated, stale or unknown to the source. Any interval may be run again, run late or backfilled.
 """
 
 from __future__ import annotations
@@ -14,18 +14,16 @@ from __future__ import annotations
 from datetime import timedelta
 
 from airflow.sdk import DAG, Asset, CronDataIntervalTimetable, Param
-from airflow.sdk.definitions.callback import AsyncCallback
-from airflow.sdk.definitions.deadline import DeadlineAlert
 
-from deadlines.fresh_interval import FreshIntervalEnd
 from drawsguard.settings import get_settings
 from notifiers.dead_letter import publish_dead_letter
-from notifiers.sla_signal import SlaMissAlert, report_run_success
+from notifiers.sla_deadline import sla_deadline
+from notifiers.sla_signal import report_run_success
+from notifiers.task_defaults import task_defaults
 from notifiers.task_signal import report_failure
-from operators.dag_defaults import task_defaults
-from operators.draw_sync_operator import DrawSyncOperator
-from operators.draw_verify_operator import DrawVerifyOperator
-from operators.oidc_check_operator import OidcCheckOperator
+from operators.draws.sync.draw_sync_operator import DrawSyncOperator
+from operators.draws.sync.draw_verify_operator import DrawVerifyOperator
+from operators.operations.oidc_check_operator import OidcCheckOperator
 
 settings = get_settings()
 
@@ -39,36 +37,11 @@ with DAG(
     tags=["tier:0", "draws"],
     default_args=task_defaults(
         settings.draws_owner,
-        execution_timeout=timedelta(minutes=4),  # an attempt that outlives its interval holds up the next
+        execution_timeout=timedelta(minutes=4),  # an attempt that outlives its interval delays the next
         on_failure_callback=[report_failure, publish_dead_letter],
     ),
     on_success_callback=report_run_success,
-    deadline=DeadlineAlert(
-        name="draw_sync_in_time",
-        reference=FreshIntervalEnd(),
-        interval=timedelta(seconds=settings.sync_deadline_seconds),
-        callback=AsyncCallback(
-            SlaMissAlert,
-            kwargs={
-                "priority": "P0",
-                "to": settings.draws_email,
-                "look_at": [
-                    [
-                        "任务 sync 的日志：BigQuery 是否可用、是否被拒绝（配额、权限、字节上限）。",
-                        "The log of task sync: is BigQuery reachable, did it refuse (quota, permission, bytes)?",
-                    ],
-                    [
-                        "资源池 draws_target：是否有手动运行或回填占用唯一的槽位。",
-                        "The pool draws_target: does a manual run or a backfill hold its only slot?",
-                    ],
-                    [
-                        "调度器与工作进程：任务是否长时间处于 queued 或 scheduled。",
-                        "Scheduler and workers: has the task been queued or scheduled for long?",
-                    ],
-                ],
-            },
-        ),
-    ),
+    deadline=sla_deadline("draw_sync"),
     params={
         "from": Param(
             None,
@@ -92,11 +65,11 @@ with DAG(
 ):
     sync = DrawSyncOperator(task_id="sync", slot=timedelta(minutes=5), pool="draws_target")
     DrawVerifyOperator(task_id="verify", plan=sync.output, outlets=[Asset("pc28.draws")])
-    # Beside the MERGE and not before it: a broken identity fails the run visibly and keeps no draw back.
+    # Parallel to the MERGE, not before it: a broken identity fails the run visibly and delays no draw.
     OidcCheckOperator(
         task_id="check_identity",
         services=["data-sync-service"],
         scheduled_only=True,
         retries=0,  # the next run is five minutes away
-        on_failure_callback=report_failure,  # no dead letter: no draw was held back
+        on_failure_callback=report_failure,  # no dead letter: no draw was delayed
     )

@@ -2,7 +2,7 @@
 
 **Who runs it**: the schedule, every five minutes, two minutes after `draw_sync`. **When it fails**: *failed again*: the
 interval is replayed later by itself, less and less often. *set aside*: its error is permanent or its attempts ran out,
-and the error says which. Mend the cause (a statement, a permission, a missing table), then trigger
+and the error says which. Repair the cause (a statement, a permission, a missing table), then trigger
 `draw_sync` with `from` and `to` of the interval. Nothing is lost meanwhile: later syncs reach back to the watermark,
 and the record stays in `dead_letters`.
 
@@ -16,8 +16,8 @@ from __future__ import annotations
 from airflow.sdk import DAG, CronTriggerTimetable
 
 from drawsguard.settings import get_settings
-from operators.dag_defaults import task_defaults
-from operators.dead_letter_replay_operator import DeadLetterReplayOperator
+from notifiers.task_defaults import task_defaults
+from operators.draws.replay.dead_letter_replay_operator import DeadLetterReplayOperator
 
 settings = get_settings()
 

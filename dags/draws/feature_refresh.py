@@ -1,11 +1,11 @@
 """A failure means that `pc28.draws_14w` falls behind; the draws themselves are not affected, the next run catches up.
 
 **Who runs it**: the schedule, every ten minutes, and each sync that has written draws; people, to recompute a range
-(`from`, `to`), for example after a definition was changed. **When it fails**: the log names the statement. A doubled
-issue is reported with the span to clean; everything else is mended by running again.
+(`from`, `to`), for example after a definition was changed. **When it fails**: the log names the statement. A duplicate
+issue is reported with the span to clean; everything else is repaired by running again.
 
-The features are defined in `drawsguard.draws.features` and described in docs/features.md. A refresh finds the draws
-whose row is missing or was computed from other values, and recomputes those and the draws that read them.
+The features are defined in `drawsguard.draws.features.definitions` and described in docs/features.md. A refresh finds
+the draws whose row is missing or was computed from other values, and recomputes those and the draws that read them.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from __future__ import annotations
 from airflow.sdk import DAG, Asset, AssetOrTimeSchedule, CronTriggerTimetable, Param
 
 from drawsguard.settings import get_settings
-from operators.dag_defaults import task_defaults
-from operators.feature_refresh_operator import FeatureRefreshOperator
+from notifiers.task_defaults import task_defaults
+from operators.draws.features.feature_refresh_operator import FeatureRefreshOperator
 
 settings = get_settings()
 

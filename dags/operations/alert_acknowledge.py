@@ -1,7 +1,8 @@
-"""A failure means that the alert was not acknowledged: there is no open alert of that key, or somebody has it already.
+"""A failure means that the alert was not acknowledged: no alert of that key is open, or it has an owner already.
 
-**Who runs it**: the person who takes an alert on, from the UI, with the key that the alert's message says. The alert
-stays open until its condition is gone; nobody else is asked to look meanwhile. Who did it is kept in `operation_audit`.
+**Who runs it**: the person who takes responsibility for an alert, from the UI, with the key in the alert's message. The
+alert stays open until its condition is gone; meanwhile nobody else is asked to act. Who did it is recorded in
+`operation_audit`.
 """
 
 from __future__ import annotations
@@ -9,14 +10,14 @@ from __future__ import annotations
 from airflow.sdk import DAG, Param
 
 from drawsguard.settings import get_settings
-from operators.alert_command_operator import AlertCommandOperator
-from operators.dag_defaults import task_defaults
+from notifiers.task_defaults import task_defaults
+from operators.operations.alert_command_operator import AlertCommandOperator
 
 settings = get_settings()
 
 with DAG(
     dag_id="alert_acknowledge",
-    description="Take an open alert on",
+    description="Acknowledge an open alert",
     doc_md=__doc__,
     schedule=None,
     catchup=False,
@@ -28,7 +29,7 @@ with DAG(
             type="string",
             default="check:",
             minLength=7,
-            description="告警编号，见告警消息。Key of the alert, as its message says.",
+            description="告警编号，见告警消息。Key of the alert, from its message.",
         ),
         "note": Param("", type="string", description="备注（可空）。Remark (may be empty)."),
     },

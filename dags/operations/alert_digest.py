@@ -9,8 +9,8 @@ from __future__ import annotations
 from airflow.sdk import DAG, CronDataIntervalTimetable
 
 from drawsguard.settings import get_settings
-from operators.alert_digest_operator import AlertDigestOperator
-from operators.dag_defaults import task_defaults
+from notifiers.task_defaults import task_defaults
+from operators.operations.alert_digest_operator import AlertDigestOperator
 
 settings = get_settings()
 

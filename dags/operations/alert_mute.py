@@ -1,6 +1,6 @@
-"""A failure means that nothing was muted: the length or the reason was refused, and the log says why.
+"""A failure means that nothing was muted: the duration or the reason was refused, and the log says why.
 
-**Who runs it**: a person, from the UI, before planned work or while a known fault is being mended. The alert still
+**Who runs it**: a person, from the UI, before planned work or while a known fault is being repaired. The alert still
 fires and is recorded; it is not announced until the mute ends. A mute always has an end; zero hours end it now. Who did
 it is kept in `operation_audit`.
 """
@@ -10,14 +10,14 @@ from __future__ import annotations
 from airflow.sdk import DAG, Param
 
 from drawsguard.settings import get_settings
-from operators.alert_command_operator import AlertCommandOperator
-from operators.dag_defaults import task_defaults
+from notifiers.task_defaults import task_defaults
+from operators.operations.alert_command_operator import AlertCommandOperator
 
 settings = get_settings()
 
 with DAG(
     dag_id="alert_mute",
-    description="Silence one alert for a limited time",
+    description="Mute one alert for a limited time",
     doc_md=__doc__,
     schedule=None,
     catchup=False,
@@ -29,12 +29,18 @@ with DAG(
             type="string",
             default="check:",
             minLength=7,
-            description="告警编号，见告警消息。Key of the alert, as its message says.",
+            description="告警编号，见告警消息。Key of the alert, from its message.",
         ),
         "hours": Param(
             1, type="number", minimum=0, maximum=168, description="静音小时数，0 为解除。Hours; 0 ends a mute."
         ),
-        "reason": Param("", type="string", description="原因（解除时可空）。Reason (may be empty to end a mute)."),
+        "reason": Param(
+            "",
+            type="string",
+            maxLength=1000,
+            description="原因，至少 10 个字符，会被记录（解除时可空）。"
+            "Reason of at least 10 characters, which is recorded (may be empty to end a mute).",
+        ),
     },
 ):
     AlertCommandOperator(

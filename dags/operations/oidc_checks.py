@@ -2,7 +2,7 @@
 
 **Who runs it**: the schedule, every five minutes, over all services of include/config/services.yaml: account, service,
 invoker grant, job, token, project roles and health, seven checks each. It reads only. The log names every finding with
-the repair step that mends it; `monitoring_checks` makes a P0 alert of the recorded results. Data keeps flowing
+the repair step that fixes it; `monitoring_checks` makes a P0 alert of the recorded results. Data keeps flowing
 meanwhile: the sync does not wait for this DAG.
 """
 
@@ -13,8 +13,8 @@ from datetime import timedelta
 from airflow.sdk import DAG, CronDataIntervalTimetable
 
 from drawsguard.settings import get_settings
-from operators.dag_defaults import task_defaults
-from operators.oidc_check_operator import OidcCheckOperator
+from notifiers.task_defaults import task_defaults
+from operators.operations.oidc_check_operator import OidcCheckOperator
 
 settings = get_settings()
 

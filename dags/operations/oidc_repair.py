@@ -1,9 +1,13 @@
 """A failure means that the repair stopped: nothing was changed, or the log says which steps were. Run it again.
 
-**Who runs it**: a person, from the UI, with the name of a service. It plans what has to change (account, grants, Cloud
-Scheduler job), shows the plan as a diff, waits for the approval of a second person, applies exactly that plan, runs the
-job once, waits until the change has reached everywhere, and verifies by the seven checks. A healthy service is left as
-it is. Rejecting, or not answering within a day, changes nothing. Every act is kept in `operation_audit`.
+**Who runs it**: a person, from the UI, with the name of a service. *plan* shows what has to change (account, grants,
+Cloud Scheduler job). *apply* asks another person on the page Required Actions, with the plan as a diff; after the
+approval it applies exactly that plan and runs the job once. *verify* waits until the change has reached everywhere and
+the seven checks pass. A healthy service is left as it is.
+
+**When it is refused**: rejected, not answered within a day, or the plan changed meanwhile: nothing was changed, and the
+person who triggered the run is notified by mail. Trigger a new run: a cleared one keeps the text of its first question.
+Every question and answer is kept in `governance_audit.approval`, every act in `operation_audit`.
 """
 
 from __future__ import annotations
@@ -14,13 +18,13 @@ from airflow.sdk import DAG, Param
 
 from drawsguard.identity.model import load_services
 from drawsguard.settings import get_settings
-from operators.dag_defaults import task_defaults
-from operators.four_eyes_approval_operator import FourEyesApprovalOperator
-from operators.oidc_repair_operators import OidcRepairApplyOperator, OidcRepairPlanOperator, OidcRepairVerifySensor
+from notifiers.task_defaults import task_defaults
+from operators.operations.oidc_repair_apply_operator import OidcRepairApplyOperator
+from operators.operations.oidc_repair_plan_operator import OidcRepairPlanOperator
+from operators.operations.oidc_repair_verify_sensor import OidcRepairVerifySensor
 
 settings = get_settings()
 SERVICE = "{{ params.service }}"
-DIGEST = "{{ ti.xcom_pull(task_ids='plan')['digest'] }}"
 
 with DAG(
     dag_id="oidc_repair",
@@ -41,24 +45,12 @@ with DAG(
     },
 ):
     plan = OidcRepairPlanOperator(task_id="plan", service=SERVICE, gcp_conn_id=settings.google_conn_id)
-    approve = FourEyesApprovalOperator(
-        task_id="approve",
-        subject="审批身份修复 Approve the identity repair of {{ params.service }}",
-        body=(
-            "批准后才会执行下列变更；计划有任何不同则拒绝执行。\n"
-            "Nothing is changed before approval; a plan that differs in anything is refused.\n\n"
-            f"digest `{DIGEST}`\n\n```diff\n{{{{ ti.xcom_pull(task_ids='plan')['text'] }}}}\n```"
-        ),
-        response_timeout=timedelta(days=1),
-        execution_timeout=None,  # a person's answer has its own limit
-    )
     apply = OidcRepairApplyOperator(
         task_id="apply",
         service=SERVICE,
-        approved_digest=DIGEST,
-        approval=approve.output,
         gcp_conn_id=settings.google_conn_id,
-        retries=0,  # the first try changed what the plan starts from, so the digest would refuse the second
+        response_timeout=timedelta(days=1),
+        execution_timeout=None,  # a person's answer has its own limit
     )
     verify = OidcRepairVerifySensor(
         task_id="verify",
@@ -68,4 +60,4 @@ with DAG(
         poke_interval=10,
         timeout=settings.identity_propagation_seconds + 60,
     )
-    plan >> approve >> apply >> verify
+    plan >> apply >> verify

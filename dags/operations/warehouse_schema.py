@@ -5,6 +5,9 @@ nothing is pending it changes nothing.
 
 Applies the migrations in `include/sql/bigquery/schema` that the warehouse does not have yet. With `dry_run` it only
 lists them. An applied migration that was edited is refused, by name: restore the file and add a new one.
+
+Tables `draws` and `draws_14w` from before this repository are left as they are: the run then applies what does not
+stand on them, and fails with the next step, the cut-over by `draw_history_migration`. Run this again after it.
 """
 
 from __future__ import annotations
@@ -12,9 +15,9 @@ from __future__ import annotations
 from airflow.sdk import DAG, Param
 
 from drawsguard.settings import get_settings
-from operators.dag_defaults import task_defaults
-from operators.dead_letter_topic_operator import DeadLetterTopicOperator
-from operators.warehouse_schema_operator import WarehouseSchemaOperator
+from notifiers.task_defaults import task_defaults
+from operators.draws.replay.dead_letter_topic_operator import DeadLetterTopicOperator
+from operators.operations.warehouse_schema_operator import WarehouseSchemaOperator
 
 with DAG(
     dag_id="warehouse_schema",

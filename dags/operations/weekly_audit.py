@@ -9,8 +9,8 @@ from __future__ import annotations
 from airflow.sdk import DAG, CronDataIntervalTimetable
 
 from drawsguard.settings import get_settings
-from operators.dag_defaults import task_defaults
-from operators.inspection_operator import InspectionOperator
+from notifiers.task_defaults import task_defaults
+from operators.operations.inspection_operator import InspectionOperator
 
 settings = get_settings()
 

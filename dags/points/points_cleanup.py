@@ -2,16 +2,18 @@
 
 **What it does.** Every day it takes the batches whose observation has ended without use or objection. *write_tickets*
 puts every point on exactly one ticket, or on a list with the reason why not, and mails the workbook 清理积分.
-*clean* asks about each own ticket and, once another person has approved it, deletes what its patterns match (SCAN and
-UNLINK, or HDEL), slowly, and scans again to confirm. *report* writes and mails 积分清理结果.
+*clean* asks for approval of each ticket that the pipeline executes itself and, once another person has approved it,
+deletes what its patterns match (SCAN and UNLINK, or HDEL), slowly, and scans again to confirm. *report* writes and
+mails 积分清理结果.
 
 **Who runs it.** The scheduler; a person may trigger it for one batch. Who confirmed the batch or triggered the run
-cannot approve. No answer means no; the ticket is asked about again the next day.
+cannot approve. No answer means no; the approval is asked for again the next day.
 
 **When it fails.** The message of the failed *clean* task says what to do. Set the variable `points_cleanup_stop` to
-`true` to stop every sweep between two batches; set it to `false` and clear the task to go on. A killed task goes on
-where it stopped. *keys are left*: somebody still writes to the point. *halted*: observation found use; see
-`points_observe`. Deleted samples are in `points_lifecycle.cleanup_sample` for a while.
+`true` to stop every sweep between two batches; set it to `false` and trigger a new run to go on: it asks again. A
+killed task is retried and goes on under its approval. *keys are left*: somebody still writes to the point. *halted*:
+use was found by observation, or now before the deletion; see `points_observe` and `points_release`. Deleted samples are
+in `points_lifecycle.cleanup_sample` for a while.
 """
 
 from __future__ import annotations
@@ -21,17 +23,17 @@ from datetime import timedelta
 from airflow.sdk import DAG, CronTriggerTimetable, Param
 
 from drawsguard.settings import get_settings
-from operators.cleanup_report_operator import CleanupReportOperator
-from operators.cleanup_ticket_operator import CleanupTicketOperator
-from operators.dag_defaults import task_defaults
-from operators.redis_cleanup_operator import RedisCleanupOperator
+from notifiers.task_defaults import task_defaults
+from operators.points.cleanup.cleanup_report_operator import CleanupReportOperator
+from operators.points.cleanup.cleanup_ticket_operator import CleanupTicketOperator
+from operators.points.cleanup.redis_cleanup_operator import RedisCleanupOperator
 
 settings = get_settings()
 BATCH = "{{ params.batch_id or '' }}"
 
 with DAG(
     dag_id="points_cleanup",
-    description="Tickets for the Redis data of downlined points; own tickets are executed after approval",
+    description="Tickets for the Redis data of downlined points; those of the pipeline are executed after approval",
     doc_md=__doc__,
     schedule=CronTriggerTimetable("0 10 * * *", timezone=settings.business_timezone),
     catchup=False,
@@ -50,11 +52,11 @@ with DAG(
     tickets = CleanupTicketOperator(task_id="write_tickets", batch_id=BATCH)
     clean = RedisCleanupOperator.partial(
         task_id="clean",
-        # A sweep of a large instance, throttled, takes hours; what it did is recorded all the way.
+        # A throttled sweep of a large instance takes hours; it records what it did as it goes.
         execution_timeout=timedelta(hours=12),
         map_index_template="{{ task.ticket_id }}",
     ).expand(ticket_id=tickets.output)
-    # A teardown runs whatever became of the tickets, and does not hide a failed one: `clean` decides the run's state.
+    # A teardown runs whatever the tickets' outcome, and does not hide a failed one: `clean` decides the run's state.
     # (With on_failure_fail_dagrun the report alone would decide it; its own failure is mailed all the same.)
     report = CleanupReportOperator(task_id="report", batch_id=BATCH).as_teardown()
     clean >> report

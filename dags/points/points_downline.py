@@ -2,7 +2,8 @@
 
 **Who runs it**: a person of the points team with a confirmed workbook; the default is a dry run that only plans.
 **Who approves**: somebody else, on the page Required Actions; large plans need two other people. **After a failure**:
-read the task's message, it says what to do; cleared tasks ask for approval again and continue where they stopped.
+read the task's message, it says what to do. A task that is retried goes on under its approval; a run that has ended is
+not cleared but triggered again: it leaves out what is done already, and asks again.
 
 Each step is a precondition of the next: workbook, plan, storage structures from NOS, proven backups, approval, change,
 verification; first on the intranet, then on the extranet with its own plan, backups and approval. The Airflow variable
@@ -16,17 +17,15 @@ from datetime import timedelta
 from airflow.sdk import DAG, Param, task
 
 from drawsguard.settings import get_settings
-from operators.dag_defaults import task_defaults
-from operators.nos_structure_operator import NosStructureOperator
-from operators.points_approval_operator import PointsCountersignOperator
-from operators.points_downline_operator import PointsDownlineOperator
-from operators.points_plan_operators import (
-    PointsConfirmOperator,
-    PointsDownlineReportOperator,
-    PointsPlanOperator,
-    PointsVerifyOperator,
-)
-from operators.table_backup_operator import TableBackupOperator
+from notifiers.task_defaults import task_defaults
+from operators.points.downline.nos_structure_operator import NosStructureOperator
+from operators.points.downline.points_confirm_operator import PointsConfirmOperator
+from operators.points.downline.points_countersign_operator import PointsCountersignOperator
+from operators.points.downline.points_downline_operator import PointsDownlineOperator
+from operators.points.downline.points_downline_report_operator import PointsDownlineReportOperator
+from operators.points.downline.points_plan_operator import PointsPlanOperator
+from operators.points.downline.points_verify_operator import PointsVerifyOperator
+from operators.points.downline.table_backup_operator import TableBackupOperator
 
 settings = get_settings()
 BATCH = "{{ ti.xcom_pull(task_ids='read_workbook') }}"
@@ -35,7 +34,7 @@ with DAG(
     dag_id="points_downline",
     description="Take confirmed points out of service, with human approval",
     doc_md=__doc__,
-    schedule=None,  # never by itself: the approval refuses every run that no person triggered
+    schedule=None,  # by hand only: the approval refuses every run that no person triggered
     catchup=False,
     max_active_runs=1,
     tags=["tier:0", "points"],
@@ -49,7 +48,7 @@ with DAG(
         "dry_run": Param(
             True,
             type="boolean",
-            description="只做计划,不改任何数据。Plan only; nothing is changed. Switch off to go on to the approval.",
+            description="只做计划,不改任何数据。Plan only; nothing is changed. Switch off to continue to the approval.",
         ),
     },
 ) as dag:
@@ -62,7 +61,6 @@ with DAG(
 
     structures = NosStructureOperator(task_id="nos_structures", batch_id=BATCH)
     last = read_workbook >> plan_intranet >> carry_out() >> structures
-    # A retry of an approval asks again; it never acts on the old answer.
     for environment in ("intranet", "extranet"):
         steps = [
             TableBackupOperator(task_id=f"backup_{environment}", batch_id=BATCH, environment=environment),

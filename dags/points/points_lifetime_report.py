@@ -17,8 +17,8 @@ from datetime import timedelta
 from airflow.sdk import DAG, CronTriggerTimetable, Param
 
 from drawsguard.settings import get_settings
-from operators.dag_defaults import task_defaults
-from operators.points_lifetime_operator import PointsLifetimeOperator
+from notifiers.task_defaults import task_defaults
+from operators.points.cleanup.points_lifetime_operator import PointsLifetimeOperator
 
 settings = get_settings()
 

@@ -2,10 +2,11 @@
 
 **Who runs it**: the schedule, every day at 16:00 Beijing time, after the 15:00 push. **What a P1 alert means**: a
 downlined point is used, or CMA reports errors on it. The cleanup of its batch is halted: find out who uses the point,
-and restore it if it is needed. The alert ends with the first run that finds no such point downlined any more.
+and restore it if it is needed. The alert ends with the first run that finds no such point downlined any more; then
+`points_release` lets the rest of the batch go on to its cleanup.
 
-`observe` compares the statistics with the points of every batch that was downlined less than 30 days ago, and tells the
-owners 14 and 7 days before their batch may be cleaned up.
+`observe` compares the statistics with the points of every batch that was downlined less than 30 days ago, and notifies
+the owners 14 and 7 days before their batch may be cleaned up.
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ from datetime import timedelta
 from airflow.sdk import DAG, CronDataIntervalTimetable
 
 from drawsguard.settings import get_settings
-from operators.dag_defaults import task_defaults
-from operators.points_observe_operator import PointsObserveOperator
+from notifiers.task_defaults import task_defaults
+from operators.points.downline.points_observe_operator import PointsObserveOperator
 
 settings = get_settings()
 
 with DAG(
     dag_id="points_observe",
-    description="Watch downlined points for use, and tell owners ahead of the cleanup",
+    description="Watch downlined points for use, and notify owners ahead of the cleanup",
     doc_md=__doc__,
     schedule=CronDataIntervalTimetable("0 16 * * *", timezone=settings.business_timezone),
     catchup=False,  # one run looks at everything since the downline

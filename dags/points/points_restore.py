@@ -4,7 +4,7 @@
 on the page Required Actions.
 
 `plan` reads the old status and last_modify_time from the batch's journal and compares them with the rows as they are;
-`restore` asks for approval of exactly that plan and carries it out. A tag comes back with the first of its points.
+`restore` asks for approval of exactly that plan and carries it out. A tag is restored with the first of its points.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from datetime import timedelta
 from airflow.sdk import DAG, Param, task
 
 from drawsguard.settings import get_settings
-from operators.dag_defaults import task_defaults
-from operators.points_restore_operator import PointsRestoreOperator, PointsRestorePlanOperator
+from notifiers.task_defaults import task_defaults
+from operators.points.downline.points_restore_operator import PointsRestoreOperator
+from operators.points.downline.points_restore_plan_operator import PointsRestorePlanOperator
 
 settings = get_settings()
 

@@ -1,8 +1,9 @@
 """A failure means that the ticket was not closed: it is not one of the DBA's, or it is done or withdrawn already.
 
-**Who runs it**: the DBA, or whoever of the points team has the DBA's word, when the commands of a handed-over ticket of
-the workbook 清理积分 were run and checked. *close* keeps who said so and the note in the audit; *report* writes and
-mails the result report 积分清理结果 of the batch anew, with the ticket as done. Nothing is deleted here.
+**Who runs it**: the DBA, or a member of the points team to whom the DBA confirmed it, when the commands of a ticket
+that was handed over (workbook 清理积分) were run and checked. *close* records who confirmed it and the
+note in the audit; *report* writes and mails the result report 积分清理结果 of the batch again, with the ticket as done.
+Nothing is deleted here.
 """
 
 from __future__ import annotations
@@ -12,15 +13,15 @@ from datetime import timedelta
 from airflow.sdk import DAG, Param
 
 from drawsguard.settings import get_settings
-from operators.cleanup_report_operator import CleanupReportOperator
-from operators.dag_defaults import task_defaults
-from operators.dba_ticket_operator import DbaTicketDoneOperator
+from notifiers.task_defaults import task_defaults
+from operators.points.cleanup.cleanup_report_operator import CleanupReportOperator
+from operators.points.cleanup.dba_ticket_operator import DbaTicketDoneOperator
 
 settings = get_settings()
 
 with DAG(
     dag_id="points_ticket_done",
-    description="Close a cleanup ticket that the DBA has done, and report the batch anew",
+    description="Close a cleanup ticket that the DBA has executed, and report the batch again",
     doc_md=__doc__,
     schedule=None,
     catchup=False,
@@ -32,7 +33,7 @@ with DAG(
             type="string",
             minLength=5,
             maxLength=160,
-            description="工单号，见工单表。Ticket id, as the workbook says: batch/cluster/class.",
+            description="工单号，见工单表。Ticket id, from the workbook: batch/cluster/class.",
         ),
         "note": Param(
             type="string",

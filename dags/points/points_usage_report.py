@@ -15,8 +15,9 @@ from datetime import timedelta
 from airflow.sdk import DAG, Param
 
 from drawsguard.settings import get_settings
-from operators.dag_defaults import task_defaults
-from operators.points_usage_report_operator import PointsReportMailOperator, PointsUsageReportOperator
+from notifiers.task_defaults import task_defaults
+from operators.points.review.points_report_mail_operator import PointsReportMailOperator
+from operators.points.review.points_usage_report_operator import PointsUsageReportOperator
 
 settings = get_settings()
 

@@ -1,1 +1,1 @@
-"""A sink that takes alerts as a chat service would."""
+"""A sink that accepts alerts as a chat service would."""

@@ -1,4 +1,4 @@
-"""The alert sink: takes what Apprise posts (json://), keeps it, and shows it on GET /messages.
+"""The alert sink: accepts what Apprise posts (json://), keeps it, and shows it on GET /messages.
 
 ``POST /refuse {"count": n}`` makes it refuse the next n messages, as a chat service over its rate limit does.
 """

@@ -1,1 +1,1 @@
-"""CMA telemetry at any size, from a seed, with the truth about what is in it."""
+"""CMA telemetry at any size, from a seed, with the truth about its content."""

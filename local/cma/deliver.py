@@ -62,23 +62,26 @@ def write_history(
     return truths
 
 
-def register_history(connection: Any, root: Path, days: Iterable[date], *, anew: bool = False) -> None:
+def register_history(
+    connection: Any, root: Path, days: Iterable[date], *, replace: bool = False, spark: bool = True
+) -> None:
     """Make the partitions known to Hive.
 
     :param connection: a connection of PyHive.
-    :param anew: forget a table of another folder first.
+    :param replace: drop a table of another folder first.
+    :param spark: whether the server is Spark, which keeps a list of each table's files; Hive has none.
     """
     with connection.cursor() as cursor:
         cursor.execute(CREATE_DATABASE)
-        if anew:
+        if replace:
             cursor.execute(DROP_HISTORY)
         cursor.execute(CREATE_HISTORY.format(root=root.resolve()))
         present = [day for day in days if (root / f"pt_dt={day}").is_dir()]
         for start in range(0, len(present), 60):
             partitions = " ".join(f"PARTITION (pt_dt = '{day}')" for day in present[start : start + 60])
             cursor.execute(f"ALTER TABLE datalake_platform.cma_hudi ADD IF NOT EXISTS {partitions}")
-        # Spark keeps a list of each table's files; Hive has no such statement and no such list.
-        cursor.execute("REFRESH TABLE datalake_platform.cma_hudi")
+        if spark:
+            cursor.execute("REFRESH TABLE datalake_platform.cma_hudi")
 
 
 def write_daily(plan: Telemetry, day: date, root: Path) -> DayTruth:

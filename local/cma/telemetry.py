@@ -1,4 +1,4 @@
-"""Generate days of CMA telemetry: each day follows from the seed and its date alone, and knows its own truth.
+"""Generate days of CMA telemetry: each day depends on the seed and its date alone, and knows its own truth.
 
 A day is a set of columns of small integers (codes) with a vocabulary each, so that sixty million rows take seconds.
 """
@@ -22,13 +22,15 @@ _BAD_TIMES = ("", "yesterday", "2024-07-30T10:00:00", "1722304800")
 _BAD_COUNTS = ("", "many", "1.5", "0x1F")
 _NEGATIVE_COUNTS = ("-1", "-300")
 _ABSURD_COUNTS = ("999999999999", "123456789012345678")
+#: Faults of lines, which only the JSON feed has.
+_FAULTS_OF_LINES = ("broken_json", "glued_json", "empty_json")
 
 Codes = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Faults:
-    """How many malformed or doubled records there are, each as a share of the day's good records."""
+    """How many malformed or duplicate records there are, each as a share of the day's good records."""
 
     duplicate_upload: float = 0.002
     unknown_oper_type: float = 0.0005
@@ -38,9 +40,8 @@ class Faults:
     negative_count: float = 0.0002
     absurd_count: float = 0.0001
     broken_json: float = 0.0005
-
-
-NO_FAULTS = Faults(0, 0, 0, 0, 0, 0, 0, 0)
+    glued_json: float = 0.0005
+    empty_json: float = 0.0002
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ class Column:
 
 @dataclass(frozen=True)
 class DayTruth:
-    """What must come out of a day, by the rules and not by the SQL."""
+    """The correct result of a day, by the rules and not by the SQL."""
 
     raw_rows: int
     evt_rows: int
@@ -190,13 +191,13 @@ class Day:
         return rows.columns()
 
     def truth(self, *, others: bool = True, json: bool = False) -> DayTruth:
-        """Return what must come out of the day.
+        """Return the correct result of the day.
 
         :param others: as given to `columns`.
-        :param json: whether the day is delivered as JSON lines, of which some are broken.
+        :param json: whether the day is delivered as JSON lines, of which some are no record.
         """
         metric, minute, _, count = self._records
-        rejected = {name: number for name, number in self._faults.items() if json or name != "broken_json"}
+        rejected = {name: number for name, number in self._faults.items() if json or name not in _FAULTS_OF_LINES}
         evt_rows = len(metric) + sum(rejected.values())
         share = self.plan.other_share
         raw_rows = evt_rows + (int(len(metric) * share / (1 - share)) if others else 0)
@@ -216,9 +217,16 @@ class Day:
         )
 
     def broken_lines(self) -> list[str]:
-        """Return the lines of the JSON feed that are no JSON."""
-        broken = ('{"ts": "2024-', "not json", "[1, 2", "", '{"metric": que_eid_1}')
-        return [broken[index % len(broken)] for index in range(self._faults["broken_json"])]
+        """Return the lines of the JSON feed that are not one JSON object with content."""
+        metric = self.plan.metrics[0]
+        record = f'{{"ts": "{self.day} 00:00:00", "metric": "{metric}", "instance": "nos-999", "value": 7}}'
+        words = {
+            "broken_json": ('{"ts": "2024-', "not json", "[1, 2", "", '{"metric": que_eid_1}', "[]", f"{record} x"),
+            # Each of the records would be counted if it had a line of its own.
+            "glued_json": (record + record, f"{record} {record}", f"{record},{record}", f"{record}{{}}", "{}{}"),
+            "empty_json": ("{}", "{ }"),
+        }
+        return [words[name][index % len(words[name])] for name in words for index in range(self._faults[name])]
 
     def _pick(self, fault: str) -> Codes:
         """Return distinct positions of good records that the fault copies."""

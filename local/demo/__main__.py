@@ -28,6 +28,7 @@ from local.demo import (
     evidence,
     features,
     identity,
+    preflight,
     repair,
     sla,
 )
@@ -37,12 +38,12 @@ from local.stack import Stack, StackError
 
 HOME = REPOSITORY / ".local" / "demo"
 
-#: The demo has a stack of its own beside the one of `make up`, and begins with nothing.
+#: The demo has its own stack, apart from that of `make up`, and starts empty.
 ENVIRONMENT = {
     "STACK_DIR": str(HOME / "stack"),
     "PORT_BASE": os.environ.get("DEMO_PORT_BASE", "19200"),
     "FEED_LIVE_INTERVAL": str(LIVE_INTERVAL_SECONDS),
-    # A run that is still waiting this long after its interval is late; short, so that the demo need not wait.
+    # A run that is still waiting this long after its interval is late; short, so that the demo does not have to wait.
     "DRAWSGUARD_SYNC_DEADLINE_SECONDS": "30",
     # A task that fails on purpose fails for good within seconds, and its interval is set aside after one replay.
     "DRAWSGUARD_TASK_RETRY_SECONDS": "1",
@@ -60,9 +61,12 @@ PARTS: dict[str, Any] = {
     "evidence": evidence,
     "downline": downline,
     "cleanup": cleanup,
+    "preflight": preflight,
 }
-#: Parts that build on each other, in order. The lanes go side by side: each mostly waits for Airflow.
+#: Parts that build on each other, in order. The lanes run in parallel: each mostly waits for Airflow.
 LANES = (("features", "repair", "dead_letters"), ("identity", "alerts"), ("evidence", "downline", "cleanup"))
+#: Played when the lanes have ended: they break things on purpose, and this part looks at everything.
+LAST = ("preflight",)
 #: The main job's figures are read back when everything else is done.
 MAIN_JOB: dict[str, Any] = {"draws": draws, "sla": sla}
 
@@ -73,11 +77,12 @@ def play(context: DemoContext, names: Collection[str] = tuple(PARTS)) -> dict[st
     context.say("applying the schema with the DAG warehouse_schema")
     prepare(api)
     api.pause("draw_collect", paused=False)
-    # The late run needs the clock to pass a five-minute mark; the loads go on meanwhile.
+    # The late run needs the clock to pass a five-minute mark; the loads continue meanwhile.
     _side_by_side(partial(draws.load, api, context), partial(sla.miss, context.api("admin"), context))
     start_schedules(api)
     lanes = [[name for name in lane if name in names] for lane in LANES]
     parts = _side_by_side(*[partial(_in_order, context, lane) for lane in lanes])
+    parts.append(_in_order(context, [name for name in LAST if name in names]))
     sections = {name: module.run(api, context) for name, module in MAIN_JOB.items()}
     return sections | {name: figures for lane in parts for name, figures in lane.items()}
 
@@ -120,7 +125,7 @@ def main() -> int:
     stack = Stack(Config.from_environment())
 
     def ended_from_outside(_signal: int, _frame: object) -> None:
-        # At once: the threads that wait for services and runs would go on waiting.
+        # At once: the threads that wait for services and runs would keep waiting.
         stack.down()
         os._exit(128 + signal.SIGTERM)
 

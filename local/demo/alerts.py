@@ -45,7 +45,7 @@ def run(api: AirflowApi, context: DemoContext) -> dict[str, Any]:
     false_alarms = healthy_alerts()
     recovery = wait_for("the recovery message", lambda: _received(context, "[恢复"), timeout=600, pause=2)
     context.say(f"recovery: {recovery['title']}")
-    (life,) = context.query("monitoring/alert_history.sql", key_prefix=KEY, since=context.started)
+    (life,) = context.query("alert_history.sql", key_prefix=KEY, since=context.started)
     seconds = sorted([live, *[one.detect_seconds for one in replayed if one.detect_seconds is not None]])
     return {
         "faults_injected": 1 + len(FAULTS),

@@ -9,13 +9,16 @@ from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import redis
 
-from drawsguard.points.approval import APPROVE, DIGEST_FIELD
-from drawsguard.points.cleanup.store import CleanupStore
-from drawsguard.points.lifecycle import Lifecycle, Structure
-from drawsguard.points.telemetry_config import cluster_instances
+from drawsguard.approvals.model import APPROVE, DIGEST_FIELD
+from drawsguard.points.cleanup.ticket_repository import TicketRepository
+from drawsguard.points.downline.repositories import Repositories
+from drawsguard.points.downline.structure_repository import Structure
+from drawsguard.points.telemetry.config import cluster_instances
+from drawsguard.settings import get_settings
 from local.airflow_api import AirflowApi, wait_for
 from local.config import Config
 from local.demo.context import DemoContext
@@ -24,7 +27,7 @@ from local.demo.downline import FIRST, REQUESTER, connect, refused
 DAG_ID = "points_cleanup"
 #: The whole run, sixteen short tasks one after the other, on a machine that is busy with more (seconds).
 RUN_SECONDS = 1800
-#: A person reads before answering; Airflow may fail a task that is answered while it is still being parked (seconds).
+#: A person reads before answering; Airflow may fail a task that is answered while it is still being deferred (seconds).
 READING_SECONDS = 6
 #: Users that have data of each point, and days of each point's hashes.
 USERS, DAYS = (7, 42, 1001), ("2024-07-01", "2024-07-02")
@@ -34,8 +37,8 @@ def run(api: AirflowApi, context: DemoContext) -> dict[str, Any]:
     """Clean the newest downlined batch as if its month of observation were over, and return the figures."""
     config = context.config
     with closing(connect(config, "governance")) as governance:
-        batch_id = _end_observation(governance)
-        structures = Lifecycle(governance).structures(batch_id)
+        batch_id = end_observation(governance)
+        structures = Repositories(governance).structures.of_batch(batch_id)
     wanted = _fill(config, structures)
     before = {name: set(client.scan_iter(count=5000)) for name, client in _instances(config)}
     context.say(f"cleanup of batch {batch_id}: {sum(map(len, before.values()))} keys in Redis")
@@ -46,7 +49,7 @@ def run(api: AirflowApi, context: DemoContext) -> dict[str, Any]:
     requester.wait_run(DAG_ID, run_id)
     after = {name: set(client.scan_iter(count=5000)) for name, client in _instances(config)}
     with closing(connect(config, "governance")) as governance:
-        store = CleanupStore(governance)
+        store = TicketRepository(governance)
         tickets, results = store.tickets(batch_id), store.results(batch_id)
     own = {ticket.ticket_id for ticket in tickets if ticket.executor == "own"}
     served = {point.point_id for point in results if point.ticket_id not in own}
@@ -76,14 +79,19 @@ def check(figures: dict[str, Any]) -> list[str]:
     if figures["outside_pattern"]:
         problems.append(f"{figures['outside_pattern']} keys outside the approved patterns are gone")
     if not (figures["own"] and figures["dba"]):
-        problems.append(f"{figures['own']} own tickets and {figures['dba']} for the DBA: both were to be shown")
-    if figures["refused_attempts"] < figures["own"]:  # a task that had to ask twice was tried twice
+        problems.append(f"{figures['own']} tickets of the pipeline, {figures['dba']} of the DBA: both were expected")
+    if figures["refused_attempts"] < figures["own"]:  # a task that had to ask twice was refused twice
         problems.append(f"{figures['refused_attempts']} of {figures['own']} approvals by the requester were refused")
     return problems
 
 
-def _end_observation(governance: Any) -> str:
-    """Let the month of observation of the newest downlined batch be over; return the batch's id."""
+def end_observation(governance: Any) -> str:
+    """Let the month of observation of the newest downlined batch be over; return the batch's id.
+
+    It ended with the last midnight, since the usage evidence covers the days until yesterday.
+    """
+    zone = ZoneInfo(get_settings().business_timezone)
+    midnight = datetime.now(zone).replace(hour=0, minute=0, second=0, microsecond=0)
     with closing(governance.cursor()) as cursor:
         cursor.execute(
             "SELECT batch_id FROM points_lifecycle.batch WHERE state = 'downlined' ORDER BY observe_from DESC LIMIT 1"
@@ -91,14 +99,14 @@ def _end_observation(governance: Any) -> str:
         ((batch_id,),) = cursor.fetchall()
         cursor.execute(
             "UPDATE points_lifecycle.batch SET observe_until = %s WHERE batch_id = %s",
-            (datetime.now(UTC).replace(tzinfo=None), batch_id),
+            (midnight.astimezone(UTC).replace(tzinfo=None), batch_id),
         )
     governance.commit()
     return str(batch_id)
 
 
 def _fill(config: Config, structures: Iterable[Structure]) -> dict[str, dict[bytes, int]]:
-    """Write data of every point and names that only look alike; return the points' whole keys by instance."""
+    """Write data of every point and names that only look similar; return the points' whole keys by instance."""
     by_cluster = cluster_instances()
     clients = dict(_instances(config))
     keys: dict[str, dict[bytes, int]] = {name: {} for name in clients}
@@ -137,7 +145,7 @@ def _instances(config: Config) -> Iterator[tuple[str, redis.Redis]]:
 
 
 def _approve_all(config: Config, run_id: str) -> int:
-    """Approve each own ticket as another person, after the requester tried, until the run ends; return the refusals."""
+    """Approve each ticket of the pipeline as another person, after the requester tried; return the refusals."""
     admin, requester, approver = (AirflowApi.of(config, user) for user in ("admin", REQUESTER, FIRST))
     refusals = 0
     first_seen: dict[str, float] = {}
@@ -156,7 +164,7 @@ def _approve_all(config: Config, run_id: str) -> int:
             approver.call("PATCH", f"/dags/{place}/hitlDetails", json=answer)
         return admin.run(DAG_ID, run_id)["state"] in ("success", "failed")
 
-    wait_for("every own ticket to be executed", approve_what_asks, timeout=RUN_SECONDS)
+    wait_for("every ticket of the pipeline to be executed", approve_what_asks, timeout=RUN_SECONDS)
     return refusals
 
 

@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.header import decode_header, make_header
+from pathlib import Path
 from typing import Any
 
 import requests
@@ -17,8 +18,12 @@ from google.cloud import bigquery
 
 from drawsguard import sql
 from drawsguard.settings import Settings, get_settings
+from drawsguard.warehouse.parameters import bind
 from local.airflow_api import AirflowApi
-from local.config import Config
+from local.config import REPOSITORY, Config
+
+#: The demo's own statements.
+SQL = REPOSITORY / "local" / "sql"
 
 #: Seconds between fresh draws while the demo runs (the real feed: 210): enough of them to measure a latency.
 LIVE_INTERVAL_SECONDS = 20
@@ -54,10 +59,10 @@ class DemoContext:
             client_options=ClientOptions(api_endpoint=endpoint),
         )
 
-    def query(self, path: str, **parameters: Any) -> list[dict[str, Any]]:
-        """Run the statement ``include/sql/bigquery/<path>`` with bound parameters and return its rows."""
+    def query(self, path: str, root: Path = SQL, /, **parameters: Any) -> list[dict[str, Any]]:
+        """Run a statement, the demo's own unless ``root`` says otherwise, and return its rows."""
         job = self.bigquery().query(
-            sql.render(f"bigquery/{path}"), job_config=bigquery.QueryJobConfig(query_parameters=sql.bind(**parameters))
+            sql.render_from(root, path), job_config=bigquery.QueryJobConfig(query_parameters=bind(**parameters))
         )
         return [dict(row.items()) for row in job.result()]
 

@@ -1,6 +1,6 @@
-"""Scheduled intervals of draw_sync that really fail: one is replayed after its cause was mended, one is set aside.
+"""Scheduled intervals of draw_sync that really fail: one is replayed after its cause was repaired, one is set aside.
 
-Somebody writes a draw of each interval anew, with digits that were never collected and a version newer than all that
+Somebody rewrites a draw of each interval, with digits that were never collected and a version newer than all that
 were. No MERGE overwrites it, so the verification fails through all its retries, and Airflow's callback publishes the
 interval to Pub/Sub.
 """
@@ -12,18 +12,19 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from drawsguard import sql
+from drawsguard.warehouse.job_configuration import query_config
 from local.airflow_api import AirflowApi, wait_for
-from local.demo.context import DemoContext
+from local.demo.context import SQL, DemoContext
 
 SLOT = timedelta(minutes=5)
 #: How long before the demo's start the two intervals end. Each looks back an hour: neither sees the other's draw, and
 #: no live interval sees either.
-MENDED, NOT_MENDED = timedelta(hours=2.5), timedelta(hours=5)
+REPAIRED, LEFT = timedelta(hours=2.5), timedelta(hours=5)
 
 
 @dataclass(frozen=True)
 class Accident:
-    """A draw that was written anew, and the interval that it lies in."""
+    """A draw that was rewritten, and its interval."""
 
     period: int
     digits: list[int]
@@ -35,23 +36,23 @@ class Accident:
 
 
 def run(api: AirflowApi, context: DemoContext) -> dict[str, Any]:
-    """Let two intervals fail, mend the cause of one, replay both, and sync the other one's range as a person would."""
-    api.pause("draw_sync_replay", paused=True)  # it must not read the letters before the first cause is mended
-    mended, not_mended = (_accident(context, ago) for ago in (MENDED, NOT_MENDED))
-    for accident in (mended, not_mended):
+    """Let two intervals fail, repair the cause of one, replay both, and sync the other's range as a person would."""
+    api.pause("draw_sync_replay", paused=True)  # it must not read the dead letters before the first cause is repaired
+    repaired, left = (_accident(context, ago) for ago in (REPAIRED, LEFT))
+    for accident in (repaired, left):
         _contradict(context, accident)
-    context.say("two draws were written anew behind the pipeline's back; their intervals are going to fail")
-    for accident in (mended, not_mended):
+    context.say("two draws were rewritten outside the pipeline; their intervals are going to fail")
+    for accident in (repaired, left):
         api.wait_backfill(api.backfill("draw_sync", accident.start, accident.start), timeout=300)
 
-    _delete(context, mended)
-    context.say("both failed, and wait in Pub/Sub; one cause was mended; draw_sync_replay reads them")
+    _delete(context, repaired)
+    context.say("both failed, and wait in Pub/Sub; one cause was repaired; draw_sync_replay reads them")
     api.pause("draw_sync_replay", paused=False)
     _replay_until(api, context, "an interval to be replayed and the other to fail again", replayed=1, failed=2)
     _replay_until(api, context, "the interval that fails again to be set aside", set_aside=1)
 
-    _delete(context, not_mended)
-    window = {"from": not_mended.start.isoformat(), "to": (not_mended.start + SLOT).isoformat()}
+    _delete(context, left)
+    window = {"from": left.start.isoformat(), "to": (left.start + SLOT).isoformat()}
     api.trigger_and_wait("draw_sync", window, timeout=240)
     return _figures(context)
 
@@ -63,7 +64,7 @@ def check(section: dict[str, Any]) -> list[str]:
     if section["failed"] < 2:
         wrong.append(f"{section['failed']} failed intervals reached the replay, expected two")
     if section["set_aside"] != 1:
-        wrong.append(f"{section['set_aside']} intervals were set aside, expected the one whose cause was not mended")
+        wrong.append(f"{section['set_aside']} intervals were set aside, expected the one whose cause was not repaired")
     return wrong
 
 
@@ -71,7 +72,7 @@ def _accident(context: DemoContext, ago: timedelta) -> Accident:
     """Choose the first five-minute interval from ``ago`` before the demo's start on that holds a draw."""
     begin = context.started - ago
     begin -= (begin - datetime.fromtimestamp(0, UTC)) % SLOT
-    rows = context.query("demo/target_draws.sql", window_start=begin, window_end=begin + timedelta(hours=1))
+    rows = context.query("target_draws.sql", window_start=begin, window_end=begin + timedelta(hours=1))
     numbers = {row["period"]: row["numbers"] for row in rows}
     window = {"from": begin.isoformat(), "to": (begin + timedelta(hours=1)).isoformat()}
     draw = next(draw for draw in context.feed("/truth", **window)["data"] if draw["period"] in numbers)
@@ -91,8 +92,8 @@ def _delete(context: DemoContext, accident: Accident) -> None:
 
 
 def _change(context: DemoContext, path: str, names: dict[str, str], **values: Any) -> None:
-    configuration = sql.query_config("demo", "dead_letters", **values)
-    context.bigquery().query(sql.render(f"bigquery/demo/{path}", **names), job_config=configuration).result()
+    configuration = query_config(path, "demo", "dead_letters", values)
+    context.bigquery().query(sql.render_from(SQL, path, **names), job_config=configuration).result()
 
 
 def _replay_until(api: AirflowApi, context: DemoContext, what: str, **expected: int) -> None:
@@ -112,4 +113,4 @@ def _has_ended(api: AirflowApi, run_id: str) -> bool:
 
 
 def _figures(context: DemoContext) -> dict[str, int]:
-    return context.query("demo/dead_letters.sql", since=context.started)[0]
+    return context.query("dead_letters.sql", since=context.started)[0]

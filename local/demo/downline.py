@@ -11,12 +11,12 @@ from zoneinfo import ZoneInfo
 
 import MySQLdb
 
-from drawsguard.points.approval import APPROVE, DIGEST_FIELD
-from drawsguard.points.database import prepare
-from drawsguard.points.journal import ENVIRONMENTS
+from drawsguard.approvals.model import APPROVE, DIGEST_FIELD
+from drawsguard.points.database import DEFINITIONS_MODE, SQL_MODE, prepare
+from drawsguard.points.environments import ENVIRONMENTS
 from drawsguard.settings import get_settings
 from local.airflow_api import AirflowApi, ApiError, wait_for
-from local.config import MYSQL_SCHEMAS, Config
+from local.config import Config, mysql_database
 from local.demo.context import DemoContext
 from local.golden.dataset import EXPECTED, Golden, build
 from local.golden.load import confirm, load_environment, load_evidence
@@ -24,7 +24,7 @@ from local.golden.load import confirm, load_environment, load_evidence
 REQUESTER, FIRST, SECOND = "requester", "approver", "second_approver"
 DAGS = ("points_usage_report", "points_downline", "points_restore")
 
-#: How long a question stands before it is answered.
+#: How long a question waits before it is answered.
 PATIENCE = timedelta(seconds=6)
 
 #: Points that the demo takes offline and brings back.
@@ -32,16 +32,17 @@ RESTORED = 3
 
 
 def connect(config: Config, user: str) -> Any:
-    """Return a prepared connection of one of the MySQL users: governance, intranet, extranet."""
+    """Return a prepared connection of a MySQL user: a server's own (governance, …) or its owner ``<server>_schema``."""
     return prepare(
         MySQLdb.connect(
             host=config.host("mysql"),
             port=config.port("MYSQL_PORT"),
             user=user,
             password=config.secret(f"mysql_{user}"),
-            database=MYSQL_SCHEMAS[user][0],
+            database=mysql_database(user),
             charset="utf8mb4",
-        )
+        ),
+        DEFINITIONS_MODE if user.removesuffix("_schema") in ENVIRONMENTS else SQL_MODE,
     )
 
 
@@ -50,7 +51,7 @@ def load_golden(config: Config) -> Golden:
     yesterday = datetime.now(ZoneInfo(get_settings().business_timezone)).date() - timedelta(days=1)
     golden = build(yesterday)
     for name in ENVIRONMENTS:
-        with closing(connect(config, name)) as connection:
+        with closing(connect(config, f"{name}_schema")) as connection:
             load_environment(connection, getattr(golden, name))
     with closing(connect(config, "governance")) as governance:
         load_evidence(governance, golden)
@@ -61,8 +62,8 @@ def load_golden(config: Config) -> Golden:
 def answer_until_done(config: Config, dag_id: str, run_id: str, who: dict[str, str], timeout: float = 900) -> int:
     """Approve what a run asks, each task by its user in ``who``, until it has ended; the requester tries each first.
 
-    An answer that comes within seconds of the question can meet a task that is still being parked: Airflow then marks
-    the try as failed, and the retry asks anew. So people are imitated: they wait, and answer again when asked again.
+    An answer that comes within seconds of the question can meet a task that is still being deferred: Airflow then
+    marks the try as failed, and the retry asks again. So the demo waits and answers again, as a person would.
 
     :returns: how many tasks refused the requester.
     :raises ApiError: when the run fails or does not end in ``timeout`` seconds.
@@ -134,7 +135,7 @@ def run(api: AirflowApi, context: DemoContext) -> dict[str, Any]:
     roles = (("countersign", FIRST), ("downline", SECOND))
     who = {f"{role}_{environment}": user for environment in ENVIRONMENTS for role, user in roles}
     refusals = answer_until_done(config, "points_downline", run_id, who) + sum(attempts)
-    context.say(f"both environments done; {refusals} attempts of {REQUESTER} to go round the approval refused")
+    context.say(f"both environments done; {refusals} attempts of {REQUESTER} to bypass the approval refused")
     counts = api.call("GET", f"/dags/points_downline/dagRuns/{run_id}/taskInstances/report/xcomEntries/return_value")[
         "value"
     ]
@@ -167,7 +168,7 @@ def check(figures: dict[str, Any]) -> list[str]:
         if figures[name] != EXPECTED[name]
     ]
     if figures["refused_attempts"] < 5:
-        problems.append(f"only {figures['refused_attempts']} of 5 attempts to go round the approval were refused")
+        problems.append(f"only {figures['refused_attempts']} of 5 attempts to bypass the approval were refused")
     if figures["restored"] != RESTORED:
         problems.append(f"{figures['restored']} of {RESTORED} points were restored")
     return problems

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from drawsguard.sql import SQL_ROOT
 from local.airflow_api import AirflowApi, wait_for
 from local.demo.context import DemoContext
 
@@ -15,7 +16,7 @@ LATEST = timedelta(hours=1)
 
 
 def load(api: AirflowApi, context: DemoContext) -> None:
-    """Collect the history, sync it around a nine-hour outage, mend the outage, backfill an hour."""
+    """Collect the history, sync it around a nine-hour outage, repair the outage, backfill an hour."""
     since = datetime.fromisoformat(context.feed("/health")["since"])
     now = datetime.now(UTC)
     slot_end = now - (now - datetime.fromtimestamp(0, UTC)) % SLOT
@@ -30,7 +31,7 @@ def load(api: AirflowApi, context: DemoContext) -> None:
     # The last interval of a backfill is the one that starts at its end.
     backfill = api.backfill("draw_sync", backfill_from, backfill_to - SLOT)
 
-    context.say("syncing two ranges, as a person would from the UI; nine hours between them stay out")
+    context.say("syncing two ranges, as a person would from the UI; nine hours between them are left out")
     _sync(api, context, since, outage_from)
     _sync(api, context, outage_to, backfill_from)
     context.say(f"{_missing(context, since, backfill_from)} draws are missing after the outage; syncing its range")
@@ -66,17 +67,17 @@ def run(api: AirflowApi, context: DemoContext) -> dict[str, Any]:
     context.say("waiting for a scheduled run to sync fresh draws (at most five minutes)")
     wait_for("a scheduled run that synced fresh draws", lambda: _fresh(context), timeout=420, pause=2)
     end = _watermark(context)
-    # Draws go on being published late and corrected: those of before the last sync have to be there.
+    # Draws continue to be published late and corrected: those from before the last sync have to be there.
     truth = _truth(context, since, end)
     # Late draws, and those that only the feed's history shows, come with later runs: the demo does not wait for these.
     earliest = context.started - LATEST
     _trigger(api, "draw_collect", earliest, datetime.now(UTC))
     _sync(api, context, earliest, end)
 
-    source = context.query("demo/source_counts.sql", window_start=since, window_end=end)[0]
+    source = context.query("source_counts.sql", window_start=since, window_end=end)[0]
     target = _synced(context, since, end)
     corrected = _truth(context, since, end)
-    latency = context.query("demo/latency.sql", live_from=context.started, window_end=end)[0]
+    latency = context.query("latency.sql", live_from=context.started, window_end=end)[0]
     return {
         "produced": len(truth),
         "collected": source["periods"],
@@ -116,11 +117,12 @@ def _fresh(context: DemoContext) -> int:
 
 def _watermark(context: DemoContext) -> datetime:
     earliest = context.started - timedelta(days=1)
-    return context.query("sync/watermark.sql", retained_from=earliest)[0]["watermark"] or earliest
+    (row,) = context.query("sync/watermark.sql", SQL_ROOT / "bigquery", retained_from=earliest)
+    return row["watermark"] or earliest
 
 
 def _synced(context: DemoContext, start: datetime, end: datetime) -> dict[int, dict[str, Any]]:
-    rows = context.query("demo/target_draws.sql", window_start=start, window_end=end)
+    rows = context.query("target_draws.sql", window_start=start, window_end=end)
     return {row["period"]: row for row in rows}
 
 
@@ -129,7 +131,7 @@ def _differs(row: dict[str, Any], truth: dict[str, Any] | None) -> bool:
 
 
 def _runs_by_type(api: AirflowApi) -> dict[str, int]:
-    """Count the successful runs of draw_sync by the way they came about."""
+    """Count the successful runs of draw_sync by their type."""
     counts: dict[str, int] = {}
     for run in api.runs("draw_sync", state="success"):
         counts[run["run_type"]] = counts.get(run["run_type"], 0) + 1

@@ -8,14 +8,14 @@ from typing import Any
 
 import MySQLdb
 
-from drawsguard.points.day_plan import window_of
-from drawsguard.points.push_guard import batch_id_of
+from drawsguard.points.telemetry.day_plan import window_of
+from drawsguard.points.telemetry.push_guard import batch_id_of
 from local.airflow_api import AirflowApi, ApiError
 from local.cma.deliver import register_history, write_daily, write_history
 from local.cma.telemetry import Telemetry, metric_names, window_truth
 from local.demo.context import DemoContext
 
-#: A day in the past, so that nothing here meets the batches of other parts of the demo.
+#: A day in the past, so that nothing here collides with the batches of other parts of the demo.
 RUN_DATE = date(2024, 7, 31)
 TELEMETRY = Telemetry(seed=20240731, metrics=metric_names(points=300, tags=50), rows_a_day=6_000)
 
@@ -28,7 +28,7 @@ def run(api: AirflowApi, context: DemoContext) -> dict[str, Any]:
     context.say(f"generating {len(days)} days of CMA telemetry")
     truths = write_history(TELEMETRY, days, history)
     with closing(_hive(context)) as connection:
-        register_history(connection, history, days, anew=True)
+        register_history(connection, history, days, replace=True)
     write_daily(TELEMETRY, window.last, context.config.directory("cma") / "feed")
 
     chosen = {"run_date": RUN_DATE.isoformat()}
@@ -37,7 +37,7 @@ def run(api: AirflowApi, context: DemoContext) -> dict[str, Any]:
     context.say("points_hive_daily builds the legacy flow's last day")
     _first_run(api, "points_hive_daily", chosen)
     before = _window_in_hive(context)
-    context.say("points_push carries both flows to MySQL and empties Hive")
+    context.say("points_push pushes both flows to MySQL and empties Hive")
     _first_run(api, "points_push", {**chosen, "flows": ["window", "daily"]})
     context.say("pushing the same window again; the guard has to refuse")
     _push_again(api, chosen)
@@ -45,7 +45,7 @@ def run(api: AirflowApi, context: DemoContext) -> dict[str, Any]:
 
 
 def check(summary: dict[str, Any]) -> list[str]:
-    """Return what did not come out as it must."""
+    """Return every result that is not as expected."""
     promises = {
         "the window in Hive is the generator's truth": summary["window_is_truth"],
         "every metric of the window is in MySQL once": summary["pushed"] == summary["metrics"] > 0,

@@ -12,7 +12,7 @@ from local.demo.context import DemoContext
 def run(api: AirflowApi, context: DemoContext) -> dict[str, Any]:
     """Refresh, then rebuild all of the history and count the rows that the rebuild had to change.
 
-    The last hours stay out: draws are still being corrected there while this runs.
+    The last hours are left out: draws are still being corrected there while this runs.
     """
     since = datetime.fromisoformat(context.feed("/health")["since"])
     context.say("refreshing the features, then rebuilding all of them to compare")
@@ -38,5 +38,5 @@ def check(section: dict[str, Any]) -> list[str]:
 
 def _figures(context: DemoContext, since: datetime) -> dict[str, Any]:
     bounds = {"window_start": since, "window_end": context.started + timedelta(days=1)}
-    (row,) = context.query("demo/features.sql", since=context.started, **bounds)
+    (row,) = context.query("features.sql", since=context.started, **bounds)
     return row | {"rebuilt_rows": row["rebuilt_rows"] or 0}

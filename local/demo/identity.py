@@ -8,6 +8,7 @@ from typing import Any
 
 import requests
 
+from drawsguard.approvals.model import APPROVE, DIGEST_FIELD
 from local.airflow_api import AirflowApi, wait_for
 from local.demo.context import DemoContext
 
@@ -38,7 +39,7 @@ def found(context: DemoContext, api: AirflowApi, service: str = SERVICE) -> set[
     wait_for(
         "oidc_checks", lambda: api.run("oidc_checks", run_id)["state"] in ("success", "failed"), timeout=300, pause=1
     )
-    rows = context.query("monitoring/identity_findings.sql", run_id=run_id, service=service, since=context.started)
+    rows = context.query("identity_findings.sql", run_id=run_id, service=service, since=context.started)
     return {finding["code"] for row in rows for finding in json.loads(row["findings"])}
 
 
@@ -49,9 +50,10 @@ def repair(context: DemoContext, service: str = SERVICE) -> str:
 
     def ended() -> str | None:
         # An answer within two seconds of the question can fail the task (apache/airflow#68741), which asks again.
-        if approver.awaiting_approval("oidc_repair", run_id):
+        for question in approver.awaiting_approval("oidc_repair", run_id):
             time.sleep(3)
-            approver.respond("oidc_repair", run_id, "approve", "Approve")
+            digest = question["params"][DIGEST_FIELD]["value"]
+            approver.respond("oidc_repair", run_id, "apply", APPROVE, **{DIGEST_FIELD: digest})
         state = requester.run("oidc_repair", run_id)["state"]
         return state if state in ("success", "failed") else None
 

@@ -24,7 +24,7 @@ def miss(api: AirflowApi, context: DemoContext) -> None:
         if _deadlines(api, run["dag_run_id"]):
             _wait_for_the_mail(api, context)
             return
-        # Its interval ended too long ago to be late in a way to be told of: take the next one, which begins when
+        # Its interval ended too long ago for a miss to be reported: take the next one, which begins when
         # this one has ended.
         api.set_pool_slots(POOL, 1)
         api.wait_run("draw_sync", run["dag_run_id"], timeout=240)

@@ -15,9 +15,10 @@ import os
 import socket
 import sys
 from collections.abc import Mapping
+from typing import Any
 
 from local import run
-from local.config import Config
+from local.config import MYSQL_GRANTS, Config
 from local.services import by_name, mysql_statements
 
 #: Secrets that only containers need: the engines' own users.
@@ -33,7 +34,7 @@ def container_environment(config: Config) -> dict[str, str]:
 
 
 def check_broker(environ: Mapping[str, str], host: str) -> None:
-    """Refuse the Celery executor without its profile: tasks would stay queued for ever.
+    """Refuse the Celery executor without its profile: tasks would stay queued forever.
 
     :raises SystemExit: when the executor is Celery's and no broker has the name ``host``.
     """
@@ -56,8 +57,24 @@ def make_secrets(config: Config) -> None:
     config.passwords()
 
 
+def surplus_rights(cursor: Any) -> set[tuple[str, str, str]]:
+    """Return grantee, schema and right of what the users of the run time may do beyond MYSQL_GRANTS."""
+    wanted = {
+        (f"'{server}'@'%'", schema, right)
+        for server, grants in MYSQL_GRANTS.items()
+        for schema, rights in grants.items()
+        for right in rights.split(", ")
+    }
+    cursor.execute("SELECT grantee, table_schema, privilege_type FROM information_schema.schema_privileges")
+    users = {grantee for grantee, _, _ in wanted}
+    return {tuple(row) for row in cursor.fetchall() if row[0] in users} - wanted
+
+
 def make_mysql_users(config: Config) -> None:
-    """Make the schemas and users of the embedded stack on MySQL; repeatable."""
+    """Make the schemas and users of the embedded stack on MySQL; repeatable, also while tasks use them.
+
+    Each ``docker-compose up`` comes here, so rights are taken back only where a user has too many.
+    """
     import MySQLdb
 
     connection = MySQLdb.connect(
@@ -65,14 +82,14 @@ def make_mysql_users(config: Config) -> None:
     )
     try:
         with connection.cursor() as cursor:
-            for statement in mysql_statements(config):
+            for statement in mysql_statements(config, take_back=bool(surplus_rights(cursor))):
                 cursor.execute(statement)
     finally:
         connection.close()
 
 
 def open_airflow(config: Config) -> None:
-    """Bring a started Airflow to work, as ``make up`` does."""
+    """Make a started Airflow operational, as ``make up`` does."""
     from local.airflow_api import AirflowApi
     from local.prepare import collect_history, prepare, start_schedules
 

@@ -10,7 +10,7 @@
                                    "garbage" | "empty" | "hang", "seconds": 60}`` or ``{"kind": …, "requests": 3}``
 =================================  =================================================================================
 
-What determines the draws is written to ``state/feed.json`` at the first start, so that a restart tells the same truth.
+What determines the draws is written to ``state/feed.json`` at the first start, so that a restart serves the same draws.
 """
 
 from __future__ import annotations
@@ -146,7 +146,7 @@ class FeedState:
             self._save()
 
     def take_fault(self) -> str | None:
-        """Return the kind of fault that befalls the present request and count it."""
+        """Return the kind of fault that hits the current request and count it."""
         with self._lock:
             for fault in self._faults:
                 if fault.in_force():
@@ -305,7 +305,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Keep quiet about requests that went well: there are several a minute."""
+        """Do not log successful requests: there are several a minute."""
         if str(code) != "200":
             super().log_request(code, size)
 

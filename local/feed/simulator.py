@@ -1,6 +1,6 @@
 """A PC28 feed that knows the truth: every draw is a function of (seed, configuration, time), nothing is stored.
 
-It shares no code with the collector on purpose: tests hold two independent derivations against each other.
+It deliberately shares no code with the collector: tests compare two independent derivations.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Era:
 
 @dataclass(frozen=True)
 class FaultRates:
-    """The share of draws that each fault befalls, and how long it lasts (seconds, shortest and longest).
+    """The share of draws that each fault hits, and how long it lasts (seconds, shortest and longest).
 
     The seconds are those of the ordinary cadence; in an era they shrink with its interval.
     """
@@ -70,7 +70,7 @@ class FeedConfig:
 
 @dataclass(frozen=True, slots=True)
 class SimulatedDraw:
-    """One draw and what befalls it. ``first_keno`` is shown until ``corrected_at``, ``keno`` from then on."""
+    """One draw and its faults. ``first_keno`` is shown until ``corrected_at``, ``keno`` from then on."""
 
     period: int
     timestamp: datetime
@@ -173,7 +173,7 @@ class Simulator:
 
     # --- the truth ------------------------------------------------------------------------------------
     def draw(self, period: int) -> SimulatedDraw:
-        """Return the draw ``period`` and what befalls it."""
+        """Return the draw ``period`` and its faults."""
         rates = self.config.rates
         digest = hashlib.blake2b(f"{self.config.seed}:{period}".encode()).digest()
         chance = [int.from_bytes(digest[40 + 3 * i : 43 + 3 * i]) / 2**24 for i in range(8)]
@@ -242,7 +242,7 @@ class Simulator:
                 yield from _rows(draw, at)
 
     def answer_fault(self, at: datetime) -> str | None:
-        """Return the kind of fault that befalls every answer at ``at``: an outage, or one by chance."""
+        """Return the kind of fault that hits every answer at ``at``: an outage, or a random one."""
         if any(start <= at < end for start, end in self.config.outages):
             return "outage"
         bucket = int(at.timestamp() // 10)
@@ -269,7 +269,7 @@ def _keno(digest: bytes) -> tuple[int, ...]:
 def _rows(draw: SimulatedDraw, at: datetime) -> Iterator[Row]:
     row = _row(draw, at)
     if draw.malformed is not None:
-        yield _MALFORMED[draw.malformed](row)  # a spoilt row beside the good one, as a feed being written shows
+        yield _MALFORMED[draw.malformed](row)  # a malformed row beside the good one
     yield row
     if draw.duplicated:
         yield dict(row)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from typing import NamedTuple
 
-from drawsguard.points.evidence import Window
+from drawsguard.points.review.evidence import Window
 
 #: Last day of the statistics window of the original batch.
 ORIGINAL_LAST_DAY = date(2024, 7, 30)
@@ -29,7 +29,7 @@ CONFIRMED = {
 #: Tags that end at -80: intranet, extranet.
 TAGS = {"define_nostag_general": (12, 15), "define_nostag_mqzdr": (37, 36), "define_nostag_flag": (2, 2)}
 
-#: What the original batch came to.
+#: The result of the original batch.
 EXPECTED = {
     "intranet": {
         "points": {
@@ -180,7 +180,7 @@ def build(last: date = ORIGINAL_LAST_DAY, window_days: int = WINDOW_DAYS) -> Gol
 
 
 def _living_points(b: _Builder) -> dict[str, list[int]]:
-    """Add the points that are no candidates, or that the reviewers keep."""
+    """Add the points that are not candidates, or that the reviewers keep."""
     clusters = {
         "define_nosdata_general": ("redis_evt_A", "redis_evt_AA", "redis_evt_old"),
         "define_nosdata_mqzdr": ("redis_mq",),
@@ -250,7 +250,7 @@ def _tags(
         for number in range(40 if not data.endswith("flag") else 6):
             members = [confirmed[data][-1 - number % 10], used[data][number], used[data][number + 1]]
             b.tag(tags, members, members)
-        for number in range(20):  # and living tags that have nothing to do with the batch
+        for number in range(20):  # and living tags that are unrelated to the batch
             members = used[data][number : number + 3]
             b.tag(tags, members, members)
 

@@ -10,8 +10,7 @@ from typing import Any
 
 from openpyxl import load_workbook
 
-from drawsguard.points.database import run_script
-from drawsguard.points.review import EVIDENCE_COLUMNS, FIRST_DATA_ROW, SUMMARY_SHEET, Decision
+from drawsguard.points.review.candidate import EVIDENCE_COLUMNS, FIRST_DATA_ROW, SUMMARY_SHEET, Decision
 from drawsguard.sql import render
 from local.golden.dataset import Environment, Golden
 
@@ -30,7 +29,7 @@ CREATE TABLE {table} (
   last_modify_time TIMESTAMP    NOT NULL DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP,
   created_time     DATETIME     NULL,
   KEY by_id (id)
-) ENGINE = InnoDB DEFAULT CHARSET = utf8mb4
+) ENGINE = InnoDB
 """
 _TAGS = """
 CREATE TABLE {table} (
@@ -41,7 +40,7 @@ CREATE TABLE {table} (
   eids             TEXT         NULL,
   last_modify_time TIMESTAMP    NOT NULL DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP,
   KEY by_id (id)
-) ENGINE = InnoDB DEFAULT CHARSET = utf8mb4
+) ENGINE = InnoDB
 """
 
 
@@ -62,7 +61,6 @@ def load_environment(connection: Any, environment: Environment) -> None:
 
 def load_evidence(governance: Any, golden: Golden) -> str:
     """Put the golden usage where the 15:00 push puts it, and return the evidence batch's id."""
-    run_script(governance, "governance/V001__evidence_push.sql")
     batch_id = f"window_{golden.window.last}"
     now = datetime.now(UTC).replace(tzinfo=None)
     days = [("window", day, 1440, 15000, 15000, 0) for day in golden.window.days]
@@ -73,7 +71,7 @@ def load_evidence(governance: Any, golden: Golden) -> str:
             " VALUES (%s, %s, %s, %s)",
             [(batch_id, *metric) for metric in golden.metrics],
         )
-        cursor.execute(render("mysql/push/batch_facts.sql"), {"batch_id": batch_id})
+        cursor.execute(render("mysql/telemetry/push/batch_facts.sql"), {"batch_id": batch_id})
         facts = cursor.fetchone()  # as the push records them: its guard compares them with the rows
         cursor.execute(
             "REPLACE INTO rsp_datagovern.evidence_batch (batch_id, flow, window_start, window_end, state, row_count,"

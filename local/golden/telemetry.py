@@ -1,4 +1,4 @@
-"""The golden usage as raw CMA telemetry: what the aggregation has to turn into exactly the golden statistics."""
+"""The golden usage as raw CMA telemetry: the aggregation has to turn it into exactly the golden statistics."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _NEGATIVE = 20
 
 
 def write_raw(golden: Golden, root: Path) -> dict[str, tuple[datetime, int]]:
-    """Write the telemetry as partitions below ``root``; return what must come out: oper_type → (last seen, count).
+    """Write the telemetry as partitions below ``root``; return the expected result: oper_type → (last seen, count).
 
-    A metric's count comes from three instances in two minutes. Confirmed points appear as well, in ways that are no
-    use: as another application's metric, and with a negative count.
+    A metric's count comes from three instances in two minutes. Confirmed points appear as well, in ways that do not
+    count as use: as another application's metric, and with a negative count.
     """
     shutil.rmtree(root, ignore_errors=True)
     rows: dict[str, list[tuple[str, str, str, str, str]]] = defaultdict(list)

@@ -1,6 +1,6 @@
 """What Cloud Logging's sinks would export: attempts of Cloud Scheduler, requests of Cloud Run, admin activity.
 
-The control plane hands over each attempt and each change; rows go to the tables of the real export schema in the
+The control plane passes each attempt and each change; rows go to the tables of the real export schema in the
 BigQuery emulator.
 """
 
@@ -52,7 +52,7 @@ class Change:
 
 
 class LogSink:
-    """Writes attempts and changes in the background; keeps them while the tables are not there yet."""
+    """Writes attempts and changes in the background; keeps them while the tables do not exist yet."""
 
     def __init__(
         self, bigquery_url: str, attempt_due: Callable[[], list[Attempt]], changed: Callable[[], list[Change]] = list
@@ -92,7 +92,7 @@ class LogSink:
             time.sleep(TICK_SECONDS)
 
     def write(self, attempts: list[Attempt]) -> None:
-        """Insert one row an attempt into each of the two tables."""
+        """Insert one row per attempt into each of the two tables."""
         rows = [
             {
                 "job": one.job,
@@ -110,7 +110,7 @@ class LogSink:
             self._insert(statement, rows)
 
     def write_changes(self, changes: list[Change]) -> None:
-        """Insert one row a change into the audit log."""
+        """Insert one row per change into the audit log."""
         self._insert(_ACTIVITY, [asdict(one) | {"at": one.at.isoformat(), "id": uuid.uuid4().hex} for one in changes])
 
     def _insert(self, statement: str, rows: list[dict[str, Any]]) -> None:

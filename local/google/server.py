@@ -1,7 +1,7 @@
 """The local control plane: iam v1, run v2, cloudscheduler v1, iamcredentials v1, cloudresourcemanager v3.
 
 It speaks the REST shapes that the identity checks read, signs real RS256 tokens, and serves the services' /health,
-which verify them. ``POST /faults {"fault": …, "service": …}`` breaks it, ``DELETE /faults`` mends everything.
+which verify them. ``POST /faults {"fault": …, "service": …}`` breaks it, ``DELETE /faults`` repairs everything.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class ControlPlane:
         return RefusedError(404, f"No such method: {method} {parts.path}").reply
 
     def _audit(self, handler: Callable[..., Reply], match: re.Match[str], path: str) -> None:
-        """Remember a change for the audit log; reading a policy by POST is none."""
+        """Remember a change for the audit log; reading a policy by POST is not a change."""
         verb = match.groupdict().get("verb", "")
         if handler in _AUDITED and verb != "getIamPolicy":
             api, name = _AUDITED[handler]
@@ -205,6 +205,11 @@ class ControlPlane:
     def project_policy(self, match: re.Match[str], body: dict[str, Any], *_: Any) -> Reply:
         return self._policy(self.state, "project_policy", match["verb"], body)
 
+    def tested_permissions(self, _match: re.Match[str], body: dict[str, Any], *_: Any) -> Reply:
+        """Airflow's own account holds every permission here, but for those that a test takes away."""
+        denied = self.state.get("denied_permissions", [])
+        return 200, {"permissions": [one for one in body.get("permissions", []) if one not in denied]}
+
     def get_project(self, match: re.Match[str], *_: Any) -> Reply:
         return 200, {"name": f"projects/{plane.PROJECT_NUMBER}", "projectId": match["project"], "state": "ACTIVE"}
 
@@ -221,7 +226,7 @@ class ControlPlane:
     def patch_service(self, match: re.Match[str], body: dict[str, Any], query: dict[str, list[str]], *_: Any) -> Reply:
         service = self._service(match["service"])
         for field in query["updateMask"][0].split(","):
-            if field == "template.labels":  # a new revision: it starts from the same image, this time well
+            if field == "template.labels":  # a new revision: it starts from the same image, this time successfully
                 service["template"] = {"labels": body["template"]["labels"]}
                 service["terminalCondition"] = {"type": "Ready", "state": "CONDITION_SUCCEEDED"}
                 self.state["down"] = [name for name in self.state["down"] if name != match["service"]]
@@ -364,7 +369,7 @@ class ControlPlane:
             self._attempt(job["name"].rsplit("/", 1)[1], job)
         return 200, {"faults": self.state["faults"]}
 
-    def mend(self, *_: Any) -> Reply:
+    def clear_faults(self, *_: Any) -> Reply:
         self.state = plane.healthy_state(self.address)
         self._replaced.clear()
         return 200, {"faults": []}
@@ -389,7 +394,7 @@ _ROUTES: list[tuple[str, Callable[..., Reply]]] = [
     (r"GET /oauth2/v3/certs", ControlPlane.keys),
     (r"GET /faults", ControlPlane.list_faults),
     (r"POST /faults", ControlPlane.add_fault),
-    (r"DELETE /faults", ControlPlane.mend),
+    (r"DELETE /faults", ControlPlane.clear_faults),
     (r"POST /v1/projects/-/serviceAccounts/(?P<email>[^/:]+):generateIdToken", ControlPlane.generate_token),
     (rf"POST {_ACCOUNT}", ControlPlane.create_account),
     (rf"GET {_ACCOUNT}/(?P<email>[^/:]+)", ControlPlane.get_account),
@@ -404,6 +409,7 @@ _ROUTES: list[tuple[str, Callable[..., Reply]]] = [
     (rf"POST {_JOBS}/(?P<job>[^/:]+):(?P<verb>run|pause|resume)", ControlPlane.act_on_job),
     (r"GET /v3/projects/(?P<project>[^/:]+)", ControlPlane.get_project),
     (rf"POST /v3/projects/[^/:]+{_POLICY}", ControlPlane.project_policy),
+    (r"POST /v3/projects/[^/:]+:testIamPermissions", ControlPlane.tested_permissions),
     (r"(?:GET|POST) /run/(?P<service>[^/]+)/.*", ControlPlane.visit),
 ]
 

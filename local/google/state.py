@@ -1,4 +1,4 @@
-"""What the local control plane knows: accounts, services, jobs and policies, and every way to break them."""
+"""What the local control plane knows: accounts, services, jobs and policies, and every way to break it."""
 
 from __future__ import annotations
 
@@ -133,12 +133,12 @@ class _Target:
         self.http = self.job.get("httpTarget", {})
 
     def replace_invoker(self, *bindings: dict[str, Any]) -> None:
-        """Put the given bindings in the place of the invoker role's."""
+        """Replace the invoker role's bindings by the given ones."""
         kept = [binding for binding in self.policy["bindings"] if binding["role"] != INVOKER]
         self.policy["bindings"] = kept + list(bindings)
 
     def drop(self, policy: dict[str, Any], role: str, member: str) -> None:
-        """Take a member out of a role."""
+        """Remove a member from a role."""
         for binding in policy["bindings"]:
             if binding["role"] == role:
                 binding["members"] = [entry for entry in binding["members"] if entry != member]
@@ -199,7 +199,7 @@ FAULTS: dict[str, Callable[[_Target], Any]] = {
     "token_expired": lambda t: t.state["token_faults"].update({t.email: {"exp": 1}}),
 }
 
-#: Breaks of the issuer itself: found and named, but no change to accounts, services or jobs mends them.
+#: Breaks of the issuer itself: found and reported, but no change to accounts, services or jobs fixes them.
 BEYOND_REPAIR = ("token_wrong_audience", "token_wrong_email", "token_wrong_issuer", "token_expired")
 
 

@@ -1,10 +1,10 @@
-"""A NOS service on the line protocol, which can be told to misbehave.
+"""A NOS service on the line protocol, with injectable faults.
 
 usage: python -m local.nos.server --host HOST --port PORT --state DIR
 
 Without instructions it describes every point it is asked for, by a rule that depends on the id only. The file
-``DIR/faults.json`` maps point ids to faults and is read anew for every question: ``{"1024": ["garbage", "half"]}`` uses
-up one fault a question, and the last one stays: error, garbage, wrong_point, no_json, half, nothing, hang, none.
+``DIR/faults.json`` maps point ids to faults and is read again for every question: ``{"1024": ["garbage", "half"]}``
+uses up one fault a question, and the last one stays: error, garbage, wrong_point, no_json, half, nothing, hang, none.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class NosServer(socketserver.ThreadingTCPServer):
         self._files: dict[str, tuple[int, dict[str, Any]]] = {}
 
     def fault(self, point_id: int) -> str | None:
-        """Return the fault to commit on this question, if any."""
+        """Return the fault to inject into this answer, if any."""
         with self.lock:
             faults = self._read("faults.json").get(str(point_id), [])
             number = self.asked[point_id]
@@ -85,7 +85,7 @@ class _Handler(socketserver.StreamRequestHandler):
                 return
 
     def _reply(self, point_id: int) -> bool:
-        """Answer, or commit the fault; False closes the connection."""
+        """Answer, or inject the fault; False closes the connection."""
         answer = self.server.answer(point_id)
         match self.server.fault(point_id):
             case "error":

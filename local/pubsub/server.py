@@ -2,8 +2,8 @@
 PUBSUB_EMULATOR_HOST.
 
 Speaks google.pubsub.v1 over gRPC: topics, subscriptions, publish, pull, acknowledge, modifyAckDeadline, seek to a time.
-Pull subscriptions only; no ordering, filters, schemas or streaming pull. ``GET /health`` on the HTTP port tells how
-many messages wait for each subscription.
+Pull subscriptions only; no ordering, filters, schemas or streaming pull. ``GET /health`` on the HTTP port returns
+how many messages wait for each subscription.
 """
 
 from __future__ import annotations

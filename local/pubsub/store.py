@@ -26,11 +26,11 @@ CREATE INDEX IF NOT EXISTS waiting ON deliveries (subscription, acked, leased_un
 
 
 class MissingError(KeyError):
-    """There is no such topic or subscription."""
+    """The topic or subscription does not exist."""
 
 
 class ExistsError(ValueError):
-    """There is such a topic or subscription already."""
+    """The topic or subscription exists already."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Delivery:
 
 
 class Store:
-    """What the server remembers, also over restarts. Times are seconds since the epoch.
+    """The server's durable state. Times are seconds since the epoch.
 
     :param folder: where the file lives.
     :param clock: returns the present time.
@@ -125,7 +125,7 @@ class Store:
 
     # --- messages ---------------------------------------------------------------------------------
     def publish(self, topic: str, messages: list[bytes]) -> None:
-        """Hand each message to every subscription that the topic has now; without one it is lost."""
+        """Pass each message to every current subscription of the topic; without one it is lost."""
         names = self.subscription_names(topic)
         with self._transaction() as db:
             db.executemany(
@@ -152,7 +152,7 @@ class Store:
         return [delivery for delivery, _ in leased]
 
     def acknowledge(self, subscription: str, ack_ids: list[str]) -> None:
-        """Drop leased messages; an ack id whose lease has ended does nothing."""
+        """Acknowledge leased messages; an ack id whose lease has ended has no effect."""
         self._update("acked = 1", subscription, ack_ids, ())
 
     def extend(self, subscription: str, ack_ids: list[str], seconds: float) -> None:

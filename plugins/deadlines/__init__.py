@@ -1,1 +1,1 @@
-"""Deadline references of our own; registered with Airflow by ``plugins/deadline_plugin.py``."""
+"""This project's deadline references; registered with Airflow by ``plugins/deadline_plugin.py``."""

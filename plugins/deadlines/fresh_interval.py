@@ -17,8 +17,8 @@ def deadline_start(
 ) -> datetime | None:
     """Return when the clock of a run's deadline starts, None for a run that has no deadline.
 
-    Only a run that the schedule created, soon after its interval ended, can be late in a way to be told of:
-    manual runs and backfills have no promise, and the first run after an outage is late before it starts.
+    Only a run that the schedule created, soon after its interval ended, can be late in a way worth reporting:
+    manual runs and backfills have no service level, and the first run after an outage is late before it starts.
 
     :param run_type: Airflow's type of the run, e.g. ``scheduled``.
     :param interval_end: end of its data interval.
@@ -34,7 +34,7 @@ def deadline_start(
 class FreshIntervalEnd(BaseDeadlineReference):
     """The data interval's end of a run that the schedule created within ``stale_after_seconds`` of it.
 
-    :param once_per_outage: no deadline for a run that follows a failed one: the outage was told of already.
+    :param once_per_outage: no deadline for a run that follows a failed one: the outage was reported already.
     """
 
     stale_after_seconds: int = 120

@@ -1,27 +1,83 @@
-"""Deployment settings, read from environment variables with the prefix ``DRAWSGUARD_``.
+"""Deployment settings: one file for each environment, and variables with the prefix ``DRAWSGUARD_`` above it.
 
-Production and the embedded stack differ in these values and in Airflow connections only.
+``DRAWSGUARD_ENVIRONMENT`` names a folder of ``include/environments``. Its ``settings.yaml`` holds the fields of
+`Settings` that differ there; a file beside it replaces the one of that name in ``include/config``. Secrets are no
+settings: they are Airflow connections, from a secrets backend. docs/environments.md says how.
 """
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    YamlConfigSettingsSource,
+)
 
 #: The repository root: plugins/drawsguard/settings.py is two folders below it.
 REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def include_folder(plugins: Path) -> Path:
+    """Return the folder of statements, templates and configuration: beside ``plugins``, or in it.
+
+    Cloud Composer puts ``dags`` and ``plugins`` on its machines and nothing beside them.
+    """
+    inside = plugins / "include"
+    return inside if inside.is_dir() else plugins.parent / "include"
+
+
+INCLUDE = include_folder(REPOSITORY / "plugins")
+CONFIG = INCLUDE / "config"
+ENVIRONMENTS = INCLUDE / "environments"
+PREFIX = "DRAWSGUARD_"
+#: Chooses the folder of ENVIRONMENTS; without it every setting has its default.
+SELECTOR = f"{PREFIX}ENVIRONMENT"
 
 #: Names that Jinja may put into a statement; values are always bound instead.
 IDENTIFIER_PATTERN = r"^[A-Za-z_][A-Za-z0-9_-]{0,127}$"
 
 
-class Settings(BaseSettings):
-    """What a deployment may change. Every field is an environment variable ``DRAWSGUARD_<FIELD>``."""
+class SettingsError(ValueError):
+    """A setting is wrong or unknown; the message says which, and where it is set."""
 
-    model_config = SettingsConfigDict(env_prefix="DRAWSGUARD_", frozen=True, extra="ignore")
+
+def environment_folder(environ: Mapping[str, str] | None = None) -> Path | None:
+    """Return the folder of the chosen environment; None when none is chosen.
+
+    :param environ: variables to read; default: this process's own.
+    :raises SettingsError: when there is no such environment.
+    """
+    name = (os.environ if environ is None else environ).get(SELECTOR, "")
+    if not name:
+        return None
+    known = sorted(path.parent.name for path in ENVIRONMENTS.glob("*/settings.yaml"))
+    if name not in known:
+        raise SettingsError(f"{SELECTOR}={name!r} is no folder of {ENVIRONMENTS}; it has: {', '.join(known)}")
+    return ENVIRONMENTS / name
+
+
+def config_file(name: str) -> Path:
+    """Return where a configuration file is read from: the chosen environment's own, or the one for all.
+
+    :param name: e.g. ``checks.yaml``.
+    """
+    folder = environment_folder()
+    own = folder / name if folder else None
+    return own if own and own.exists() else CONFIG / name
+
+
+class Settings(BaseSettings):
+    """What a deployment may change. Every field is a key of ``settings.yaml`` and a variable ``DRAWSGUARD_<FIELD>``."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
 
     # --- BigQuery ---------------------------------------------------------------------------------
     project: str = Field("wprojectl", pattern=IDENTIFIER_PATTERN, description="Google Cloud project.")
@@ -48,7 +104,7 @@ class Settings(BaseSettings):
         description="Draws this recent are compared one by one by each draw_repair, older days by count (days).",
     )
     repair_grace_seconds: int = Field(
-        300, ge=0, description="A draw younger than this is under way, not missing (seconds): one sync interval."
+        300, ge=0, description="A younger draw is still under way, not missing (seconds): one sync interval."
     )
     reconcile_hours: int = Field(48, ge=1, description="Draws whose values the daily reconcile compares (hours).")
     incident_min_draws: int = Field(3, ge=1, description="Missing draws at once that make an incident with a report.")
@@ -67,6 +123,20 @@ class Settings(BaseSettings):
     points_feed_root: str = Field(
         "/cma_bigdata/tks/NOSEVT", description="Folder of the legacy JSON feed; below it <year>/<month>/<day>."
     )
+    intranet_backup_schema: str = Field(
+        "points_backup", pattern=IDENTIFIER_PATTERN, description="Backups, on the environment's own server."
+    )
+    intranet_scratch_schema: str = Field(
+        "points_scratch", pattern=IDENTIFIER_PATTERN, description="Backups are restored here once, to prove them."
+    )
+    extranet_backup_schema: str = Field("points_backup", pattern=IDENTIFIER_PATTERN)
+    extranet_scratch_schema: str = Field("points_scratch", pattern=IDENTIFIER_PATTERN)
+    intranet_journal_schema: str = Field(
+        "points_journal",
+        pattern=IDENTIFIER_PATTERN,
+        description="Journal of changed rows and schema version, apart from the backups: its tables cannot be dropped.",
+    )
+    extranet_journal_schema: str = Field("points_journal", pattern=IDENTIFIER_PATTERN)
     points_artifact_dir: Path = Field(
         REPOSITORY / ".local" / "points",
         description="Workbooks, reports and audit files of the points lifecycle: a folder that all workers share.",
@@ -80,10 +150,20 @@ class Settings(BaseSettings):
     draw_feed_conn_id: str = "draw_feed_default"
     hive_conn_id: str = "hiveserver2_default"
     governance_mysql_conn_id: str = Field("mysql_default", description="rsp_datagovern.")
+    approvals_mysql_conn_id: str = Field("mysql_default", description="governance_audit: approvals.")
     intranet_mysql_conn_id: str = "mysql_points_intranet"
     extranet_mysql_conn_id: str = "mysql_points_extranet"
+    governance_schema_mysql_conn_id: str = Field(
+        "mysql_schema_governance", description="A user with DDL rights on the governance server; points_schema only."
+    )
+    intranet_schema_mysql_conn_id: str = "mysql_schema_intranet"
+    extranet_schema_mysql_conn_id: str = "mysql_schema_extranet"
     smtp_conn_id: str = "smtp_default"
     nos_conn_id: str = Field("nos_default", description="NOS service: storage structures of points.")
+    airflow_conn_id: str = Field(
+        "airflow_api_default",
+        description="This Airflow's REST API, for preflight: a user who may read pools and users.",
+    )
 
     # --- Identity (OIDC) --------------------------------------------------------------------------
     iam_url: str = "https://iam.googleapis.com"
@@ -98,12 +178,15 @@ class Settings(BaseSettings):
         "airflow-runner", pattern=IDENTIFIER_PATTERN, description="Account id that Airflow itself runs as."
     )
     identity_propagation_seconds: int = Field(
-        420, ge=0, description="How long a repair waits for IAM changes to reach everywhere."
+        420, ge=0, description="How long a repair waits for IAM changes to propagate (seconds)."
     )
 
     # --- People -----------------------------------------------------------------------------------
     approvers: str = Field(
         "approver,second_approver", description="Users who may approve what another user asked for (comma separated)."
+    )
+    approval_hours: int = Field(
+        72, gt=0, description="An approval may not be used longer than this after it was given."
     )
     draws_owner: str = "draws-team"
     points_owner: str = "points-team"
@@ -120,6 +203,29 @@ class Settings(BaseSettings):
         ".local/reports", description="Where inspection reports are kept (below the repository)."
     )
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic passes it by name
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic passes it by name
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """A variable wins over the environment's file, so that one value can be tried without a commit."""
+        folder = environment_folder()
+        files = (YamlConfigSettingsSource(settings_cls, folder / "settings.yaml"),) if folder else ()
+        return init_settings, env_settings, *files
+
+    @field_validator("business_timezone", "maintenance_timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise ValueError(f"there is no time zone {value!r}") from error
+        return value
+
     @field_validator("ui_base_url", "runbook_base_url")
     @classmethod
     def _without_trailing_slash(cls, value: str) -> str:
@@ -134,7 +240,27 @@ class Settings(BaseSettings):
         return f"`{self.project}.{getattr(self, f'{dataset}_dataset')}.{name}`"
 
 
+def _unknown_variables() -> list[str]:
+    """Return the variables with our prefix that are no setting: a misspelt one would silently have no effect."""
+    known = {SELECTOR} | {f"{PREFIX}{name}".upper() for name in Settings.model_fields}
+    return sorted(name for name in os.environ if name.upper().startswith(PREFIX) and name.upper() not in known)
+
+
 @lru_cache(maxsize=1)
 def get_settings() -> Settings:
-    """Return the settings of this process (read once from the environment)."""
-    return Settings()
+    """Return the settings of this process, read once.
+
+    :raises SettingsError: naming each setting that is wrong or unknown.
+    """
+    if unknown := _unknown_variables():
+        raise SettingsError(f"unknown settings, see plugins/drawsguard/settings.py: {', '.join(unknown)}")
+    folder = environment_folder()
+    try:
+        return Settings()
+    except ValidationError as error:
+        where = f" or {folder / 'settings.yaml'}" if folder else ""
+        wrong = "; ".join(
+            f"{PREFIX}{'.'.join(map(str, one['loc'])).upper()}: {one['msg']} (is {one['input']!r})"
+            for one in error.errors()
+        )
+        raise SettingsError(f"wrong settings in the environment{where}: {wrong}") from error

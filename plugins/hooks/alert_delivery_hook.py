@@ -7,8 +7,8 @@ import logging
 import apprise
 from airflow.providers.apprise.hooks.apprise import AppriseHook
 
-from drawsguard.alerts.lifecycle import Priority
 from drawsguard.alerts.message import Text
+from drawsguard.monitoring.observation import Priority
 
 _KINDS = {
     Priority.P0: apprise.NotifyType.FAILURE,
@@ -20,10 +20,10 @@ _KINDS = {
 class AlertDeliveryHook(AppriseHook):
     """The channels of an Apprise connection: ``{"config": [{"path": "tgram://…", "tag": "P0,P1"}, …]}``.
 
-    A channel without a priority among its tags takes every one, and without ``team:<name>`` the alerts of every team;
-    the tag ``mail`` marks channels that are left out where a mail was sent already. The provider's own ``notify`` drops
-    what a channel answers; a lost alert must be visible, so each channel is asked alone here. Apprise itself keeps to
-    the rate that each service allows.
+    A channel without a priority among its tags accepts every priority, and without ``team:<name>`` every team's alerts;
+    the tag ``mail`` marks channels that are skipped where a mail was sent already. The provider's own ``notify`` drops
+    a channel's answer; a lost alert must be visible, so each channel is called separately here. Apprise itself keeps
+    to the rate that each service allows.
     """
 
     def channels(self) -> list[tuple[apprise.NotifyBase, set[str]]]:
@@ -45,7 +45,7 @@ class AlertDeliveryHook(AppriseHook):
         return found
 
     def send(self, text: Text) -> tuple[list[str], list[str]]:
-        """Send a text to every channel of its priority; return those that took it, and why others did not."""
+        """Send a text to every channel of its priority; return those that accepted it, and why others did not."""
         taken: list[str] = []
         problems: list[str] = []
         mailed = False
@@ -63,14 +63,14 @@ class AlertDeliveryHook(AppriseHook):
                 taken.append(name)
             else:
                 problems.append(f"{name}: {said[-1] if said else 'refused without a reason'}")
-                self.log.error("Channel %s did not take %r: %s", name, text.title, problems[-1])
+                self.log.error("Channel %s did not accept %r: %s", name, text.title, problems[-1])
         if mailed and not taken and not problems:
-            return ["mail, when it was noticed"], []
+            return ["mail, when it was detected"], []
         return taken, problems
 
 
 def _addressed(text: Text, tags: set[str]) -> bool:
-    """Whether a channel with these tags takes a text of this priority and team."""
+    """Whether a channel with these tags accepts a text of this priority and team."""
     priorities = tags & {priority.value for priority in Priority}
     teams = {tag for tag in tags if tag.startswith("team:")}
     return (not priorities or text.priority.value in priorities) and (

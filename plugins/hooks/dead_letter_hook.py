@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from google.api_core.retry import Retry
 
-from drawsguard.draws.dead_letters import ACK_DEADLINE, SUBSCRIPTION, TOPIC, DeadLetter, Delivered
+from drawsguard.draws.replay.dead_letter import DeadLetter
+from drawsguard.draws.replay.replay import Delivered
 from drawsguard.settings import get_settings
+
+TOPIC = "data-sync-failures"
+SUBSCRIPTION = "data-sync-failures-replay"
+
+#: A replay that has not ended by then is taken for dead and its letters are delivered again (seconds).
+ACK_DEADLINE = 300
 
 #: Pub/Sub answers within this time or counts as down (seconds); the client alone would try for ten minutes.
 PATIENCE = 20
 
-#: Letters of one pull.
+#: Messages of one pull.
 BATCH = 100
 
 
@@ -42,8 +49,33 @@ class DeadLetterQueue:
             timeout=PATIENCE,
         )
 
+    def topic(self) -> str:
+        """Return the topic's full name, as Pub/Sub has it; a missing one raises NotFound."""
+        topic = f"projects/{self._project}/topics/{TOPIC}"
+        return str(self._hook.get_conn().get_topic(request={"topic": topic}, timeout=PATIENCE).name)
+
+    def subscription(self) -> tuple[str, int]:
+        """Return the topic that the subscription reads, and its ack deadline (seconds); a missing one raises "
+        "NotFound."""
+        request = {"subscription": self._subscription}
+        found = self._hook.subscriber_client.get_subscription(request=request, timeout=PATIENCE)
+        return str(found.topic), int(found.ack_deadline_seconds)
+
+    def missing_rights(self) -> list[str]:
+        """Return the permissions to publish and to consume that the connection's account lacks."""
+        asked = (
+            (self._hook.get_conn(), f"projects/{self._project}/topics/{TOPIC}", "pubsub.topics.publish"),
+            (self._hook.subscriber_client, self._subscription, "pubsub.subscriptions.consume"),
+        )
+        missing = []
+        for client, resource, right in asked:
+            request = {"resource": resource, "permissions": [right]}
+            if right not in client.test_iam_permissions(request=request, timeout=PATIENCE).permissions:
+                missing.append(right)
+        return missing
+
     def publish(self, letter: DeadLetter) -> str:
-        """Publish a letter and return the message's id."""
+        """Publish a dead letter and return the message's id."""
         future = self._hook.get_conn().publish(
             f"projects/{self._project}/topics/{TOPIC}",
             letter.to_bytes(),
@@ -54,7 +86,7 @@ class DeadLetterQueue:
         return future.result(timeout=2 * PATIENCE)
 
     def pull(self) -> list[Delivered]:
-        """Return the next letters; none when nothing waits."""
+        """Return the next messages; none when nothing waits."""
         response = self._hook.subscriber_client.pull(
             request={"subscription": self._subscription, "max_messages": BATCH},
             retry=Retry(timeout=PATIENCE),
@@ -63,11 +95,11 @@ class DeadLetterQueue:
         return [Delivered(received.ack_id, received.message.data) for received in response.received_messages]
 
     def acknowledge(self, ack_ids: list[str]) -> None:
-        """Drop the letters for good."""
+        """Acknowledge the messages: they are not delivered again."""
         request = {"subscription": self._subscription, "ack_ids": ack_ids}
         self._hook.subscriber_client.acknowledge(request=request, timeout=PATIENCE)
 
     def give_back(self, ack_ids: list[str]) -> None:
-        """Let the letters be delivered again."""
+        """Let the messages be delivered again."""
         request = {"subscription": self._subscription, "ack_ids": ack_ids, "ack_deadline_seconds": 0}
         self._hook.subscriber_client.modify_ack_deadline(request=request, timeout=PATIENCE)

@@ -11,7 +11,7 @@ from airflow.sdk import BaseHook
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
-from drawsguard.draws.feed import Answer, FeedError, FeedHttpError, FeedUnreachableError, parse_answer
+from drawsguard.draws.collect.feed import Answer, FeedError, FeedHttpError, FeedUnreachableError, parse_answer
 
 LATEST_PATH = "/api/kj.json"
 HISTORY_PATH = "/api/history.json"
@@ -27,8 +27,8 @@ TRANSIENT_STATUSES = (429, 500, 502, 503, 504)
 class DrawFeedHook(BaseHook):
     """Reads the feed of an HTTP connection: host (or base URL), port, schema ``https``, headers in its extra.
 
-    Every method raises a `drawsguard.draws.feed.FeedError` when the feed gives no usable answer, after retries where
-    trying again may help.
+    Every method raises a `drawsguard.draws.collect.feed.FeedError` when the feed gives no usable answer, after retries
+    where trying again may help.
 
     :param feed_conn_id: the connection.
     :param retry_pause: seconds before the first retry; doubled before each further one.
@@ -79,14 +79,14 @@ class DrawFeedHook(BaseHook):
 
         :param start: aware, inclusive.
         :param end: aware, exclusive.
-        :param page_size: draws a page.
+        :param page_size: draws per page.
         """
         page = pages = 1
         while page <= pages:
             span = {"from": start.astimezone(UTC).isoformat(), "to": end.astimezone(UTC).isoformat()}
             answer = self._get(HISTORY_PATH, {**span, "page": page, "size": page_size})
             yield answer
-            # The end may lie ahead, where draws are still being added: the last answer knows best.
+            # The end may be in the future, where draws are still being added: the last answer is the best.
             page, pages = page + 1, answer.pages
 
     def _get(self, path: str, query: dict[str, str | int]) -> Answer:

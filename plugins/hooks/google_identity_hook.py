@@ -20,7 +20,7 @@ TIMEOUT_SECONDS = 10
 class GoogleIdentityHook(GoogleBaseHook):
     """Answers of the IAM, Cloud Run, Cloud Scheduler and Resource Manager REST APIs, failures included.
 
-    A refusal is what the identity checks are about, so HTTP errors are returned as answers and not raised.
+    The identity checks judge refusals, so HTTP errors are returned as answers and not raised.
     """
 
     @cached_property

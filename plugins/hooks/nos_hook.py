@@ -1,8 +1,8 @@
 """Ask the NOS service for storage structures over its line protocol.
 
-One request a line, ``QUERYSTRUCT <point id>``; one answer a line, ``OK <point id> <JSON>`` or
-``ERR <point id> <code> <message>``. The connection is reused; anything that is no such answer to the question just
-asked means that the stream is out of step, so the connection is dropped and the question asked again on a new one.
+One request per line, ``QUERYSTRUCT <point id>``; one answer a line, ``OK <point id> <JSON>`` or
+``ERR <point id> <code> <message>``. The connection is reused; anything that is not such an answer to the question just
+asked means that the stream is out of sync, so the connection is dropped and the question asked again on a new one.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any
 
 from airflow.sdk import BaseHook
 
-from drawsguard.points.lifecycle import Structure
-from drawsguard.points.structures import StructureError, parse_structure
+from drawsguard.points.downline.structure_repository import Structure
+from drawsguard.points.downline.structures import StructureError, parse_structure
 
 _LONGEST_LINE = 64 * 1024
 
@@ -24,7 +24,7 @@ class NosError(RuntimeError):
 
 
 class NosRefusedError(NosError):
-    """NOS answered ERR: it knows the question and has no structure. Asking again does not help."""
+    """NOS answered ERR: it understood the question and has no structure. Asking again does not help."""
 
 
 class NosHook(BaseHook):
@@ -90,7 +90,7 @@ class NosHook(BaseHook):
                 failure = error
         raise NosError(
             f"NOS ({self.nos_conn_id}) gave no structure for point {point_id} in {self.attempts} attempts; the last: "
-            f"{type(failure).__name__}: {failure}. Check the service, then clear the task: it asks for the rest only."
+            f"{type(failure).__name__}: {failure}. Check the service, then clear the task: it asks only for the rest."
         ) from failure
 
     def _ask(self, point_id: int) -> Structure:
@@ -111,7 +111,7 @@ class NosHook(BaseHook):
         while b"\n" not in buffer:
             left = deadline - time.monotonic()
             if left <= 0:
-                raise TimeoutError(f"no whole answer within {self.timeout} s, got {buffer[:120]!r}")
+                raise TimeoutError(f"no complete answer within {self.timeout} s, got {buffer[:120]!r}")
             connection.settimeout(left)
             part = connection.recv(4096)
             if not part:

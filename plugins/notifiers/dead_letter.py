@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from drawsguard.draws.dead_letters import DeadLetter
+from drawsguard.draws.replay.dead_letter import DeadLetter
 from drawsguard.draws.window import InvalidRangeError, Window, sync_request
 from hooks.dead_letter_hook import DeadLetterQueue
 
 
 def dead_letter_of(context: Any, slot: timedelta) -> DeadLetter | None:
-    """Return the letter for the failed task of ``context``; None for a run that would not have written anything.
+    """Return the dead letter for the failed task of ``context``; None for a run that would not have written anything.
 
     :param slot: length of the schedule's intervals.
     """
@@ -22,12 +22,12 @@ def dead_letter_of(context: Any, slot: timedelta) -> DeadLetter | None:
     try:
         request = sync_request(context["params"], interval, run.run_after, slot)
     except InvalidRangeError:
-        return None  # refused before anything ran; the task's own error tells the person who asked
+        return None  # refused before anything ran; the task's own error says why
     if request.dry_run:
         return None
     error = context.get("exception")
     return DeadLetter.of(
-        # Airflow hands over no exception, or only its text, when the worker died.
+        # Airflow passes no exception, or only its text, when the worker died.
         error if isinstance(error, BaseException) else RuntimeError(str(error or "the worker died")),
         request,
         dag_id=task_instance.dag_id,

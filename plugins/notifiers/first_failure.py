@@ -1,4 +1,4 @@
-"""The mail when the monitor cannot tell: one when a task begins to fail, none for every run that goes on failing."""
+"""The mail when the monitor cannot report: one when a task begins to fail, none while it continues to fail."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from notifiers.template_mail import TemplateMail, run_url
 class SlaMissMail(TemplateMail):
     """Says which interval is late, by how much, in what state its run is, and what to look at first.
 
-    Airflow hands over the run (as its REST API shows it) and the deadline, nothing else.
+    Airflow passes the run (as its REST API shows it) and the deadline, nothing else.
 
     :param to: recipients, comma separated.
     :param look_at: what to look at first, in the order of likelihood: (Chinese, English) pairs.
@@ -43,6 +43,6 @@ class SlaMissMail(TemplateMail):
 
 
 def _moment(value: datetime | str) -> datetime:
-    """Return an aware time from what Airflow hands over: a datetime, or its ISO text."""
+    """Return an aware time from what Airflow passes: a datetime, or its ISO text."""
     moment = value if isinstance(value, datetime) else datetime.fromisoformat(value)
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""A missed deadline is mailed at once and lives as an alert: told in chat, acknowledged, and over with the next run."""
+"""A missed deadline is mailed at once and is an alert: announced in chat, acknowledged, resolved by the next run."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 
-from drawsguard.alerts.lifecycle import Priority
 from drawsguard.alerts.signals import end, fire, sla_key
-from drawsguard.monitoring.store import MonitorStore
+from drawsguard.monitoring.observation import Priority
 from drawsguard.templates import render_template
+from drawsguard.warehouse.monitoring_repository import MonitoringRepository
 from hooks.warehouse_hook import warehouse_client
 from notifiers.sla_miss import SlaMissMail
 
@@ -18,7 +18,7 @@ TASK = "deadline"
 
 
 class SlaMissAlert(SlaMissMail):
-    """Sends the mail and reports the miss to the monitor, whose alert leaves mail out.
+    """Sends the mail and reports the miss to the monitor, whose alert skips mail.
 
     Each is done whether or not the other succeeds. Airflow does not repeat a failed callback: it shows it in the
     triggerer's log and in the table ``callback``.
@@ -36,12 +36,12 @@ class SlaMissAlert(SlaMissMail):
             await super().async_notify(context)
             mailed = True
         finally:
-            # The triggerer's event loop serves others meanwhile.
+            # Runs in a thread: the triggerer's event loop serves others meanwhile.
             await sync_to_async(self._report)(self.values(context), mailed)
 
     def _report(self, values: dict[str, Any], mailed: bool) -> None:
         fire(
-            _store(values["dag_id"]),
+            _repository(values["dag_id"]),
             sla_key(values["dag_id"]),
             self.priority,
             render_template("alerts/sla_miss.txt", **values, mailed=mailed).strip(),
@@ -58,7 +58,7 @@ def report_run_success(context: Any) -> None:
     run = context["dag_run"]
     if str(getattr(run.run_type, "value", run.run_type)) == "scheduled":
         end(
-            _store(run.dag_id),
+            _repository(run.dag_id),
             sla_key(run.dag_id),
             "计划内的运行已完成 a scheduled run ended well",
             run_id=run.run_id,
@@ -66,5 +66,5 @@ def report_run_success(context: Any) -> None:
         )
 
 
-def _store(dag_id: str) -> MonitorStore:
-    return MonitorStore(warehouse_client(), dag_id=dag_id, task_id=TASK)
+def _repository(dag_id: str) -> MonitoringRepository:
+    return MonitoringRepository(warehouse_client(), dag_id=dag_id, task_id=TASK)

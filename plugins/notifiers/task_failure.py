@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from drawsguard.settings import get_settings
@@ -46,8 +47,12 @@ def meaning(doc_md: str | None) -> str:
     return lines[0].lstrip("# ").strip() if lines else ""
 
 
+def team_address(tags: Collection[str]) -> str:
+    """Return the addresses (comma separated) of the team that owns a DAG with these tags."""
+    settings = get_settings()
+    return settings.points_email if POINTS_TAG in tags else settings.draws_email
+
+
 def task_failure_mail(context: Any) -> None:
     """Mail a final task failure to the team that owns the DAG."""
-    settings = get_settings()
-    to = settings.points_email if POINTS_TAG in context["dag"].tags else settings.draws_email
-    TaskFailureMail(to=to)(context)
+    TaskFailureMail(to=team_address(context["dag"].tags))(context)

@@ -1,4 +1,4 @@
-"""Tasks report their final failure, and its end, to the monitor: the same life as every other alert."""
+"""Tasks report their final failure, and its end, to the monitor: the same life cycle as every other alert."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import Any
 
 from drawsguard.alerts.config import load_alert_config
 from drawsguard.alerts.signals import end, fire, task_key
-from drawsguard.monitoring.store import MonitorStore
 from drawsguard.templates import render_template
+from drawsguard.warehouse.monitoring_repository import MonitoringRepository
 from hooks.warehouse_hook import warehouse_client
 from notifiers.first_failure import first_failure_mail
+from notifiers.refused_request import refused_request_mail
 from notifiers.task_failure import failure_values
 
 LONGEST_ERROR = 400
@@ -19,13 +20,16 @@ LONGEST_ERROR = 400
 def report_failure(context: Any) -> None:
     """Report a final failure; for ``default_args["on_failure_callback"]``. Airflow does not call it for a retry.
 
-    The monitor tells of it, once for as long as the task goes on failing. When it cannot be reported, a mail tells.
+    The monitor notifies, once for as long as the task goes on failing. When it cannot be reported, it is mailed.
+    The refusal of what a person asked for is mailed to that person instead: nothing is broken, so nobody is called.
     """
+    if refused_request_mail(context):
+        return
     task_instance = context["ti"]
     values = failure_values(context)
     try:
         fire(
-            _store(task_instance),
+            _repository(task_instance),
             task_key(task_instance.dag_id, task_instance.task_id),
             load_alert_config().priority_of_task(context["dag"].tags),
             render_template("alerts/task_failure.txt", **values | {"error": values["error"][:LONGEST_ERROR]}).strip(),
@@ -42,7 +46,7 @@ def report_success(context: Any) -> None:
     task_instance = context["ti"]
     if may_end_a_failure(task_instance):
         end(
-            _store(task_instance),
+            _repository(task_instance),
             task_key(task_instance.dag_id, task_instance.task_id),
             "任务已成功 the task succeeded",
             run_id=task_instance.run_id,
@@ -67,5 +71,5 @@ def may_end_a_failure(task_instance: Any) -> bool:
     return (task_instance.try_number > 1 or failed() > 0) and failed(run_ids=[task_instance.run_id]) == 0
 
 
-def _store(task_instance: Any) -> MonitorStore:
-    return MonitorStore(warehouse_client(), dag_id=task_instance.dag_id, task_id=task_instance.task_id)
+def _repository(task_instance: Any) -> MonitoringRepository:
+    return MonitoringRepository(warehouse_client(), dag_id=task_instance.dag_id, task_id=task_instance.task_id)

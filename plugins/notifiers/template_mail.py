@@ -36,7 +36,7 @@ class TemplateMail(SmtpNotifier):
 
     @abstractmethod
     def values(self, context: Any) -> dict[str, Any]:
-        """Return what the templates need, from what Airflow hands over."""
+        """Return what the templates need, from what Airflow passes."""
 
     def _compose(self, context: Any) -> None:
         values = self.values(context)

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from drawsguard.settings import Settings
-from local.config import Config
+from local.config import AUTH_MANAGERS, MYSQL_GRANTS, Config
 from local.docker import entry
 from local.services import MYSQL_OPTIONS, SERVICES, Service
 from tests.compose import rules
@@ -103,6 +103,22 @@ def test_our_images_run_the_same_start_code_and_probe(service: Service, compose:
         assert f":{container['environment']['SCHEDULER_HEALTH_PORT']}/health" in probe[-1]
     else:
         assert probe == ["CMD", "python", "-m", "local.docker.entry", "probe", service.name]
+
+
+def waits_for(compose: Compose, service: str) -> set[str]:
+    """Return what must be healthy or have ended before ``service`` starts, directly or through another."""
+    found: set[str] = set()
+    unread = [service]
+    while unread:
+        needs = set(compose["services"][unread.pop()].get("depends_on", {})) - found
+        found |= needs
+        unread += needs
+    return found
+
+
+def test_the_stack_is_opened_when_every_service_is_ready(compose: Compose) -> None:
+    """As `make up` does: a schema or a scheduled run that meets a missing service fails and alerts for nothing."""
+    assert {service.name for service in SERVICES} <= waits_for(compose, "open")
 
 
 def test_published_ports_lead_to_the_port_that_the_service_listens_on(compose: Compose, tmp_path: Path) -> None:
@@ -196,6 +212,14 @@ def test_folders_that_tasks_share_lie_in_the_shared_volume(compose: Compose) -> 
         assert scheduler["environment"].get(f"DRAWSGUARD_{field.upper()}", "").startswith("/stack/airflow/"), field
 
 
+def test_hive_reads_the_telemetry_that_the_settings_name(compose: Compose, tmp_path: Path) -> None:
+    """Hive reads the daily feed itself, so its container must see the folder that the tasks name."""
+    environment = config_of(compose, "airflow-scheduler", tmp_path).airflow_environment()
+    feed = Path(environment["DRAWSGUARD_POINTS_FEED_ROOT"]).relative_to(tmp_path)
+    assert f"{feed.parts[0]}:/stack/{feed.parts[0]}" in compose["services"]["airflow-scheduler"]["volumes"]
+    assert f"{feed.parts[0]}:/stack/{feed.parts[0]}:ro" in compose["services"]["hive"]["volumes"]
+
+
 def test_volumes_of_our_images_belong_to_the_user_that_writes_them(compose: Compose) -> None:
     """A new volume takes the owner of the folder in the image; a folder that is not there would be root's."""
     dockerfile = (REPOSITORY / "local" / "docker" / "Dockerfile").read_text(encoding="utf-8")
@@ -237,6 +261,31 @@ def test_each_process_that_reads_settings_gets_the_file_of_settings(compose: Com
     assert without == []
 
 
+# --- auth manager -----------------------------------------------------------------------------------------
+def test_every_airflow_process_has_the_auth_manager_that_was_asked_for(compose: Compose, tmp_path: Path) -> None:
+    processes = [name for name in compose["services"] if name.startswith("airflow-")]
+    assert len(processes) >= 5
+    for name in processes:
+        config = config_of(compose, name, tmp_path)
+        assert config.auth_manager == "simple"
+        chosen = Config(tmp_path, 19000, config.environ | {"AUTH_MANAGER": "fab"}).airflow_environment()
+        assert chosen["AIRFLOW__CORE__AUTH_MANAGER"] == AUTH_MANAGERS["fab"]
+
+
+def test_an_unknown_auth_manager_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="AUTH_MANAGER is 'ldap'; the embedded stack has simple and fab"):
+        Config(tmp_path, 19000, {"AUTH_MANAGER": "ldap"}).airflow_environment()
+
+
+def test_approvers_have_the_ids_of_the_auth_manager(tmp_path: Path) -> None:
+    """FAB's ids are known once its users are made; the API server is started before that and asks nobody."""
+    fab = Config(tmp_path, 19000, {"AUTH_MANAGER": "fab"})
+    assert fab.approvers() == "approver,second_approver"
+    fab.user_ids_file.write_text(json.dumps({"admin": "1", "approver": "3", "second_approver": "4"}))
+    assert fab.approvers() == "approver=3,second_approver=4"
+    assert Config(tmp_path, 19000, {}).approvers() == "approver=approver,second_approver=second_approver"
+
+
 # --- pools ------------------------------------------------------------------------------------------------
 def test_pools_come_from_the_same_file(compose: Compose) -> None:
     """The API server's start imports include/config/pools.json: the folder is mounted where the code looks."""
@@ -271,6 +320,61 @@ def test_the_first_step_makes_every_secret_that_is_read(compose: Compose, tmp_pa
     entry.container_environment(scheduler)
     scheduler.passwords()
     assert {path.name: path.read_text() for path in (tmp_path / "secrets").iterdir()} == made
+
+
+# --- MySQL's users ----------------------------------------------------------------------------------------
+class FakeMySql:
+    """A MySQL connection and cursor that has given rights and records what is executed."""
+
+    def __init__(self, rights: set[tuple[str, str, str]]) -> None:
+        self.rights = rights
+        self.executed: list[str] = []
+
+    def cursor(self) -> FakeMySql:
+        return self
+
+    def __enter__(self) -> FakeMySql:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def execute(self, statement: str) -> None:
+        self.executed.append(statement)
+
+    def fetchall(self) -> list[tuple[str, str, str]]:
+        return sorted(self.rights)
+
+    def close(self) -> None:
+        return None
+
+
+RIGHTS = {
+    (f"'{server}'@'%'", schema, right)
+    for server, grants in MYSQL_GRANTS.items()
+    for schema, rights in grants.items()
+    for right in rights.split(", ")
+}
+
+
+@pytest.mark.parametrize(
+    ("rights", "taken_back"),
+    [
+        (set(), False),  # the first start
+        (RIGHTS | {("'governance_schema'@'%'", "governance_audit", "DROP")}, False),
+        (RIGHTS | {("'governance'@'%'", "governance_audit", "DELETE")}, True),
+        (RIGHTS | {("'intranet'@'%'", "points_backup", "SELECT")}, True),  # a schema of an earlier version
+    ],
+)
+def test_a_start_takes_no_right_from_a_running_task(
+    rights: set[tuple[str, str, str]], taken_back: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every `docker-compose up` makes the users again: between REVOKE and GRANT a task's statement would be refused."""
+    server = FakeMySql(rights)
+    monkeypatch.setattr("MySQLdb.connect", lambda **_: server)
+    entry.make_mysql_users(embedded(tmp_path))
+    assert any(statement.startswith("REVOKE") for statement in server.executed) is taken_back
+    assert any(statement.startswith("GRANT SELECT, INSERT ON governance_audit.*") for statement in server.executed)
 
 
 # --- executors --------------------------------------------------------------------------------------------

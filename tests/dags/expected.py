@@ -20,7 +20,9 @@ DAGS: dict[str, bool] = {
     "points_lifetime_report": False,
     "points_observe": False,
     "points_push": True,
+    "points_release": False,
     "points_restore": False,
+    "points_schema": False,
     "points_ticket_done": False,
     "points_usage_report": False,
     # operations
@@ -32,6 +34,7 @@ DAGS: dict[str, bool] = {
     "monthly_slo": False,
     "oidc_checks": False,
     "oidc_repair": False,
+    "preflight": False,
     "warehouse_schema": False,
     "weekly_audit": False,
 }

@@ -16,6 +16,7 @@ from drawsguard.alerts.config import load_alert_config
 from drawsguard.settings import REPOSITORY
 from notifiers.first_failure import first_failure_mail
 from notifiers.sla_signal import report_run_success
+from notifiers.task_defaults import REFUSALS_ARE_FINAL as FINAL
 from notifiers.task_signal import report_failure, report_success
 
 DagRule = Callable[[DAG], list[str]]
@@ -63,17 +64,22 @@ def retries_with_backoff(dag: DAG) -> list[str]:
     return found
 
 
+def never_retries_a_refusal(dag: DAG) -> list[str]:
+    """What was refused would be refused again, and the person who asked would learn it minutes later."""
+    return [f"{t.task_id} retries a refusal" for t in dag.tasks if getattr(t, "retry_policy", None) is not FINAL]
+
+
 def _callbacks(given: Any) -> Sequence[Any]:
     return given if isinstance(given, (list, tuple)) else [given] if given else []
 
 
 def has_one_alert_route(dag: DAG) -> list[str]:
-    """A final failure of any task is told once: one way on the task, none on the DAG; and a success ends its alert."""
+    """A final failure of any task is reported once: one way on the task, none on the DAG; success ends its alert."""
     found = []
     for task in dag.tasks:
         routes = [one for one in _callbacks(task.on_failure_callback) if one in (report_failure, first_failure_mail)]
         if len(routes) != 1:
-            found.append(f"{task.task_id} tells of a failure in {len(routes)} ways")
+            found.append(f"{task.task_id} reports a failure in {len(routes)} ways")
         if report_failure in routes and report_success not in _callbacks(task.on_success_callback):
             found.append(f"{task.task_id}: no success ends the alert of its failure")
     return found + (["the DAG has a failure callback too: messages double"] if dag.on_failure_callback else [])
@@ -115,6 +121,7 @@ DAG_RULES: tuple[DagRule, ...] = (
     has_owner,
     has_tier_and_domain,
     retries_with_backoff,
+    never_retries_a_refusal,
     has_one_alert_route,
     ends_the_alert_of_its_deadline,
     runs_one_at_a_time,

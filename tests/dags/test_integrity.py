@@ -15,6 +15,7 @@ from airflow.sdk.exceptions import ParamValidationError
 
 from notifiers.first_failure import first_failure_mail
 from notifiers.sla_signal import SlaMissAlert, report_run_success
+from notifiers.task_defaults import REFUSALS_ARE_FINAL
 from notifiers.task_signal import report_failure, report_success
 from tests.dags import policy
 from tests.dags.expected import DAGS
@@ -78,6 +79,7 @@ def good(**overrides: Any) -> dict[str, Any]:
             "retries": 1,
             "retry_exponential_backoff": 2.0,
             "max_retry_delay": timedelta(minutes=1),
+            "retry_policy": REFUSALS_ARE_FINAL,
             "on_failure_callback": report_failure,
             "on_success_callback": report_success,
         },
@@ -118,6 +120,7 @@ BAD: list[tuple[DagRule, dict[str, Any]]] = [
     (policy.retries_with_backoff, {"default_args": without("retries")}),
     (policy.retries_with_backoff, {"default_args": good()["default_args"] | {"retry_exponential_backoff": True}}),
     (policy.retries_with_backoff, {"default_args": without("max_retry_delay")}),
+    (policy.never_retries_a_refusal, {"default_args": without("retry_policy")}),
     (policy.has_one_alert_route, {"default_args": without("on_failure_callback")}),
     (policy.has_one_alert_route, {"default_args": without("on_success_callback")}),
     (

@@ -6,6 +6,7 @@ import runpy
 import sys
 from pathlib import Path
 
+import airflow.configuration  # noqa: F401 - loaded before importlib is replaced below, whichever test comes first
 import pytest
 
 SETTINGS = Path(__file__).resolve().parents[2] / "plugins" / "airflow_local_settings.py"

@@ -13,7 +13,7 @@ from typing import Any
 from sync_support import sync  # found beside this script
 
 from drawsguard.draws.window import Window
-from operators.draw_sync_operator import DrawSyncOperator
+from operators.draws.sync.draw_sync_operator import DrawSyncOperator
 
 #: The method that would come next.
 NEXT_STEP = {"planned": "_merge", "submitted": "poll_until_complete", "merged": "_log"}

@@ -6,17 +6,14 @@ import os
 import subprocess
 import sys
 from contextlib import closing
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 from airflow.providers.apache.hive.hooks.hive import HiveServer2Hook
 from airflow.providers.mysql.hooks.mysql import MySqlHook
 
-from drawsguard.points.database import run_script
-from drawsguard.points.day_plan import StatisticsWindow
-from drawsguard.points.hive_source import statements
+from drawsguard.points.telemetry.hive_source import statements
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 HIVE_TABLES = (
@@ -58,8 +55,6 @@ def create_stores() -> None:
     for table in HIVE_TABLES:
         hive(f"DROP TABLE IF EXISTS cma.{table}")
     hive_file("schema/points_tables.sql")
-    with closing(MySqlHook().get_conn()) as connection:
-        run_script(connection, "governance/V001__evidence_push.sql")
     empty_mysql()
 
 
@@ -90,13 +85,6 @@ def run_dag(dag_id: str, **params: Any) -> str:
         else:
             task.retries = 0
     return str(dag.test(run_conf=params).state.value)
-
-
-def context(window: StatisticsWindow, run_id: str = "test", user: str = "tester", **params: Any) -> Any:
-    """Return the part of a task's context that the operators read."""
-    due = datetime(window.run_date.year, window.run_date.month, window.run_date.day, 7, tzinfo=UTC)
-    run = SimpleNamespace(data_interval_end=due, run_after=due, triggering_user_name=user)
-    return {"run_id": run_id, "dag_run": run, "params": params}
 
 
 def day(text: str) -> date:

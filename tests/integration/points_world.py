@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from drawsguard.points.backup import back_up
-from drawsguard.points.confirmed import Confirmed
-from drawsguard.points.database import close
-from drawsguard.points.downline import Planned, Planner
-from drawsguard.points.evidence import Window
-from drawsguard.points.execution import Execution
-from drawsguard.points.journal import ENVIRONMENTS, Environment, Journal
-from drawsguard.points.lifecycle import Lifecycle, Structure
-from drawsguard.points.review import Decision
-from drawsguard.points.rules import load_rules
-from drawsguard.points.telemetry_config import points_config
-from drawsguard.points.usage_report import Report, make_report
-from local.config import Config
+from drawsguard.points.database import close, transaction
+from drawsguard.points.downline.backup import back_up
+from drawsguard.points.downline.execution import Execution
+from drawsguard.points.downline.journal import Journal
+from drawsguard.points.downline.planner import Planned, Planner
+from drawsguard.points.downline.repositories import Repositories
+from drawsguard.points.downline.structure_repository import Structure
+from drawsguard.points.environments import ENVIRONMENTS, Environment
+from drawsguard.points.policy import load_policy
+from drawsguard.points.review.batch_state import BatchState
+from drawsguard.points.review.candidate import Decision
+from drawsguard.points.review.confirmed import Confirmed
+from drawsguard.points.review.evidence import Window
+from drawsguard.points.review.usage_report import Report, make_report
+from drawsguard.points.telemetry.config import points_config
+from local.config import MYSQL_GRANTS, Config
 from local.demo.downline import connect
 from local.golden.dataset import Environment as Definitions
 from local.golden.dataset import Golden, PointRow, TagRow
 from local.golden.load import load_environment, load_evidence
+from local.points_schema import migrate_all
 
 TODAY = date(2024, 8, 2)
 WINDOW = Window.ending(date(2024, 7, 30), 180)
@@ -32,7 +36,7 @@ EVIDENCE = f"window_{WINDOW.last}"
 OLD = datetime.fromisoformat("2021-03-04 05:06:07")
 BATCH = "b1"
 #: Small worlds are changed as a whole: the percent cap is tested on its own.
-RULES = load_rules().model_copy(update={"caps": load_rules().caps.model_copy(update={"percent": 100.0})})
+RULES = load_policy().model_copy(update={"caps": load_policy().caps.model_copy(update={"percent": 100.0})})
 
 
 def point(number: int, table: str = "define_nosdata_general", **changes: Any) -> tuple[str, PointRow]:
@@ -74,7 +78,7 @@ class World:
 
     config: Config
     governance: Any
-    lifecycle: Lifecycle
+    repositories: Repositories
 
     @contextmanager
     def environment(self, name: str) -> Iterator[Any]:
@@ -85,12 +89,14 @@ class World:
             close(connection)
 
     def planner(self) -> Planner:
-        return Planner(self.lifecycle, self.environment, RULES, TODAY)
+        return Planner(self.repositories, self.environment, RULES, TODAY)
 
     def load(self, intranet: Definitions, extranet: Definitions, metrics: list[Any] | None = None) -> None:
         for name, tables in zip(ENVIRONMENTS, (intranet, extranet), strict=True):
-            with self.environment(name) as connection:
+            with self.environment(f"{name}_schema") as connection:
                 load_environment(connection, tables)
+        for table in ("ads_evt_ops_status_ago", "ads_evt_ops_status", "evidence_batch"):
+            self.sql("governance", f"DELETE FROM rsp_datagovern.{table}")  # another test's may be newer
         used = metrics if metrics is not None else [("que_eid_9999", datetime.fromisoformat("2024-07-01"), 1)]
         load_evidence(self.governance, Golden(WINDOW, intranet, extranet, used, []))
 
@@ -101,33 +107,36 @@ class World:
     def confirm(self, *points: int, batch_id: str = BATCH, evidence: str = EVIDENCE) -> None:
         """Make the report and confirm some of its candidates (none named: all)."""
         report = self.report(evidence)
-        self.lifecycle.save_report(batch_id, "intranet", report.window, report.rows)
+        self.repositories.batches.save_report(batch_id, "intranet", report.window, report.rows)
         decisions = {}
         for row in report.rows:
             number = int(row.cells[0])
             down = not points or number in points
             decisions[number] = Confirmed(Decision.DOWNLINE if down else Decision.KEEP, "mangge", "", "s", 3)
-        self.lifecycle.save_decisions(batch_id, decisions, "requester")
+        self.repositories.batches.save_decisions(batch_id, decisions, "requester")
 
     def plan(self, name: Environment, batch_id: str = BATCH) -> Planned:
         planned = self.planner().plan(batch_id, name)
-        self.lifecycle.save_plan(planned.plan)
+        self.repositories.plans.save(planned.plan)
         return planned
 
     def prepare_change(self, name: Environment, batch_id: str = BATCH) -> Planned:
         """Plan, keep structures, and back up: everything up to the approval."""
         planned = self.plan(name, batch_id)
         structures = [Structure(p, "redis_evt_A", "string", f"evt:{p}", None) for p in sorted(planned.plan.points())]
-        self.lifecycle.save_structures(batch_id, structures)
+        self.repositories.structures.save(batch_id, structures)
         with self.environment(name) as connection:
             for table in sorted({row.table for row in planned.plan.rows}):
-                self.lifecycle.save_backup(batch_id, name, back_up(connection, batch_id, name, table))
+                self.repositories.backups.save(batch_id, name, back_up(connection, batch_id, name, table))
         return planned
 
     def execute(
         self, planned: Planned, connection: Any, chunk_rows: int = 2, stop: Callable[[], bool] = lambda: False
     ) -> int:
         plan = planned.plan
+        # A connection of its own: plans are executed side by side, too.
+        with closing(connect(self.config, "governance")) as own, transaction(own):
+            Repositories(own).batches.move(plan.batch_id, BatchState.DOWNLINING)
         journal = Journal(connection, plan.batch_id, plan.environment)
         return Execution(connection, journal, stop, plan.digest, chunk_rows).downline(plan)
 
@@ -155,7 +164,7 @@ class World:
 
     def sql(self, name: str, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         """Run a statement as somebody outside the lifecycle would."""
-        with self.environment(name) as connection, closing(connection.cursor()) as cursor:
+        with self.environment(f"{name}_schema") as connection, closing(connection.cursor()) as cursor:
             cursor.execute(statement, values or None)
             rows = list(cursor.fetchall())
             connection.commit()
@@ -164,16 +173,17 @@ class World:
 
 def new_world(config: Config) -> World:
     """Return a world with an empty lifecycle and journal."""
+    empty_schemas(config, keep={"rsp_datagovern"})
+    migrate_all(config)
     governance = connect(config, "governance")
-    with closing(governance.cursor()) as cursor:
-        for schema in ("points_lifecycle", "points_backup"):
-            cursor.execute("SELECT table_name FROM information_schema.tables WHERE table_schema = %s", (schema,))
-            for (table,) in cursor.fetchall():
-                cursor.execute(f"DROP TABLE {schema}.{table}")
-    lifecycle = Lifecycle(governance)
-    lifecycle.migrate()
-    world = World(config, governance, lifecycle)
-    for name in ENVIRONMENTS:
-        with world.environment(name) as connection:
-            Journal(connection, BATCH, name).migrate()
-    return world
+    return World(config, governance, Repositories(governance))
+
+
+def empty_schemas(config: Config, keep: Collection[str] = ()) -> None:
+    """Drop every table that migrations make, and backups; but for the schemas in ``keep``."""
+    for server, schemas in MYSQL_GRANTS.items():
+        with closing(connect(config, f"{server}_schema")) as connection, closing(connection.cursor()) as cursor:
+            for schema in set(schemas) - set(keep):
+                cursor.execute("SELECT table_name FROM information_schema.tables WHERE table_schema = %s", (schema,))
+                for (table,) in cursor.fetchall():
+                    cursor.execute(f"DROP TABLE {schema}.{table}")

@@ -13,7 +13,7 @@ from google.cloud.bigquery import Client
 from drawsguard.draws.model import Draw
 from drawsguard.draws.window import Window
 from drawsguard.settings import get_settings
-from operators.draw_sync_operator import DrawSyncOperator
+from operators.draws.sync.draw_sync_operator import DrawSyncOperator
 
 #: What the sync needs of the schema.
 MIGRATIONS = ("V001__datasets", "bootstrap", "V002__draws", "V003__logs", "R__010_draw_version", "R__100_draws_dedup_v")

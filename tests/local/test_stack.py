@@ -6,14 +6,17 @@ import os
 import signal
 import socket
 import time
+from xmlrpc.client import dumps
 
 import psutil
 import pytest
+from supervisor.xmlrpc import UnixStreamHTTPConnection
 
 from local import stack as stack_module
 from local.config import Config
 from local.services import SERVICES
 from local.stack import Stack, StackError
+from local.up import check_auth_manager
 
 pytestmark = pytest.mark.integration
 
@@ -43,6 +46,15 @@ def test_up_twice_keeps_what_runs_and_down_stops_it(small_stack):
     small_stack.down()  # harmless
 
 
+def test_another_auth_manager_beside_a_running_stack_is_refused(small_stack):
+    small_stack.up(["smtp"])
+    check_auth_manager(small_stack)
+    environ = small_stack.config.environ | {"AUTH_MANAGER": "fab"}
+    other = Stack(Config(small_stack.config.state, small_stack.config.port_base, environ))
+    with pytest.raises(StackError, match="runs with the auth manager simple, and AUTH_MANAGER asks for fab"):
+        check_auth_manager(other)
+
+
 def test_a_killed_supervisor_leaves_nothing_that_blocks_the_next_start(small_stack):
     small_stack.up(["redis"])
     orphan = _pid(small_stack, "redis")
@@ -63,6 +75,45 @@ def test_a_killed_service_comes_back(small_stack):
     while _pid(small_stack, "redis") in (0, before) and time.monotonic() < deadline:
         time.sleep(0.2)
     assert _pid(small_stack, "redis") not in (0, before)
+
+
+def _ask(client: UnixStreamHTTPConnection, method: str, *arguments: object) -> None:
+    """Send a request to supervisord without waiting for the answer."""
+    client.request("POST", "/RPC2", dumps(arguments, f"supervisor.{method}"), {"Content-Type": "text/xml"})
+
+
+def _connected(stack: Stack) -> UnixStreamHTTPConnection:
+    """Return a client that supervisord has answered once; its connection stays open."""
+    client = UnixStreamHTTPConnection("localhost")
+    client.socketfile = str(stack._socket)
+    _ask(client, "getPID")
+    client.getresponse().read()
+    return client
+
+
+def test_supervisord_waits_without_using_the_processor(small_stack):
+    """Clients that leave in the very turn in which a service starts, as happens when many are started at once.
+
+    supervisord goes on polling the descriptors of the closed connections, and the service gets their numbers for its
+    pipes. MariaDB closes its standard input: had that pipe no other reader, every poll would return at once.
+    """
+    small_stack.up(["redis"])
+    supervisor = psutil.Process(small_stack.supervisor_pid())
+    # The last one's answer shows that supervisord has done with the others and waits for their next word.
+    *leaving, starting, _last = [_connected(small_stack) for _ in range(6)]
+    supervisor.suspend()  # so that it sees what follows in one turn
+    for client in leaving:
+        client.close()
+    _ask(starting, "startProcess", "mysql", False)
+    supervisor.resume()
+    assert starting.getresponse().status == 200
+    small_stack.up(["mysql"])
+
+    before = supervisor.cpu_times()
+    time.sleep(6)
+    after = supervisor.cpu_times()
+    used = after.user + after.system - before.user - before.system
+    assert used < 0.1, f"supervisord used {used:.2f} s of processor time in 6 s; 1 s a minute is allowed"
 
 
 def test_a_taken_port_is_named_with_the_variable_that_moves_it(small_stack):

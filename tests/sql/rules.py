@@ -16,13 +16,15 @@ import sqlglot
 from jinja2 import Environment, FileSystemLoader, Undefined, nodes
 from sqlglot import exp
 
-from drawsguard.settings import get_settings
+from drawsguard.settings import REPOSITORY, get_settings
 from drawsguard.sql import DEFAULT_IDENTIFIERS, SQL_ROOT
 
 Rule = Callable[["Statement"], list[str]]
 
-#: The header of every file: what it is for, one row of what, what is bound, and why running it twice is harmless.
-HEADER_LABELS = ("Purpose", "Grain", "Parameters", "Why it can be re-run")
+#: The header of every file says what the reader cannot see: what it is for, and one row of what.
+HEADER_LABELS = ("Purpose", "Grain")
+#: A statement that changes rows also says why running it twice is harmless; that a query only reads can be seen.
+WRITING_LABEL = "Repeatable"
 
 #: Only DDL options cannot be bound; the location comes from the settings and is checked as an identifier.
 QUOTED_PLACEHOLDERS = frozenset({"location"})
@@ -51,6 +53,11 @@ class Statement:
         relative = path.relative_to(SQL_ROOT)
         return cls(str(relative), relative.parts[0], path.read_text(encoding="utf-8"))
 
+    @classmethod
+    def read_local(cls, path: Path) -> Statement:
+        """The demo's own statements are BigQuery's."""
+        return cls(str(path.relative_to(REPOSITORY)), "bigquery", path.read_text(encoding="utf-8"))
+
     @cached_property
     def text(self) -> str:
         environment = Environment(loader=FileSystemLoader(SQL_ROOT), undefined=_Placeholder)  # noqa: S701
@@ -72,12 +79,13 @@ class Statement:
 
 
 def all_statements() -> list[Statement]:
-    return [Statement.read(path) for path in sorted(SQL_ROOT.rglob("*.sql"))]
+    production = [Statement.read(path) for path in sorted(SQL_ROOT.rglob("*.sql"))]
+    return production + [Statement.read_local(path) for path in sorted((REPOSITORY / "local" / "sql").glob("*.sql"))]
 
 
 # --- every engine -------------------------------------------------------------------------------------
 #: Statements that the parser passes through unread, and that none of the rules is about.
-UNREAD = frozenset({("mysql", "REPLACE"), ("mysql", "LOAD")})
+UNREAD = frozenset({("mysql", "REPLACE"), ("mysql", "LOAD"), ("mysql", "RENAME"), ("mysql", "ALTER"), ("hive", "SHOW")})
 
 
 def is_understood(statement: Statement) -> list[str]:
@@ -90,14 +98,15 @@ def is_understood(statement: Statement) -> list[str]:
 
 
 def has_header(statement: Statement) -> list[str]:
-    """The file starts with a comment that has all four labels."""
+    """The file starts with a comment that has its labels, and promises repeatability only where rows change."""
     lines = statement.source.splitlines()
     header = "\n".join(lines[: next((i for i, line in enumerate(lines) if not line.startswith("--")), len(lines))])
-    return [
-        f"header comment lacks '{label}:'"
-        for label in HEADER_LABELS
-        if not re.search(rf"^-- {label}: \S", header, re.M)
-    ]
+    writes = any(statement.find(exp.Insert, exp.Update, exp.Delete, exp.Merge, exp.TruncateTable, exp.LoadData))
+    labels = [*HEADER_LABELS, WRITING_LABEL] if writes else HEADER_LABELS
+    found = [f"header comment lacks '{label}:'" for label in labels if not re.search(rf"^-- {label}: \S", header, re.M)]
+    if not writes and re.search(rf"^-- {WRITING_LABEL}: .*\breads?\b", header, re.M):
+        found.append(f"'{WRITING_LABEL}:' says that a query reads, which can be seen")
+    return found
 
 
 def renders_identifiers_only(statement: Statement) -> list[str]:
@@ -163,7 +172,8 @@ def bounds_deletes_and_updates(statement: Statement) -> list[str]:
 def partition_columns() -> dict[str, str]:
     """Return the partition column of each table whose definition says require_partition_filter, by full name."""
     columns = {}
-    for path in sorted((SQL_ROOT / "bigquery" / "schema").glob("V*.sql")):
+    folder = SQL_ROOT / "bigquery"
+    for path in [*sorted((folder / "schema").glob("V*.sql")), folder / "history" / "create_partitioned.sql"]:
         for create in Statement.read(path).find(exp.Create):
             properties = create.args.get("properties")
             partition = create.find(exp.PartitionedByProperty)
@@ -171,7 +181,10 @@ def partition_columns() -> dict[str, str]:
                 continue
             column = partition.find(exp.Column)
             columns[_full_name(create.find(exp.Table))] = column.name if column else partition.this.name
-    return columns
+    # Statements for either side name its dataset, its table of draws or that table's column by a placeholder.
+    either = f"{get_settings().project}.dataset"
+    draws = dict.fromkeys((f"{either}.{name}" for name in ("draws", "table", "legacy", "partitioned")), "timestamp")
+    return columns | draws | {f"{either}.adopted": "drawn_at"}
 
 
 def _full_name(table: exp.Table) -> str:
@@ -212,14 +225,23 @@ def _has_constant_bound(condition: exp.Expression | None, column: str, alias: st
     return False
 
 
-def _condition_over(table: exp.Table) -> exp.Expression | None:
-    """Return what has to bound ``table``: the ON of its MERGE, or the WHERE of what reads or changes it."""
+def _conditions_over(table: exp.Table) -> list[exp.Expression | None]:
+    """Return what has to bound ``table``, each of them: the ON of its MERGE, or the WHERE of what reads or changes it.
+
+    A MERGE that matches nothing (``ON FALSE``) reads its target only in NOT MATCHED BY SOURCE: there it is bounded.
+    """
     parent = table.parent
     if isinstance(parent, exp.Merge) and parent.this is table:
-        return parent.args.get("on")
+        if _is_false(parent.args.get("on")):
+            return [when.args.get("condition") for when in parent.find_all(exp.When) if when.args.get("source")]
+        return [parent.args.get("on")]
     reader = table.find_ancestor(exp.Select, exp.Update, exp.Delete)
     where = reader.args.get("where") if reader else None
-    return where.this if where else None
+    return [where.this if where else None]
+
+
+def _is_false(node: exp.Expression | None) -> bool:
+    return isinstance(node, exp.Boolean) and node.this is False
 
 
 def filters_partitions(statement: Statement) -> list[str]:
@@ -227,12 +249,13 @@ def filters_partitions(statement: Statement) -> list[str]:
     found = []
     for table in statement.find(exp.Table):
         column = partition_columns().get(_full_name(table))
-        is_defined_here = isinstance(table.parent, exp.Schema | exp.Create | exp.Insert) or (
+        is_defined_here = isinstance(table.parent, exp.Schema | exp.Create | exp.Insert | exp.Alter) or (
             isinstance(table.parent, exp.Schema) and isinstance(table.parent.parent, exp.Create | exp.Insert)
         )
         if column is None or is_defined_here:
             continue
-        if not _has_constant_bound(_condition_over(table), column, table.alias_or_name):
+        conditions = _conditions_over(table)
+        if not all(_has_constant_bound(condition, column, table.alias_or_name) for condition in conditions):
             found.append(f"{_full_name(table)} has no constant bound on {column}")
     return found
 
@@ -283,14 +306,79 @@ def _is_materialized(tree: exp.Create) -> bool:
     return tree.find(exp.MaterializedProperty) is not None
 
 
+#: Aggregates that BigQuery keeps up to date from the changes of the base table alone.
+_INCREMENTAL = (
+    exp.ApproxDistinct,
+    exp.ArrayAgg,
+    exp.Avg,
+    exp.BitwiseAndAgg,
+    exp.BitwiseOrAgg,
+    exp.BitwiseXorAgg,
+    exp.Count,
+    exp.CountIf,
+    exp.LogicalAnd,
+    exp.LogicalOr,
+    exp.Max,
+    exp.Min,
+    exp.Sum,
+)
+#: What an incremental view may not have: BigQuery would have to read the whole base table again.
+_NOT_INCREMENTAL: dict[str, type[exp.Expression]] = {
+    "a window function": exp.Window,
+    "HAVING": exp.Having,
+    "ORDER BY": exp.Order,
+    "LIMIT": exp.Limit,
+    "QUALIFY": exp.Qualify,
+    "DISTINCT": exp.Distinct,
+    "a set operation": exp.SetOperation,
+    "a subquery": exp.Subquery,
+    "UNNEST": exp.Unnest,
+    "FOR SYSTEM_TIME": exp.Version,
+    "TABLESAMPLE": exp.TableSample,
+    "a function of our own": exp.Anonymous,
+}
+
+
 def keeps_materialized_views_incremental(statement: Statement) -> list[str]:
-    """A materialized view holds sums and counts; deviations belong to a plain view on top."""
-    deviations = (exp.Stddev, exp.StddevPop, exp.StddevSamp, exp.Variance, exp.VariancePop)
-    return [
-        "deviation in a materialized view"
-        for tree in statement.trees
-        if isinstance(tree, exp.Create) and _is_materialized(tree) and any(tree.find(kind) for kind in deviations)
-    ]
+    """A materialized view has the form that BigQuery keeps up to date from changes: group keys and bare aggregates of
+    its list over partitioned tables, partitioned by their column or a coarser step of it. Deviations, ratios and the
+    like belong to a plain view on top.
+    """
+    found = []
+    for tree in statement.trees:
+        if not isinstance(tree, exp.Create) or not _is_materialized(tree):
+            continue
+        query = tree.expression
+        if not isinstance(query, exp.Select):
+            found.append("a materialized view is one SELECT")
+            continue
+        found += [f"{what} in a materialized view" for what, kind in _NOT_INCREMENTAL.items() if query.find(kind)]
+        found += [
+            f"{join.side or 'outer'} join in a materialized view" for join in query.find_all(exp.Join) if join.side
+        ]
+        grouped = query.args.get("group")
+        keys = _names(grouped) if grouped else set()
+        for output in query.expressions:
+            value = output.unalias()
+            if not isinstance(value, _INCREMENTAL) and output.alias_or_name not in keys:
+                found.append(f"{output.sql(dialect='bigquery')[:60]} is neither a group key nor a bare aggregate")
+        found += _misplaced_partitions(tree, query)
+    return found
+
+
+def _misplaced_partitions(view: exp.Create, query: exp.Select) -> list[str]:
+    """Tell what is wrong with the view's partitions: its tables have them, and the view's follow theirs."""
+    bases = [_full_name(table) for table in query.find_all(exp.Table)]
+    unpartitioned = [name for name in bases if name not in partition_columns()]
+    partition = view.find(exp.PartitionedByProperty)
+    if partition is None:
+        return ["a materialized view without partitions"]
+    if unpartitioned:
+        return [f"a partitioned materialized view over {name}, which is not" for name in unpartitioned]
+    named = partition.find(exp.Column)
+    output = next((one for one in query.expressions if named is not None and one.alias_or_name == named.name), None)
+    follows = output is not None and _names(output) == {partition_columns()[name] for name in bases}
+    return [] if follows else ["the view's partitions do not follow those of its table"]
 
 
 def merges_distinct_rows(statement: Statement) -> list[str]:
@@ -302,6 +390,94 @@ def merges_distinct_rows(statement: Statement) -> list[str]:
             found.append(f"MERGE reads {_full_name(using)} directly")
         elif using.find(exp.Table) and not any(using.find(kind) for kind in (exp.Qualify, exp.Group, exp.Distinct)):
             found.append("MERGE source has neither QUALIFY nor GROUP BY nor DISTINCT")
+    return found
+
+
+def merges_nothing_in_its_documented_form(statement: Statement) -> list[str]:
+    """A MERGE that replaces rows says ``ON FALSE`` and nothing else there: the constant that BigQuery documents. With a
+    further condition it is an ordinary outer join without an equality, which BigQuery refuses.
+    """
+    return [
+        f"ON FALSE with a further condition: {merge.args['on'].sql(dialect='bigquery')[:60]}"
+        for merge in statement.find(exp.Merge)
+        if not _is_false(merge.args["on"]) and any(_is_false(part) for part in _conjuncts(merge.args["on"]))
+    ]
+
+
+@lru_cache(maxsize=1)
+def sql_functions() -> dict[str, exp.Expression]:
+    """Return the body of each SQL function of the schema, by full name."""
+    bodies = {}
+    for path in sorted((SQL_ROOT / "bigquery" / "schema").glob("*.sql")):
+        for create in Statement.read(path).find(exp.Create):
+            if create.kind == "FUNCTION":
+                bodies[_full_name(create.this.this)] = create.expression
+    return bodies
+
+
+def _holds_a_subquery(node: exp.Expression, functions: dict[str, exp.Expression]) -> str | None:
+    """Return where a subquery is found in ``node``: in itself, or in a function that it calls, at any depth."""
+    if node.find(exp.Select):
+        return node.sql(dialect="bigquery")[:60]
+    for call in node.find_all(exp.Anonymous):
+        body = functions.get(call.name)
+        if body is not None and _holds_a_subquery(body, functions):
+            return f"the body of {call.name}"
+    return None
+
+
+def merges_without_subqueries(
+    statement: Statement, functions: Callable[[], dict[str, exp.Expression]] = sql_functions
+) -> list[str]:
+    """No subquery in the WHEN conditions, UPDATE and INSERT parts of a MERGE: BigQuery refuses a correlated one there,
+    and it puts the body of an SQL function in place of its call.
+    """
+    found = []
+    for when in statement.find(exp.When):
+        for part in (when.args.get("condition"), when.args["then"]):
+            where = _holds_a_subquery(part, functions()) if part is not None else None
+            if where:
+                found.append(f"subquery in a WHEN of the MERGE: {where}")
+    return found
+
+
+#: The reserved keywords of GoogleSQL as BigQuery lists them.
+_RESERVED = (
+    "ALL AND ANY ARRAY AS ASC ASSERT_ROWS_MODIFIED AT BETWEEN BY CASE CAST COLLATE CONTAINS CREATE CROSS CUBE "
+    "CURRENT DEFAULT DEFINE DESC DISTINCT ELSE END ENUM ESCAPE EXCEPT EXCLUDE EXISTS EXTRACT FALSE FETCH "
+    "FOLLOWING FOR FROM FULL GROUP GROUPING GROUPS HASH HAVING IF IGNORE IN INNER INTERSECT INTERVAL INTO IS JOIN "
+    "LATERAL LEFT LIKE LIMIT LOOKUP MERGE NATURAL NEW NO NOT NULL NULLS OF ON OR ORDER OUTER OVER PARTITION "
+    "PRECEDING PROTO QUALIFY RANGE RECURSIVE RESPECT RIGHT ROLLUP ROWS SELECT SET SOME STRUCT TABLESAMPLE THEN TO "
+    "TREAT TRUE UNBOUNDED UNION UNNEST USING WHEN WHERE WINDOW WITH WITHIN "
+)
+RESERVED = frozenset(_RESERVED.split())
+
+
+def names_nothing_by_a_reserved_word(statement: Statement) -> list[str]:
+    """No alias, column or table is a reserved word: the emulator takes ``AS new``, BigQuery does not."""
+    return sorted(
+        {
+            f"{name.this} is a reserved word"
+            for name in statement.find(exp.Identifier)
+            if not name.args.get("quoted") and name.this.upper() in RESERVED
+        }
+    )
+
+
+def counts_jobs_once(statement: Statement) -> list[str]:
+    """INFORMATION_SCHEMA.JOBS holds a script's statements and the script with their sums; figures of a job that failed
+    or still runs are NULL, and so may be the sum over them.
+    """
+    if not re.search(r"INFORMATION_SCHEMA`?\.`?JOBS", statement.text):
+        return []
+    found = []
+    if not any("statement_type" in _names(one) and "SCRIPT" in one.sql() for one in statement.find(exp.NEQ)):
+        found.append("JOBS without statement_type != 'SCRIPT'")
+    found += [
+        f"{total.sql(dialect='bigquery')} may be NULL"
+        for total in statement.find(exp.Sum)
+        if not isinstance(total.parent, exp.Coalesce)
+    ]
     return found
 
 
@@ -366,6 +542,10 @@ BIGQUERY: tuple[Rule, ...] = (
     binds_the_clock,
     keeps_materialized_views_incremental,
     merges_distinct_rows,
+    merges_without_subqueries,
+    merges_nothing_in_its_documented_form,
+    names_nothing_by_a_reserved_word,
+    counts_jobs_once,
     compares_versions,
     finds_inner_holes,
     keeps_draws,

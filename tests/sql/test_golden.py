@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from drawsguard.draws.sync import MERGE_STATEMENT, DrawWarehouse, SyncOutcome, SyncPlan
+from drawsguard.draws.sync.target import MERGE_STATEMENT, SyncOutcome, SyncPlan, TargetRepository
 from drawsguard.draws.window import SyncRequest, Window
-from drawsguard.sql import job_configuration, query_config, render
+from drawsguard.sql import render
+from drawsguard.warehouse.job_configuration import job_configuration, query_config
 
 GOLDEN = Path(__file__).parent / "golden"
 NOW = datetime(2025, 10, 3, 1, 5, 2, tzinfo=UTC)
@@ -30,11 +31,15 @@ class RecordingClient:
         self.sent: list[str] = []
         self._answers = list(answers)
 
-    def query(self, statement: str, job_config: Any) -> RecordingClient:
+    job_id = "job_1"
+    num_dml_affected_rows = dml_stats = total_bytes_billed = slot_millis = None
+    referenced_tables = ()
+
+    def query(self, statement: str, *, job_config: Any, **_call: Any) -> RecordingClient:
         self.sent.append(as_text(statement, job_config.to_api_repr()))
         return self
 
-    def result(self) -> list[dict[str, Any]]:
+    def result(self, **_call: Any) -> list[dict[str, Any]]:
         return [self._answers.pop(0)] if self._answers else []
 
 
@@ -55,7 +60,7 @@ def plan_statements() -> list[str]:
         {"first_period": 3342780, "last_period": 3342803},
         {"first_time": WINDOW.start, "last_time": WINDOW.end},
     )
-    DrawWarehouse(client, dag_id="draw_sync", task_id="sync").plan(
+    TargetRepository(client, dag_id="draw_sync", task_id="sync").plan(
         SyncRequest(INTERVAL, "interval"), timedelta(hours=1), NOW
     )
     return client.sent
@@ -63,26 +68,29 @@ def plan_statements() -> list[str]:
 
 def verify_statement() -> str:
     client = RecordingClient()
-    DrawWarehouse(client, dag_id="draw_sync", task_id="verify").verify(PLAN)
+    TargetRepository(client, dag_id="draw_sync", task_id="verify").verify(PLAN)
     return client.sent[0]
 
 
 def log_statement() -> str:
     client = RecordingClient()
     outcome = SyncOutcome("success", NOW, NOW + timedelta(seconds=3), WINDOW, "job_1", 22, 1, 23, 10_485_760, 412)
-    DrawWarehouse(client, dag_id="draw_sync", task_id="sync").log(
+    TargetRepository(client, dag_id="draw_sync", task_id="sync").log(
         SyncRequest(INTERVAL, "interval"), outcome, run_id="scheduled__2025-10-03T01:05:00+00:00", try_number=1
     )
     return client.sent[0]
 
 
 def merge_statement() -> str:
-    configuration = job_configuration(render(MERGE_STATEMENT), "draw_sync", "sync", **PLAN.bounds(), synced_at=NOW)
+    configuration = job_configuration(MERGE_STATEMENT, "draw_sync", "sync", **PLAN.bounds(), synced_at=NOW)
     return as_text(configuration["query"]["query"], configuration)
 
 
 def view_statement(name: str) -> str:
-    return as_text(render(f"bigquery/schema/{name}.sql"), query_config("warehouse_schema", "migrate").to_api_repr())
+    return as_text(
+        render(f"bigquery/schema/{name}.sql"),
+        query_config(f"schema/{name}.sql", "warehouse_schema", "migrate", {}).to_api_repr(),
+    )
 
 
 STATEMENTS = {

@@ -1,1 +1,1 @@
-"""The life of alerts: fired, acknowledged, resolved; damped, muted, delivered. Plain decisions over events."""
+"""The life cycle of alerts: fired, acknowledged, resolved; damped, muted, delivered. Plain decisions over events."""

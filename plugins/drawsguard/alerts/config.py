@@ -1,4 +1,4 @@
-"""include/config/alerts.yaml: how alerts live."""
+"""include/config/alerts.yaml: the life cycle of alerts."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from pathlib import Path
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from drawsguard.alerts.lifecycle import Policy, Priority
-from drawsguard.settings import REPOSITORY
+from drawsguard.alerts.state import Policy
+from drawsguard.monitoring.observation import Priority
+from drawsguard.settings import config_file
 
-ALERTS_FILE = REPOSITORY / "include" / "config" / "alerts.yaml"
+ALERTS_FILE = config_file("alerts.yaml")
 
 
 class AlertConfig(BaseModel):
@@ -33,7 +34,7 @@ class AlertConfig(BaseModel):
     longest_mute_hours: float = Field(gt=0)
     task_priority: Mapping[str, Priority]
     explanations: Mapping[str, tuple[str, ...]]
-    teams: Mapping[str, str] = Field(description="Key pattern → team; the first that fits.")
+    teams: Mapping[str, str] = Field(description="Key pattern → team; the first that matches wins.")
 
     @field_validator("teams")
     @classmethod

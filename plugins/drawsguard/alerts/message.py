@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from drawsguard.alerts.lifecycle import Alert, Message, Priority
+from drawsguard.alerts.state import Alert, Message
+from drawsguard.links import runbook_link
 from drawsguard.monitoring.checks import Checks
+from drawsguard.monitoring.observation import Priority
 from drawsguard.settings import Settings
 from drawsguard.templates import render_template
 
-#: Alerts whose mail, with more in it than a message has room for, is sent where they are noticed.
+#: Alerts whose mail, with more detail than a chat message can hold, is sent by the task that detects them.
 MAILED = ("sla:", "points:")
 
 
@@ -20,7 +22,7 @@ MAILED = ("sla:", "points:")
 class Text:
     """A message ready to be sent.
 
-    ``team`` is whom it concerns, None for everybody. ``chat_only`` leaves mail out, where a mail was sent already.
+    ``team`` is the team that it concerns, None for everybody. ``chat_only`` skips mail, because one was sent already.
     """
 
     title: str
@@ -38,7 +40,7 @@ class Text:
 def compose(message: Message, alert: Alert, checks: Checks, settings: Settings, now: datetime, team: str) -> Text:
     """Return what is sent about one alert: what, since when, how bad, first step, links.
 
-    :param team: whom it concerns.
+    :param team: the team that it concerns.
     :param now: the time that durations are counted to (aware).
     """
     check = checks.of_key(alert.key)
@@ -58,7 +60,7 @@ def compose(message: Message, alert: Alert, checks: Checks, settings: Settings, 
 
 
 def compose_bundle(texts: Sequence[Text]) -> Text:
-    """Return one message in the place of many of one audience: a flood would be refused, and read by nobody."""
+    """Return one message instead of many to one audience: a flood would be refused, and read by nobody."""
     if len(texts) == 1:
         return texts[0]
     title = render_template("alerts/bundle.title.txt", texts=texts).strip()
@@ -67,7 +69,7 @@ def compose_bundle(texts: Sequence[Text]) -> Text:
 
 
 def compose_digest(alerts: Sequence[Alert], settings: Settings, now: datetime) -> Text:
-    """Return the daily digest: what is open, and what came and went since yesterday."""
+    """Return the daily digest: what is open, and what was resolved since yesterday."""
     values = {
         "open": [alert for alert in alerts if alert.open],
         "closed": [alert for alert in alerts if not alert.open],
@@ -76,11 +78,6 @@ def compose_digest(alerts: Sequence[Alert], settings: Settings, now: datetime) -
     }
     title = render_template("alerts/digest.title.txt", **values).strip()
     return Text(title, render_template("alerts/digest.txt", **values).strip(), Priority.P2)
-
-
-def runbook_link(page: str, settings: Settings) -> str:
-    """Return the address of the Chinese page of a runbook (it links to the English one)."""
-    return f"{settings.runbook_base_url}/zh/{page}.md"
 
 
 def _runbook_of(key: str) -> str:

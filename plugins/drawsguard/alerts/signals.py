@@ -1,13 +1,13 @@
-"""Signals: what tasks and deadlines report. The monitor makes alerts of them, one a key."""
+"""Signals: what tasks and deadlines report. The monitor makes alerts of them, one per key."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from drawsguard.alerts.lifecycle import Priority
-from drawsguard.monitoring.store import MonitorStore, stable_id
+from drawsguard.monitoring.observation import Priority
+from drawsguard.warehouse.monitoring_repository import MonitoringRepository, stable_id
 
-#: As long as the table keeps its rows: an older signal cannot be ended, and cannot be seen either.
+#: As long as the table keeps its rows: an older signal can neither be ended nor be seen.
 MEMORY = timedelta(days=400)
 
 
@@ -21,7 +21,9 @@ def sla_key(dag_id: str) -> str:
     return f"sla:{dag_id}"
 
 
-def fire(store: MonitorStore, key: str, priority: Priority, detail: str, *, run_id: str, now: datetime) -> None:
+def fire(
+    repository: MonitoringRepository, key: str, priority: Priority, detail: str, *, run_id: str, now: datetime
+) -> None:
     """Append a signal that the condition ``key`` holds; repeated ones are the same alert.
 
     :param detail: what happened, for the alert's message.
@@ -36,13 +38,13 @@ def fire(store: MonitorStore, key: str, priority: Priority, detail: str, *, run_
         "detail": detail,
         "run_id": run_id,
     }
-    store.append("append_signals", [row])
+    repository.append("alerts/append_signals", [row])
 
 
-def end(store: MonitorStore, key: str, detail: str, *, run_id: str, now: datetime) -> None:
+def end(repository: MonitoringRepository, key: str, detail: str, *, run_id: str, now: datetime) -> None:
     """Append a signal that the condition ``key`` is over, if it was the newest thing heard of it that it holds."""
-    store.query(
-        "end_signal",
+    repository.query(
+        "alerts/end_signal",
         signal_id=stable_id(key, run_id, now.isoformat()),
         alert_key=key,
         now=now,

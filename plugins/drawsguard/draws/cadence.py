@@ -22,7 +22,7 @@ class Cadence:
 
     ``interval`` lies between two draws. Maintenance starts every day at ``maintenance_start`` in ``timezone`` (so it
     moves by an hour in UTC with daylight saving) and lasts ``maintenance``, on Mondays ``monday_maintenance``. The
-    first draw after it is expected at its end, where the cadence starts anew. All arguments of methods are aware.
+    first draw after it is expected at its end, where the cadence starts again. All arguments of methods are aware.
     """
 
     interval: timedelta
@@ -41,7 +41,7 @@ class Cadence:
         return start, start + (self.monday_maintenance if day.weekday() == _MONDAY else self.maintenance)
 
     def in_maintenance(self, moment: datetime) -> bool:
-        """Tell whether no draw is expected at ``moment`` because of maintenance."""
+        """Return whether no draw is expected at ``moment`` because of maintenance."""
         start, end = self.maintenance_on(moment.astimezone(self.timezone).date())
         return start <= moment < end
 

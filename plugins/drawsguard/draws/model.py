@@ -1,4 +1,9 @@
-"""One draw, derived and checked: an invalid `Draw` cannot exist."""
+"""One draw, derived and checked: an invalid `Draw` cannot exist.
+
+The rules here hold for every draw, wherever it comes from. What makes a row of the feed no draw (these rules and more:
+a time in the future, a keno draw or a sum that disagrees, a conflict of two rows) is decided in one place,
+`drawsguard.draws.collect.feed`, which gives each reason the code that the quarantine keeps.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +35,7 @@ def odd_even_of(sum_value: int) -> OddEven:
 class Draw:
     """One version of a draw, as the table `draws` of the source dataset keeps it.
 
-    ``period`` numbers the draws without holes. ``timestamp`` is when it was drawn, ``created_at`` when it was
+    ``period`` numbers the draws without gaps. ``timestamp`` is when it was drawn, ``created_at`` when it was
     published, ``updated_at`` when it was corrected (None: never). All times are aware.
 
     :raises ValueError: when a value is out of range or the derived values disagree with ``numbers``.
@@ -80,5 +85,5 @@ class Draw:
 
     @property
     def version(self) -> datetime:
-        """When this version came to be: the newest version of a period wins."""
+        """When this version came to be: the newest version of a period wins (see `drawsguard.draws.corrections`)."""
         return self.updated_at or self.created_at

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, Self
 
+from drawsguard.refusal import RefusedError
+
 #: ``interval``: a slot of the schedule, extended by lookback and watermark. ``range``: exactly what a person asked for.
 Mode = Literal["interval", "range"]
 
 
-class InvalidRangeError(ValueError):
+class InvalidRangeError(RefusedError, ValueError):
     """The range that a person asked for makes no sense; nothing was run."""
 
 
@@ -31,7 +33,7 @@ class Window:
         if self.start.tzinfo is None or self.end.tzinfo is None:
             raise ValueError(f"Window {self.start} – {self.end} needs bounds with a time zone.")
         if self.start >= self.end:
-            raise ValueError(f"Window {self.start} – {self.end} is empty: its start must lie before its end.")
+            raise ValueError(f"Window {self.start} – {self.end} is empty: its start must be before its end.")
         object.__setattr__(self, "start", self.start.astimezone(UTC))
         object.__setattr__(self, "end", self.end.astimezone(UTC))
 

@@ -98,7 +98,7 @@ def check_invoker(service: Service, answers: ServiceAnswers, place: Place) -> It
 
 
 def check_job(service: Service, answers: ServiceAnswers, place: Place, now: datetime) -> Iterator[Finding]:
-    """4: the Cloud Scheduler job is enabled, aims at the service as the account, and its last attempt succeeded."""
+    """4: the Cloud Scheduler job is enabled, calls the service as the account, and its last attempt succeeded."""
     answer = answers.job
     if answer.status == 404:
         yield _fail("job_missing", place.job(service.job), "does not exist", RepairStep.CREATE_JOB)
@@ -147,7 +147,7 @@ def check_token(service: Service, answers: ServiceAnswers, place: Place, now: da
     """5: a token for the account can be made, and says what the service will verify."""
     answer, step = answers.token, RepairStep.GRANT_TOKEN_CREATOR
     if not answer.ok:
-        # A missing or disabled account is named by check 1; its token cannot exist either.
+        # Check 1 reports a missing or disabled account; without it there is no token either.
         if answers.account.ok and not answers.account.body.get("disabled"):
             expected = f"generateIdToken for {place.email(service.account)}"
             code = "token_forbidden" if answer.status == 403 else "token_failed"
@@ -216,7 +216,7 @@ def check_health(service: Service, answers: ServiceAnswers, place: Place) -> Ite
 def causes_of_forbidden(service: Service, answers: ServiceAnswers, place: Place) -> list[str]:
     """Return why a call with a valid token is refused with 403 (code 7).
 
-    Four causes look alike from outside: no invoker grant; a grant that does not count (a condition, or a member
+    Four causes look alike from outside: no invoker grant; a grant that has no effect (a condition, or a member
     that was deleted and created again); the Scheduler service agent without its role; an ingress that refuses.
     """
     found = [

@@ -65,7 +65,7 @@ class Endpoints:
 def gather(service: Service, api: Api, endpoints: Endpoints) -> ServiceAnswers:
     """Fetch everything that the checks and the repair plan read about one service.
 
-    Reads only: of the calls made, generateIdToken alone creates something, a token that is not kept.
+    Reads only: of the calls made, only generateIdToken creates something, a token that is not stored.
     """
     run_service = api.call("GET", endpoints.run_service(service))
     address = str(run_service.body.get("uri", ""))

@@ -11,9 +11,9 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
-from drawsguard.settings import REPOSITORY, Settings
+from drawsguard.settings import Settings, config_file
 
-SERVICES_FILE = REPOSITORY / "include" / "config" / "services.yaml"
+SERVICES_FILE = config_file("services.yaml")
 
 #: gRPC codes that Cloud Scheduler stores in ``status.code`` and the HTTP status that each one stands for.
 PERMISSION_DENIED, UNAUTHENTICATED = 7, 16
@@ -171,7 +171,7 @@ class RepairStep(enum.StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong, with what was expected and the step that mends it."""
+    """One thing that is wrong, with what was expected and the step that fixes it."""
 
     code: str
     severity: Severity
@@ -184,7 +184,7 @@ class Finding:
         """Return the finding as one line for logs and errors."""
         return (
             f"{self.severity.value.upper()} {self.code}: expected {self.expected}; actual {self.actual}; "
-            f"mended by repair step {self.mended_by.value}"
+            f"fixed by repair step {self.mended_by.value}"
         )
 
 

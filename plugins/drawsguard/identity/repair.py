@@ -61,7 +61,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Plan:
-    """All changes that one service needs, and what no request can mend."""
+    """All changes that one service needs, and what no request can fix."""
 
     service: str
     changes: tuple[Change, ...]
@@ -139,7 +139,7 @@ def make_plan(
     changes.sort(key=lambda change: order.index(change.step))
     found = [finding for _, finding in failures(run_checks(service, answers, place, now))]
     by_hand = tuple(finding.sentence() for finding in found if finding.mended_by is RepairStep.BY_HAND)
-    # Where only a person can mend the cause, running the job once more would fail once more.
+    # Where only a person can fix the cause, running the job once more would fail once more.
     if changes or (not by_hand and any(finding.mended_by is RepairStep.RUN_JOB for finding in found)):
         code = answers.job.body.get("status", {}).get("code", 0)
         url = f"{endpoints.job(service)}:run"

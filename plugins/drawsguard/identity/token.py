@@ -11,7 +11,7 @@ import jwt
 def verified_claims(token: str, keys: Mapping[str, Any]) -> dict[str, Any]:
     """Return the claims of an RS256 token that one of the issuer's keys signed.
 
-    Expiry and audience are left to check 5, which names what is wrong with them.
+    Expiry and audience are left to check 5, which reports what is wrong with them.
 
     :param token: the encoded JSON web token.
     :param keys: the issuer's JSON web key set (``{"keys": [...]}``).

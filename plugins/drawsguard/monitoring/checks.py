@@ -11,10 +11,10 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from drawsguard.alerts.lifecycle import Observation, Priority
-from drawsguard.settings import IDENTIFIER_PATTERN, REPOSITORY
+from drawsguard.monitoring.observation import Observation, Priority
+from drawsguard.settings import IDENTIFIER_PATTERN, REPOSITORY, config_file
 
-CHECKS_FILE = REPOSITORY / "include" / "config" / "checks.yaml"
+CHECKS_FILE = config_file("checks.yaml")
 RUNBOOKS = REPOSITORY / "docs" / "runbooks"
 
 _MUST: dict[str, Callable[[Any, Any], bool]] = {
@@ -101,7 +101,7 @@ class Checks(BaseModel):
 def load_checks(path: Path = CHECKS_FILE) -> Checks:
     """Read and validate the checks.
 
-    :raises pydantic.ValidationError: when a check is incomplete, doubled, or has an unknown key.
+    :raises pydantic.ValidationError: when a check is incomplete, duplicated, or has an unknown key.
     """
     return Checks.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
 
@@ -127,7 +127,7 @@ class Outcome:
 def judge(check: Check, rows: Sequence[Mapping[str, Any]]) -> list[Outcome]:
     """Return the outcome for every subject that has a row, and for every expected one that has none.
 
-    A view without rows that fit fails for all that is expected, and for the view itself when nothing is named.
+    A view without matching rows fails for every expected subject, and for the view itself when none is expected.
     """
     fitting = [row for row in rows if all(row[column] == value for column, value in check.where.items())]
     outcomes = [

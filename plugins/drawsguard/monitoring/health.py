@@ -8,18 +8,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-from google.api_core.exceptions import GoogleAPIError
-from google.auth.exceptions import GoogleAuthError
-from requests.exceptions import RequestException
-
-from drawsguard.monitoring.store import FOLDER, MonitorStore
 from drawsguard.settings import get_settings
-from drawsguard.sql import render
+from drawsguard.warehouse.failures import StatementError
+from drawsguard.warehouse.monitoring_repository import MonitoringRepository
 
 Status = Literal["healthy", "degraded", "unhealthy"]
 _ORDER: dict[Status, int] = {"healthy": 0, "degraded": 1, "unhealthy": 2}
 
-#: The monitor runs every minute; this much silence means that it stopped.
+#: The monitor runs every minute; a longer gap means that it stopped.
 SILENCE_SECONDS = 300
 SYNC_MINUTES = 20
 #: Draws older than this are not needed to judge health, and not read.
@@ -61,61 +57,61 @@ class Health:
         }
 
 
-def assess(store: MonitorStore, now: datetime) -> Health:
+def assess(repository: MonitoringRepository, now: datetime) -> Health:
     """Look at every part and return the whole; a part that cannot be looked at is unhealthy.
 
     :param now: the time to judge by (aware).
     """
     probes: dict[str, Callable[[], tuple[Status, str]]] = {
-        "bigquery": lambda: _reachable(store),
-        "source_table": lambda: _readable(store, "source_dataset", now),
-        "target_table": lambda: _readable(store, "target_dataset", now),
-        "freshness": lambda: _freshness(store),
-        "last_sync": lambda: _last_sync(store),
-        "dead_letters": lambda: _dead_letters(store),
-        "monitor": lambda: _monitor(store),
-        "open_alerts": lambda: _open_alerts(store),
+        "bigquery": lambda: _reachable(repository),
+        "source_table": lambda: _readable(repository, "source_dataset", now),
+        "target_table": lambda: _readable(repository, "target_dataset", now),
+        "freshness": lambda: _freshness(repository),
+        "last_sync": lambda: _last_sync(repository),
+        "dead_letters": lambda: _dead_letters(repository),
+        "monitor": lambda: _monitor(repository),
+        "open_alerts": lambda: _open_alerts(repository),
     }
     parts = []
     for name, probe in probes.items():
         try:
             status, detail = probe()
-        except (GoogleAPIError, GoogleAuthError, RequestException) as error:
+        except StatementError as error:
             status, detail = "unhealthy", f"{type(error).__name__}: {error}"
         parts.append(Part(name, status, detail))
         if name == "bigquery" and status == "unhealthy":
             # Every further probe would wait for the same time-out.
-            parts += [Part(other, "unhealthy", "not looked at: BigQuery is out of reach") for other in [*probes][1:]]
+            parts += [Part(other, "unhealthy", "not checked: BigQuery cannot be reached") for other in [*probes][1:]]
             break
     return Health(now, tuple(parts))
 
 
-def _reachable(store: MonitorStore) -> tuple[Status, str]:
-    store.run("SELECT 1 AS one")
+def _reachable(repository: MonitoringRepository) -> tuple[Status, str]:
+    repository.query("monitoring/ping")
     return "healthy", "answers"
 
 
-def _readable(store: MonitorStore, dataset: str, now: datetime) -> tuple[Status, str]:
+def _readable(repository: MonitoringRepository, dataset: str, now: datetime) -> tuple[Status, str]:
     name = getattr(get_settings(), dataset)
-    (row,) = store.run(render(f"{FOLDER}/newest_draw.sql", dataset=name), since=now - MEMORY)
+    (row,) = repository.query("monitoring/newest_draw", {"dataset": name}, since=now - MEMORY)
     newest = row["newest"]
     return ("healthy", f"newest draw {newest.isoformat()}") if newest else ("unhealthy", "no draws in 30 days")
 
 
-def _view(store: MonitorStore, view: str, *columns: str) -> list[dict[str, Any]]:
-    return store.run(render(f"{FOLDER}/read_view.sql", view=view, columns=columns))
+def _view(repository: MonitoringRepository, view: str, *columns: str) -> list[dict[str, Any]]:
+    return repository.read_view(view, columns)
 
 
-def _freshness(store: MonitorStore) -> tuple[Status, str]:
-    rows = _view(store, "cloud_freshness_v", "table_name", "overdue_draws", "status")
+def _freshness(repository: MonitoringRepository) -> tuple[Status, str]:
+    rows = _view(repository, "cloud_freshness_v", "table_name", "overdue_draws", "status")
     by_status: dict[str, Status] = {"fresh": "healthy", "late": "degraded", "stale": "unhealthy", "empty": "unhealthy"}
     worst = max((by_status[row["status"]] for row in rows), key=_ORDER.__getitem__)
     detail = ", ".join(f"{row['table_name']} {row['status']} ({row['overdue_draws']} overdue)" for row in rows)
     return worst, detail
 
 
-def _last_sync(store: MonitorStore) -> tuple[Status, str]:
-    rows = _view(store, "sync_success_rate_v", "window_name", "minutes_since_success", "success_rate")
+def _last_sync(repository: MonitoringRepository) -> tuple[Status, str]:
+    rows = _view(repository, "sync_success_rate_v", "window_name", "minutes_since_success", "success_rate")
     day = next((row for row in rows if row["window_name"] == "24 h"), None)
     if day is None:
         return "unhealthy", "no interval is expected yet"
@@ -124,26 +120,26 @@ def _last_sync(store: MonitorStore) -> tuple[Status, str]:
     return ("healthy" if minutes <= SYNC_MINUTES else "unhealthy"), detail
 
 
-def _dead_letters(store: MonitorStore) -> tuple[Status, str]:
-    (row,) = _view(store, "dead_letter_depth_v", "waiting", "set_aside")
+def _dead_letters(repository: MonitoringRepository) -> tuple[Status, str]:
+    (row,) = _view(repository, "dead_letter_depth_v", "waiting", "set_aside")
     detail = f"{row['waiting']} waiting, {row['set_aside']} set aside"
     return ("degraded" if row["waiting"] or row["set_aside"] else "healthy"), detail
 
 
-def _monitor(store: MonitorStore) -> tuple[Status, str]:
-    (row,) = _view(store, "monitor_heartbeat_v", "seconds_ago", "rounds_last_hour")
+def _monitor(repository: MonitoringRepository) -> tuple[Status, str]:
+    (row,) = _view(repository, "monitor_heartbeat_v", "seconds_ago", "rounds_last_hour")
     detail = f"last round {row['seconds_ago']} s ago, {row['rounds_last_hour']} in the last hour"
     return ("healthy" if row["seconds_ago"] <= SILENCE_SECONDS else "unhealthy"), detail
 
 
-def _open_alerts(store: MonitorStore) -> tuple[Status, str]:
-    counts = {row["priority"]: row["alerts"] for row in store.query("open_alerts")}
+def _open_alerts(repository: MonitoringRepository) -> tuple[Status, str]:
+    counts = {row["priority"]: row["alerts"] for row in repository.query("alerts/open_alerts")}
     detail = ", ".join(f"{number} {priority}" for priority, number in counts.items()) or "none"
     return ("degraded" if counts else "healthy"), detail
 
 
 class CachedHealth:
-    """Health that is looked at once in a while, however often it is asked for: each look is paid for.
+    """Health that is assessed once in a while, however often it is requested: each assessment costs queries.
 
     :param look: makes a new assessment.
     """

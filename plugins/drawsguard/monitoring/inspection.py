@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
-from google.api_core.exceptions import GoogleAPIError
 from markupsafe import Markup
 
 from drawsguard.monitoring.charts import bars
-from drawsguard.monitoring.store import FOLDER, MonitorStore
 from drawsguard.settings import REPOSITORY, Settings
-from drawsguard.sql import render
 from drawsguard.templates import render_template
+from drawsguard.warehouse.failures import StatementError
+from drawsguard.warehouse.monitoring_repository import MonitoringRepository
 
 Kind = Literal["daily", "weekly", "monthly"]
 PERIODS: dict[Kind, timedelta] = {
@@ -102,7 +101,7 @@ def latency_section(row: Mapping[str, Any]) -> Section:
 
 
 def completeness_section(days: Sequence[Mapping[str, Any]]) -> Section:
-    """Judge holes by day."""
+    """Judge missing draws by day."""
     shown = [day for day in days if day["completeness_pct"] is not None]
     missing = sum(day["missing_periods"] for day in days)
     points = [(str(day["beijing_day"]), float(day["completeness_pct"])) for day in shown]
@@ -133,27 +132,33 @@ def scheduler_section(rows: Sequence[Mapping[str, Any]]) -> Section:
 
 
 def false_alarm_section(rows: Sequence[Mapping[str, Any]]) -> Section:
-    """Judge the share of alerts that nobody took on and that passed within ten minutes."""
+    """Judge the share of alerts that nobody acknowledged and that resolved within ten minutes."""
     alerts, doubtful = (sum(row[name] for row in rows) for name in ("alerts", "doubtful"))
     share = 100 * doubtful / alerts if alerts else 0.0
     points = [(row["check_name"], float(row["alerts"])) for row in rows if row["alerts"]]
     text = (
         f"{alerts} 条告警，其中 {doubtful} 条无人接手且 10 分钟内自行恢复（{share:.1f} %，"
         f"目标 ≤ {OBJECTIVE_FALSE_ALARMS} %）。"
-        f"{doubtful} of {alerts} alerts passed unattended within 10 minutes."
+        f"{doubtful} of {alerts} alerts resolved unattended within 10 minutes."
     )
     verdict: Literal["good", "bad"] = "good" if share <= OBJECTIVE_FALSE_ALARMS else "bad"
     return Section("误报 False alarms", verdict, text, bars(points), **_table(rows))
 
 
-def cost_section(rows: Sequence[Mapping[str, Any]] | None, why: str = "") -> Section:
-    """Show the cost by DAG; None where the engine keeps no record of jobs."""
+#: Why there are no figures.
+NO_SUCH_VIEW = "此引擎没有 INFORMATION_SCHEMA.JOBS，未作估算。This engine has no such view; nothing is estimated."
+NO_RIGHT_TO_JOBS = (
+    "无权读取项目的作业：请授予 bigquery.jobs.listAll（如角色 BigQuery Resource Viewer），未作估算。"
+    "No right to read the project's jobs: grant bigquery.jobs.listAll (role BigQuery Resource Viewer has it); "
+    "nothing is estimated."
+)
+
+
+def cost_section(rows: Sequence[Mapping[str, Any]] | None, why: str = NO_SUCH_VIEW) -> Section:
+    """Show the cost by DAG; without rows, why there are none."""
     title = "按 DAG 的查询费用 Query cost by DAG"
     if rows is None:
-        text = (
-            f"此引擎没有 INFORMATION_SCHEMA.JOBS，未作估算。This engine has no such view; nothing is estimated. {why}"
-        )
-        return Section(title, "unknown", text)
+        return Section(title, "unknown", why)
     points = [(row["dag"], round(row["bytes_billed"] / 2**20, 1)) for row in rows]
     text = "按需计费每表至少 10 MB。On demand, at least 10 MB are billed for each table."
     return Section(title, "good", text, bars(points, unit=" MiB"), **_table(rows))
@@ -179,7 +184,7 @@ def advice_section(sections: Sequence[Section]) -> Section:
     """Say what follows from the other sections."""
     bad = [section.title for section in sections if section.verdict == "bad"]
     unknown = [section.title for section in sections if section.verdict == "unknown"]
-    lines = [f"先处理 mend first: {title}" for title in bad]
+    lines = [f"先处理 repair first: {title}" for title in bad]
     lines += [f"无法判断，补足数据后再看 cannot be judged yet: {title}" for title in unknown]
     return Section("建议 Advice", "good", "；".join(lines) or "保持现状。Nothing to change.")
 
@@ -187,26 +192,28 @@ def advice_section(sections: Sequence[Section]) -> Section:
 class Inspector:
     """Makes the reports from one warehouse."""
 
-    def __init__(self, store: MonitorStore, settings: Settings) -> None:
-        self._store, self._settings = store, settings
+    def __init__(self, repository: MonitoringRepository, settings: Settings) -> None:
+        self._repository, self._settings = repository, settings
 
     def _view(self, view: str, *columns: str) -> list[dict[str, Any]]:
-        return self._store.run(render(f"{FOLDER}/read_view.sql", view=view, columns=columns))
+        return self._repository.read_view(view, columns)
 
     def _report(self, name: str, start: datetime, end: datetime) -> list[dict[str, Any]]:
-        return self._store.run(render(f"bigquery/reports/{name}.sql"), start=start, end=end)
+        return self._repository.query(f"monitoring/reports/{name}", start=start, end=end)
 
     def _cost(self, start: datetime, end: datetime) -> Section:
         try:
             return cost_section(self._report("cost_by_dag", start, end))
-        except GoogleAPIError as error:
+        except StatementError as error:
+            if error.reason == "Forbidden":
+                return cost_section(None, NO_RIGHT_TO_JOBS)
             if "INFORMATION_SCHEMA" not in str(error) and "region-" not in str(error):
                 raise
-            return cost_section(None, type(error).__name__)
+            return cost_section(None, NO_SUCH_VIEW)
 
     def _partitions(self) -> Section:
         names = (self._settings.source_dataset, self._settings.target_dataset, self._settings.monitor_dataset)
-        tables = [self._store.run(render("bigquery/reports/partitions.sql", dataset=name)) for name in names]
+        tables = [self._repository.query("monitoring/reports/partitions", {"dataset": name}) for name in names]
         return partition_section([row for rows in tables for row in rows])
 
     def make(self, kind: Kind, end: datetime) -> Report:

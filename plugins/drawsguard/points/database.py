@@ -4,40 +4,47 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from drawsguard.sql import Identifiers
 
-#: Schemas on each environment's own server. Production grants the points users CREATE and DROP there only.
-BACKUP_SCHEMA = "points_backup"
-SCRATCH_SCHEMA = "points_scratch"
-
 #: A last_modify_time as text: what the server casts it to, in UTC; empty for NULL.
 TimeText = str
+
+_STRICT = "STRICT_ALL_TABLES,ONLY_FULL_GROUP_BY,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
+#: How MySQL judges our statements, whatever the server's own mode is: strict, and with plain quotes.
+SQL_MODE = f"{_STRICT},NO_ZERO_DATE,NO_ZERO_IN_DATE"
+#: The mode for definition tables. They may hold zero and impossible dates, or 0 in a column that counts up: these are
+#: copied and restored as they are.
+DEFINITIONS_MODE = f"{_STRICT},ALLOW_INVALID_DATES,NO_AUTO_VALUE_ON_ZERO"
 
 
 def statement(path: str, **identifiers: Identifiers) -> str:
     """Return the statement in ``include/sql/mysql/<path>``."""
-    # That module loads BigQuery's client, which takes seconds: DAG files must parse without it.
+    # Imported here: that module loads BigQuery's client, which takes seconds; DAG files must parse without it.
     from drawsguard.sql import render
 
     return render(f"mysql/{path}", **identifiers)
 
 
-def prepare(connection: Any) -> Any:
-    """Make a fresh connection fit for the lifecycle: UTC, explicit transactions. Returns the connection."""
+def prepare(connection: Any, sql_mode: str = SQL_MODE) -> Any:
+    """Prepare a fresh connection for the lifecycle: SQL mode, UTC, explicit transactions. Return it.
+
+    :param sql_mode: `DEFINITIONS_MODE` for a connection to an environment.
+    """
     connection.autocommit(False)
     with closing(connection.cursor()) as cursor:
-        # TIMESTAMP columns are shown, and taken back, in the session's zone.
+        cursor.execute("SET sql_mode = %s", (sql_mode,))
+        # TIMESTAMP columns are read and written in the session's time zone.
         cursor.execute("SET time_zone = '+00:00'")
     return connection
 
 
 def close(connection: Any) -> None:
-    """Close a connection, unless it is closed already: closing twice is an error of the driver's."""
+    """Close a connection, unless it is closed already: closing it twice is an error in the driver."""
     if connection.open:
         connection.close()
 
@@ -54,7 +61,7 @@ def fetch(
 def stream(
     connection: Any, path: str, values: Mapping[str, Any] | None = None, **identifiers: Identifiers
 ) -> Iterator[tuple[Any, ...]]:
-    """Yield the rows of a query file without holding them; finish before the connection's next statement."""
+    """Yield the rows of a query file without buffering them; finish before the connection's next statement."""
     from MySQLdb.cursors import SSCursor
 
     with closing(connection.cursor(SSCursor)) as cursor:
@@ -77,13 +84,9 @@ def execute_many(connection: Any, path: str, rows: Sequence[Mapping[str, Any]], 
             cursor.executemany(_without_comments(statement(path, **identifiers)), rows)
 
 
-def run_script(connection: Any, path: str, **identifiers: Identifiers) -> None:
-    """Run a migration file, statement by statement."""
-    with closing(connection.cursor()) as cursor:
-        for part in re.split(r";\s*\n", _without_comments(statement(path, **identifiers))):
-            if part.strip():
-                cursor.execute(part)
-    connection.commit()
+def statements_of(text: str) -> list[str]:
+    """Return the statements of a file of several, without its comments."""
+    return [part for part in re.split(r";\s*\n", _without_comments(text)) if part.strip()]
 
 
 def _without_comments(text: str) -> str:
@@ -94,3 +97,14 @@ def _without_comments(text: str) -> str:
 def utc(moment: datetime) -> datetime:
     """Return an aware datetime as the naive UTC that DATETIME columns hold."""
     return moment.astimezone(UTC).replace(tzinfo=None)
+
+
+@contextmanager
+def transaction(connection: Any) -> Iterator[None]:
+    """Commit what the body does, or roll all of it back."""
+    try:
+        yield
+    except BaseException:
+        connection.rollback()
+        raise
+    connection.commit()

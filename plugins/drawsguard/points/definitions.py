@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
-from drawsguard.points.classify import Definition
 from drawsguard.points.database import TimeText, fetch, stream
+from drawsguard.refusal import RefusedError
 
 Kind = Literal["point", "tag"]
 Lock = Literal["yes", "no"]
@@ -22,8 +23,25 @@ _IDS_PER_QUERY = 1000
 TABLE_PATTERNS: dict[Kind, str] = {"point": r"define\_nosdata\_%", "tag": r"define\_nostag\_%"}
 
 
-class DefinitionError(ValueError):
+class DefinitionError(RefusedError, ValueError):
     """A definition table holds something that cannot be read safely."""
+
+
+class Definition(NamedTuple):
+    """One live row (status > 0) of a define_nosdata_* table."""
+
+    table: str
+    point_id: int
+    status: int
+    people: str
+    lv1: str
+    lv2: str
+    description: str
+    modeltype: str
+    cluster: str
+    demand: str
+    last_modify_time: datetime | None
+    created_time: datetime | None
 
 
 class Row(NamedTuple):
@@ -66,7 +84,7 @@ def tables(connection: Any, kind: Kind) -> list[str]:
 
     :raises DefinitionError: when there is none: the connection points to the wrong schema.
     """
-    names = [name for (name,) in fetch(connection, "define/list_tables.sql", {"pattern": TABLE_PATTERNS[kind]})]
+    names = [name for (name,) in fetch(connection, "definitions/list_tables.sql", {"pattern": TABLE_PATTERNS[kind]})]
     if not names:
         raise DefinitionError(
             f"The connection's schema has no table like {TABLE_PATTERNS[kind]}: check the schema of the Airflow "
@@ -77,13 +95,13 @@ def tables(connection: Any, kind: Kind) -> list[str]:
 
 def identity_columns(connection: Any, table: str) -> list[str]:
     """Return the columns that a row's identity covers, in table order."""
-    return [name for (name,) in fetch(connection, "define/list_columns.sql", {"table_name": table})]
+    return [name for (name,) in fetch(connection, "definitions/list_columns.sql", {"table_name": table})]
 
 
 def live_definitions(connection: Any) -> Iterator[Definition]:
     """Yield the live rows of every define_nosdata_* table."""
     for table in tables(connection, "point"):
-        for point, status, *rest in stream(connection, "define/live_points.sql", table=table):
+        for point, status, *rest in stream(connection, "definitions/live_points.sql", table=table):
             people, lv1, lv2, description, modeltype, cluster, demand = (text or "" for text in rest[:-2])
             yield Definition(
                 table, int(point), int(status), people, lv1, lv2, description, modeltype, cluster, demand, *rest[-2:]
@@ -93,12 +111,12 @@ def live_definitions(connection: Any) -> Iterator[Definition]:
 def read_tags(connection: Any) -> list[Tag]:
     """Return every tag with its members.
 
-    :raises DefinitionError: naming the tag whose member list is no list of ids.
+    :raises DefinitionError: naming the tag whose member list is not a list of ids.
     """
     return [
         Tag(table, int(tag), int(status), _members(table, tag, eids))
         for table in tables(connection, "tag")
-        for tag, status, eids in fetch(connection, "define/tags.sql", table=table)
+        for tag, status, eids in fetch(connection, "definitions/tags.sql", table=table)
     ]
 
 
@@ -113,7 +131,7 @@ def members_by_tag(tags: Iterable[Tag]) -> dict[int, set[int]]:
 def live_counts(connection: Any) -> dict[str, list[int]]:
     """Return the ids of the live rows of each define_nosdata_* table."""
     return {
-        table: [int(point) for (point,) in stream(connection, "define/live_ids.sql", table=table)]
+        table: [int(point) for (point,) in stream(connection, "definitions/live_ids.sql", table=table)]
         for table in tables(connection, "point")
     }
 
@@ -147,13 +165,13 @@ def rows_of_ids(
 
 
 def status_of_ids(connection: Any, kind: Kind, ids: Iterable[int]) -> dict[int, list[tuple[str, int]]]:
-    """Return, for each id, every (table, status) that the environment holds of it."""
+    """Return, for each id, every (table, status) that the environment holds for it."""
     found: dict[int, list[tuple[str, int]]] = defaultdict(list)
     wanted = sorted(set(ids))
     for table in tables(connection, kind):
         for start in range(0, len(wanted), _IDS_PER_QUERY):
             values = {"ids": tuple(wanted[start : start + _IDS_PER_QUERY])}
-            for row_id, status in fetch(connection, "define/status_of_ids.sql", values, table=table):
+            for row_id, status in fetch(connection, "definitions/status_of_ids.sql", values, table=table):
                 found[int(row_id)].append((table, int(status)))
     return dict(found)
 
@@ -163,6 +181,6 @@ def _members(table: str, tag: int, eids: str | None) -> frozenset[int]:
         return frozenset(int(part) for part in (eids or "").split(",") if part.strip())
     except ValueError as error:
         raise DefinitionError(
-            f"{table}.eids of tag {tag} is {eids!r}, expected point ids separated by commas. Nobody can tell which "
+            f"{table}.eids of tag {tag} is {eids!r}, expected point ids separated by commas. It is unknown which "
             "points the tag serves: correct the row, then run again."
         ) from error

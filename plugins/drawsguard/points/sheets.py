@@ -1,30 +1,42 @@
-"""Sheets of the workbooks: fonts, headers, frozen panes, filters, pages, and text that stays text."""
+"""Sheets of the workbooks: fonts, headers, frozen panes, filters, pages, and text that is never a formula."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any
 
 from openpyxl import Workbook
 from openpyxl.cell import WriteOnlyCell
+from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 from openpyxl.styles import Alignment, Font, PatternFill
 from openpyxl.utils import get_column_letter
 from openpyxl.worksheet.properties import PageSetupProperties
 
-from drawsguard.points.review import cell_text
-
 Column = tuple[str, int]
 
-#: A font without a name is drawn in whatever the program takes for it, next to cells in the default font.
+#: A font without a name is drawn in a font that the program chooses, next to cells in the default font.
 _FONT = "Calibri"
 BOLD = Font(name=_FONT, bold=True)
 TITLE = Font(name=_FONT, bold=True, size=16, color="1F4E78")
 HEADER_FONT = Font(name=_FONT, bold=True, color="FFFFFF")
 HEADER_FILL = PatternFill("solid", start_color="1F4E78")
 HEADER_ALIGNMENT = Alignment(wrap_text=True, vertical="center")
-#: Two lines: programs do not grow a row of their own accord for text that wraps (points).
+#: Two lines: programs do not grow a row automatically for text that wraps (points).
 HEADER_HEIGHT = 32
+
+#: Maximum number of characters in a cell of the format.
+_CELL_LIMIT = 32767
+
+
+def cell_text(value: object) -> str:
+    """Return ``value`` as one line that survives a round trip through a spreadsheet program unchanged."""
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        return value.strftime("%Y-%m-%d %H:%M:%S")
+    return re.sub(r"\s+", " ", ILLEGAL_CHARACTERS_RE.sub("", str(value))).strip()[:_CELL_LIMIT]
 
 
 def add_table(
@@ -70,7 +82,7 @@ def sheet_name(title: str) -> str:
 
 
 def text_cell(sheet: Any, value: Any, *, bold: bool = False) -> Any:
-    """Return a cell; text never becomes a formula, whatever it begins with."""
+    """Return a cell; text never becomes a formula, whatever it starts with."""
     if not isinstance(value, str):
         return value
     cell = WriteOnlyCell(sheet, cell_text(value) or None)

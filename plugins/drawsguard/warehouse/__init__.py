@@ -1,1 +1,1 @@
-"""The BigQuery warehouse: versioned, repeatable migrations of its schema."""
+"""The BigQuery warehouse: the one way to run a statement there, and the migrations of its schema."""

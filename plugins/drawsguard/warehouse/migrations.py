@@ -5,7 +5,8 @@ A migration is a file in ``include/sql/bigquery/schema``:
 * ``V020__features.sql`` is applied once, in the order of its number. A file that was applied must not change any more:
   a new one changes the table. A lower number that arrives later (another team's range) is still applied.
 * ``R__200_freshness_v.sql`` (views, functions) is applied after all versioned ones, in the order of its name, and again
-  whenever the file changes. It says CREATE OR REPLACE.
+  whenever the file changes. It says CREATE OR REPLACE. What stands on a table that still has the layout from before
+  this repository waits for its cut-over (`drawsguard.warehouse.adoption`).
 
 BigQuery cannot roll back DDL: each statement says IF NOT EXISTS or OR REPLACE, so that a file that failed half way is
 simply run again.
@@ -23,7 +24,11 @@ from pathlib import Path
 
 from google.cloud import bigquery
 
-from drawsguard.sql import SQL_ROOT, query_config, render
+from drawsguard.sql import SQL_ROOT, render, without_header
+from drawsguard.warehouse.adoption import AdoptedTable, awaited_tables
+from drawsguard.warehouse.limits import BULK
+from drawsguard.warehouse.references import definitions, named_tables
+from drawsguard.warehouse.runner import StatementRunner
 
 log = logging.getLogger(__name__)
 
@@ -42,12 +47,17 @@ class MigrationError(Exception):
 
 @dataclass(frozen=True, order=True)
 class Migration:
-    """One file: `version` identifies it (``V020``, or ``R__200_freshness_v``), `checksum` is that of its text."""
+    """One file: `version` identifies it (``V020``, or ``R__200_freshness_v``).
+
+    `checksum` is that of its statements: an edited header is no edit. `file_checksum` is that of the whole file, which
+    the first releases recorded; empty when there is none to accept.
+    """
 
     repeatable: bool
     version: str
     name: str
     checksum: str
+    file_checksum: str = ""
 
 
 def load(folder: Path = SQL_ROOT / FOLDER) -> list[Migration]:
@@ -71,9 +81,15 @@ def load(folder: Path = SQL_ROOT / FOLDER) -> list[Migration]:
                 f"{path.name} and {migrations[version].name} both carry version {version}; give one a free number."
             )
         # Line ends are not content: a checkout on another system must not look like an edit.
-        checksum = hashlib.sha256(path.read_text(encoding="utf-8").encode()).hexdigest()
-        migrations[version] = Migration(match["version"] is None, version, path.name, checksum)
+        text = path.read_text(encoding="utf-8")
+        migrations[version] = Migration(
+            match["version"] is None, version, path.name, _sha256(without_header(text)), _sha256(text)
+        )
     return sorted(migrations.values())
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def pending(migrations: Iterable[Migration], applied: Mapping[str, str]) -> list[Migration]:
@@ -85,7 +101,7 @@ def pending(migrations: Iterable[Migration], applied: Mapping[str, str]) -> list
     todo = []
     for migration in migrations:
         recorded = applied.get(migration.version)
-        if recorded == migration.checksum:
+        if recorded is not None and recorded in (migration.checksum, migration.file_checksum):
             continue
         if recorded is not None and not migration.repeatable:
             raise MigrationError(
@@ -94,6 +110,34 @@ def pending(migrations: Iterable[Migration], applied: Mapping[str, str]) -> list
             )
         todo.append(migration)
     return todo
+
+
+def split_waiting(
+    repeatable: Iterable[Migration], awaited: Iterable[AdoptedTable]
+) -> tuple[list[Migration], list[Migration]]:
+    """Return the views and functions that can be created now, and those that wait for a cut-over, each in order.
+
+    A file waits when it names a table whose cut-over is awaited, or what a waiting file creates.
+    """
+    blocked = {table.full_name for table in awaited}
+    ready, waiting = [], []
+    for migration in repeatable:
+        text = render(f"{FOLDER}/{migration.name}")
+        if named_tables(text) & blocked:
+            blocked |= definitions([text]).keys()
+            waiting.append(migration)
+        else:
+            ready.append(migration)
+    return ready, waiting
+
+
+@dataclass(frozen=True)
+class MigrationResult:
+    """What one run did: applied files, files that wait, and the tables whose cut-over they wait for."""
+
+    applied: list[Migration]
+    waiting: list[Migration]
+    awaited: tuple[AdoptedTable, ...]
 
 
 class Migrator:
@@ -114,36 +158,41 @@ class Migrator:
         run_id: str,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._client = client
-        self._dag_id = dag_id
-        self._task_id = task_id
+        self._runner = StatementRunner(client, dag_id, task_id, BULK)
         self._run_id = run_id
         self._now = now
 
     def pending(self) -> list[Migration]:
         """Return what `migrate` would apply now (creates the record of migrations when there is none)."""
-        self._run("bootstrap.sql")
-        rows = self._run("applied_migrations.sql")
+        self._runner.run("schema/bootstrap.sql")
+        rows = self._runner.rows("schema/applied_migrations.sql")
         return pending(load(), {row["version"]: row["checksum"] for row in rows})
 
-    def migrate(self) -> list[Migration]:
-        """Apply what is pending and return it; an empty list means that the schema was up to date."""
-        todo = self.pending()
-        for migration in todo:
-            log.info("Applying %s", migration.name)
-            self._run(migration.name)
-            self._run(
-                "record_migration.sql",
-                version=migration.version,
-                name=migration.name,
-                checksum=migration.checksum,
-                applied_at=self._now(),
-                run_id=self._run_id,
-            )
-        return todo
+    def migrate(self) -> MigrationResult:
+        """Apply what is pending, except what waits for a cut-over. Nothing applied: the schema was up to date.
 
-    def _run(
-        self, file_name: str, /, **values: object
-    ) -> bigquery.table.RowIterator | bigquery.table._EmptyRowIterator:
-        statement = render(f"{FOLDER}/{file_name}")
-        return self._client.query(statement, job_config=query_config(self._dag_id, self._task_id, **values)).result()
+        :raises MigrationError: when an applied migration was edited; nothing is applied.
+        :raises drawsguard.warehouse.failures.StatementError: when a statement fails; those before it are recorded.
+        """
+        todo = self.pending()
+        applied = [migration for migration in todo if not migration.repeatable]
+        for migration in applied:
+            self._apply(migration)
+        # Judged only now: the versioned migrations create the tables that are not there.
+        awaited = awaited_tables(self._runner)
+        ready, waiting = split_waiting((one for one in todo if one.repeatable), awaited)
+        for migration in ready:
+            self._apply(migration)
+        return MigrationResult(applied + ready, waiting, awaited)
+
+    def _apply(self, migration: Migration) -> None:
+        log.info("Applying %s", migration.name)
+        self._runner.run(f"schema/{migration.name}")
+        self._runner.run(
+            "schema/record_migration.sql",
+            version=migration.version,
+            name=migration.name,
+            checksum=migration.checksum,
+            applied_at=self._now(),
+            run_id=self._run_id,
+        )

@@ -1,4 +1,4 @@
--- labels: {'dag': 'warehouse_schema', 'task': 'migrate'}
+-- labels: {'dag': 'warehouse_schema', 'task': 'migrate', 'statement': 'schema_r__010_draw_version'}
 -- maximumBytesBilled: 10737418240
 
 CREATE OR REPLACE FUNCTION `wprojectl.drawsguard.draw_version`(
@@ -16,7 +16,7 @@ CREATE OR REPLACE FUNCTION `wprojectl.drawsguard.draw_version`(
     UNIX_MICROS(created_at),
     IF(updated_at IS NULL, 'original', 'updated'),
     UNIX_MICROS(draw_time),
-    ARRAY_TO_STRING(ARRAY(SELECT CAST(n AS STRING) FROM UNNEST(numbers) AS n WITH OFFSET AS i ORDER BY i), '+'),
+    TO_JSON_STRING(numbers),
     sum_value,
     big_small,
     odd_even

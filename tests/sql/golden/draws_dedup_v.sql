@@ -1,4 +1,4 @@
--- labels: {'dag': 'warehouse_schema', 'task': 'migrate'}
+-- labels: {'dag': 'warehouse_schema', 'task': 'migrate', 'statement': 'schema_r__100_draws_dedup_v'}
 -- maximumBytesBilled: 10737418240
 
 CREATE OR REPLACE VIEW `wprojectl.drawsguard.draws_dedup_v`

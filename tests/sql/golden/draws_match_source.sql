@@ -1,4 +1,4 @@
--- labels: {'dag': 'draw_sync', 'task': 'verify'}
+-- labels: {'dag': 'draw_sync', 'task': 'verify', 'statement': 'sync_draws_match_source'}
 -- maximumBytesBilled: 10737418240
 -- @read_from TIMESTAMP = 2025-10-03 00:00:00+00:00
 -- @read_until TIMESTAMP = 2025-10-03 01:05:00+00:00

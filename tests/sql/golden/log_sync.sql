@@ -1,4 +1,4 @@
--- labels: {'dag': 'draw_sync', 'task': 'sync'}
+-- labels: {'dag': 'draw_sync', 'task': 'sync', 'statement': 'sync_log_sync'}
 -- maximumBytesBilled: 10737418240
 -- @dag_id STRING = draw_sync
 -- @task_id STRING = sync

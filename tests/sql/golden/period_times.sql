@@ -1,4 +1,4 @@
--- labels: {'dag': 'draw_sync', 'task': 'sync'}
+-- labels: {'dag': 'draw_sync', 'task': 'sync', 'statement': 'sync_period_times'}
 -- maximumBytesBilled: 10737418240
 -- @period_from INT64 = 3342780
 -- @period_until INT64 = 3342804

@@ -1,4 +1,4 @@
--- labels: {'dag': 'draw_sync', 'task': 'sync'}
+-- labels: {'dag': 'draw_sync', 'task': 'sync', 'statement': 'sync_watermark'}
 -- maximumBytesBilled: 10737418240
 -- @retained_from TIMESTAMP = 2024-08-29 01:05:02+00:00
 

@@ -1,4 +1,4 @@
--- labels: {'dag': 'draw_sync', 'task': 'sync'}
+-- labels: {'dag': 'draw_sync', 'task': 'sync', 'statement': 'sync_window_periods'}
 -- maximumBytesBilled: 10737418240
 -- @window_start TIMESTAMP = 2025-10-02 16:00:00+00:00
 -- @window_end TIMESTAMP = 2025-10-03 01:05:00+00:00

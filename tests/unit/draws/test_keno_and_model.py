@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drawsguard.draws.continuity import holes
+from drawsguard.draws.collect.continuity import holes
 from drawsguard.draws.keno import digits_of
 from drawsguard.draws.model import MAX_PERIOD, Draw
 

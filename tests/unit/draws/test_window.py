@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from drawsguard.draws.sync import Difference, SyncPlan, describe
+from drawsguard.draws.sync.target import Difference, SyncPlan, describe
 from drawsguard.draws.window import (
     InvalidRangeError,
     SyncRequest,

@@ -41,7 +41,7 @@ class PlainApi:
 
 
 @dataclass
-class Desk:
+class Console:
     """The control plane as an operator sees it: break, check, plan, apply."""
 
     address: str
@@ -57,7 +57,7 @@ class Desk:
     def fault(self, name: str, service: str = "data-sync-service") -> None:
         requests.post(f"{self.address}/faults", json={"fault": name, "service": service}, timeout=5).raise_for_status()
 
-    def mend(self) -> None:
+    def restore(self) -> None:
         requests.post(f"{self.address}/faults", json={"propagation_seconds": 0}, timeout=5).raise_for_status()
         requests.delete(f"{self.address}/faults", timeout=5).raise_for_status()
 
@@ -87,10 +87,10 @@ def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
-def desk(control_plane: str) -> Iterator[Desk]:
+def console(control_plane: str) -> Iterator[Console]:
     names = ("iam_url", "run_url", "scheduler_url", "iam_credentials_url", "resource_manager_url")
     update = dict.fromkeys(names, control_plane) | {"token_keys_url": f"{control_plane}/oauth2/v3/certs"}
-    desk = Desk(control_plane, get_settings().model_copy(update=update))
-    desk.mend()
-    yield desk
-    desk.mend()
+    console = Console(control_plane, get_settings().model_copy(update=update))
+    console.restore()
+    yield console
+    console.restore()

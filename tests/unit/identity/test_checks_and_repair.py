@@ -1,4 +1,4 @@
-"""Every break of the control plane is found, named, and mended by the plan; combinations too."""
+"""Every break of the control plane is found, named, and repaired by the plan; combinations too."""
 
 from __future__ import annotations
 
@@ -19,42 +19,42 @@ from local.google.state import BEYOND_REPAIR, FAULTS
 REPAIRABLE = [fault for fault in FAULTS if fault not in BEYOND_REPAIR]
 
 
-def test_healthy_services_pass_all_seven_checks(desk):
-    for service in desk.services.values():
-        results = desk.results(service)
+def test_healthy_services_pass_all_seven_checks(console):
+    for service in console.services.values():
+        results = console.results(service)
         assert [(result.number, result.status) for result in results] == [(n, "pass") for n in range(1, 8)], results
 
 
-def test_repairing_a_healthy_service_changes_nothing(desk):
-    plan = desk.plan()
+def test_repairing_a_healthy_service_changes_nothing(console):
+    plan = console.plan()
     assert plan.changes == ()
     assert plan.text() == "Nothing to change."
-    assert apply_plan(plan, desk.api) == []
-    assert desk.api.written == []
+    assert apply_plan(plan, console.api) == []
+    assert console.api.written == []
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_break_is_named_on_the_service_that_has_it_and_on_no_other(desk, fault):
-    desk.fault(fault)
-    assert fault in desk.codes()
+def test_break_is_named_on_the_service_that_has_it_and_on_no_other(console, fault):
+    console.fault(fault)
+    assert fault in console.codes()
     if fault not in ("scheduler_agent_revoked",):  # the service agent belongs to the whole project
-        assert desk.codes(desk.services["feature-engineering-service"]) == set()
+        assert console.codes(console.services["feature-engineering-service"]) == set()
 
 
 @pytest.mark.parametrize("fault", REPAIRABLE)
-def test_break_is_repaired(desk, fault):
-    desk.fault(fault)
-    plan = desk.plan()
+def test_break_is_repaired(console, fault):
+    console.fault(fault)
+    plan = console.plan()
     assert plan.changes
-    apply_plan(plan, desk.api)
-    assert desk.codes() == set()
-    assert desk.plan().changes == ()
+    apply_plan(plan, console.api)
+    assert console.codes() == set()
+    assert console.plan().changes == ()
 
 
 @pytest.mark.parametrize("fault", BEYOND_REPAIR)
-def test_break_of_the_issuer_is_left_to_a_person(desk, fault):
-    desk.fault(fault)
-    plan = desk.plan()
+def test_break_of_the_issuer_is_left_to_a_person(console, fault):
+    console.fault(fault)
+    plan = console.plan()
     assert any(fault in line for line in plan.by_hand)
     assert "by hand" in plan.text()
 
@@ -65,28 +65,28 @@ HIDING = {"ingress_refuses", "token_forbidden", "account_missing", "account_disa
 
 
 @pytest.mark.parametrize("pair", list(itertools.combinations(REPAIRABLE, 2))[::3])
-def test_two_breaks_at_once_are_both_repaired(desk, pair):
+def test_two_breaks_at_once_are_both_repaired(console, pair):
     for fault in pair:
-        desk.fault(fault)
-    desk.repair()
+        console.fault(fault)
+    console.repair()
     if "health_down" in pair and HIDING & set(pair):
-        assert "health_down" in desk.codes(), "the first repair brings the hidden break to light"
-        desk.repair()
-    assert desk.codes() == set(), pair
+        assert "health_down" in console.codes(), "the first repair brings the hidden break to light"
+        console.repair()
+    assert console.codes() == set(), pair
 
 
-def test_all_repairable_breaks_at_once_are_repaired(desk):
+def test_all_repairable_breaks_at_once_are_repaired(console):
     for fault in REPAIRABLE:
-        desk.fault(fault)
-    desk.repair()
-    assert desk.codes() == set()
+        console.fault(fault)
+    console.repair()
+    assert console.codes() == set()
 
 
-def test_every_failing_finding_says_which_step_mends_it(desk):
+def test_every_failing_finding_says_which_step_repairs_it(console):
     for fault in REPAIRABLE:
-        desk.mend()
-        desk.fault(fault)
-        for result, finding in failures(desk.results()):
+        console.restore()
+        console.fault(fault)
+        for result, finding in failures(console.results()):
             assert finding.mended_by is not RepairStep.BY_HAND, (fault, result, finding)
 
 
@@ -100,80 +100,80 @@ def test_every_failing_finding_says_which_step_mends_it(desk):
         ("ingress_refuses", "the ingress refuses the caller"),
     ],
 )
-def test_causes_of_a_403_are_told_apart(desk, fault, cause):
-    desk.fault(fault)
-    answers = gather(desk.service, desk.api, desk.endpoints)
-    assert cause in causes_of_forbidden(desk.service, answers, desk.place)
-    found = [finding for result in desk.results() for finding in result.findings]
+def test_causes_of_a_403_are_told_apart(console, fault, cause):
+    console.fault(fault)
+    answers = gather(console.service, console.api, console.endpoints)
+    assert cause in causes_of_forbidden(console.service, answers, console.place)
+    found = [finding for result in console.results() for finding in result.findings]
     actual = [finding.actual for finding in found if finding.code == "last_attempt_forbidden"]
     assert actual
     assert "PERMISSION_DENIED (HTTP 403)" in actual[0]
     assert cause in actual[0]
 
 
-def test_wrong_audience_is_code_16_and_missing_grant_code_7(desk):
-    desk.fault("job_wrong_audience")
-    assert "last_attempt_unauthenticated" in desk.codes()
-    assert "last_attempt_forbidden" not in desk.codes()
-    desk.mend()
-    desk.fault("invoker_missing")
-    assert "last_attempt_forbidden" in desk.codes()
-    assert "last_attempt_unauthenticated" not in desk.codes()
+def test_wrong_audience_is_code_16_and_missing_grant_code_7(console):
+    console.fault("job_wrong_audience")
+    assert "last_attempt_unauthenticated" in console.codes()
+    assert "last_attempt_forbidden" not in console.codes()
+    console.restore()
+    console.fault("invoker_missing")
+    assert "last_attempt_forbidden" in console.codes()
+    assert "last_attempt_unauthenticated" not in console.codes()
 
 
-def test_plan_shows_a_diff_and_a_digest_that_follows_the_state(desk):
-    desk.fault("job_wrong_audience")
-    first = desk.plan()
+def test_plan_shows_a_diff_and_a_digest_that_follows_the_state(console):
+    console.fault("job_wrong_audience")
+    first = console.plan()
     assert "-    audience: https://old.run.app" in first.text()
-    assert first.digest == desk.plan().digest
-    desk.fault("invoker_missing")
-    assert desk.plan().digest != first.digest
+    assert first.digest == console.plan().digest
+    console.fault("invoker_missing")
+    assert console.plan().digest != first.digest
 
 
-def test_update_keeps_the_job_and_never_deletes_it(desk):
-    desk.fault("job_wrong_audience")
-    desk.repair()
-    assert not [line for line in desk.api.written if line.startswith("DELETE")]
-    assert any(line.startswith("PATCH") and "updateMask=httpTarget" in line for line in desk.api.written)
+def test_update_keeps_the_job_and_never_deletes_it(console):
+    console.fault("job_wrong_audience")
+    console.repair()
+    assert not [line for line in console.api.written if line.startswith("DELETE")]
+    assert any(line.startswith("PATCH") and "updateMask=httpTarget" in line for line in console.api.written)
 
 
-def test_concurrent_policy_change_is_refused_not_overwritten(desk):
-    desk.fault("invoker_missing")
-    mine, other = desk.plan(), desk.plan()
-    apply_plan(other, desk.api)
+def test_concurrent_policy_change_is_refused_not_overwritten(console):
+    console.fault("invoker_missing")
+    mine, other = console.plan(), console.plan()
+    apply_plan(other, console.api)
     with pytest.raises(RepairError, match=r"grant_invoker.*concurrent policy changes"):
-        apply_plan(mine, desk.api)
+        apply_plan(mine, console.api)
 
 
-def test_repair_takes_effect_after_propagation_only(desk):
-    desk.fault("invoker_missing")
-    desk.api.call("POST", f"{desk.address}/faults", {"propagation_seconds": 60})
-    desk.repair()
-    assert "health_forbidden" in desk.codes()
-    desk.api.call("POST", f"{desk.address}/faults", {"propagation_seconds": 0})
-    assert "health_forbidden" not in desk.codes()
+def test_repair_takes_effect_after_propagation_only(console):
+    console.fault("invoker_missing")
+    console.api.call("POST", f"{console.address}/faults", {"propagation_seconds": 60})
+    console.repair()
+    assert "health_forbidden" in console.codes()
+    console.api.call("POST", f"{console.address}/faults", {"propagation_seconds": 0})
+    assert "health_forbidden" not in console.codes()
 
 
-def test_checker_without_rights_is_told_apart_from_a_broken_service(desk):
-    answers = gather(desk.service, desk.api, desk.endpoints)
+def test_checker_without_rights_is_told_apart_from_a_broken_service(console):
+    answers = gather(console.service, console.api, console.endpoints)
     blind = Answer(403, {"error": {"message": "denied"}})
     changed = replace(answers, job=blind)
     check = next(check for number, _, check in CHECKS if number == 4)
-    findings = list(check(desk.service, changed, desk.place, datetime.now(UTC)))
+    findings = list(check(console.service, changed, console.place, datetime.now(UTC)))
     assert [finding.code for finding in findings] == ["checker_forbidden"]
     assert "PERMISSION_DENIED (HTTP 403) denied" in findings[0].actual
 
 
-def test_unknown_fault_is_refused(desk):
-    answer = desk.api.call("POST", f"{desk.address}/faults", {"fault": "nonsense", "service": "collector"})
+def test_unknown_fault_is_refused(console):
+    answer = console.api.call("POST", f"{console.address}/faults", {"fault": "nonsense", "service": "collector"})
     assert answer.status == 400
     assert "known:" in answer.describe()
 
 
-def test_token_of_another_signer_is_refused_by_the_service(desk):
+def test_token_of_another_signer_is_refused_by_the_service(console):
     forger = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    uri = f"{desk.address}/run/data-sync-service"
-    claims = {"iss": "https://accounts.google.com", "aud": uri, "email": desk.place.email("data-sync-service")}
+    uri = f"{console.address}/run/data-sync-service"
+    claims = {"iss": "https://accounts.google.com", "aud": uri, "email": console.place.email("data-sync-service")}
     token = jwt.encode({**claims, "email_verified": True}, forger, algorithm="RS256", headers={"kid": "local-1"})
-    assert desk.api.visit(f"{uri}/health", token).status == 401
-    assert desk.api.visit(f"{uri}/health", None).status == 403
+    assert console.api.visit(f"{uri}/health", token).status == 401
+    assert console.api.visit(f"{uri}/health", None).status == 403

@@ -9,11 +9,11 @@ import pytest
 from pydantic import ValidationError
 
 from drawsguard.alerts.config import load_alert_config
-from drawsguard.alerts.lifecycle import Priority
 from drawsguard.alerts.message import _runbook_of
 from drawsguard.identity.model import load_services
 from drawsguard.monitoring.checks import CHECKS_FILE, RUNBOOKS, Check, Checks, judge, load_checks, unmade
 from drawsguard.monitoring.metrics_doc import METRICS_FILE, metrics_page
+from drawsguard.monitoring.observation import Priority
 from drawsguard.settings import REPOSITORY
 
 CHECKS = load_checks().checks

@@ -7,39 +7,39 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from google.api_core.exceptions import BadRequest, ServiceUnavailable
 
 from drawsguard.monitoring.health import CachedHealth, Health, Part, assess
+from drawsguard.warehouse.failures import StatementError
 
 NOW = datetime(2025, 10, 3, 10, 0, tzinfo=UTC)
 
 
-class FakeStore:
+class FakeRepository:
     """Answers by the name of the view or file that is read; an exception is raised."""
 
     def __init__(self, **answers: Any) -> None:
         self.answers = {
-            "SELECT 1": [{"one": 1}],
-            ".draws`": [{"newest": NOW}],
+            "ping": [{"one": 1}],
+            "newest_draw": [{"newest": NOW}],
             "cloud_freshness_v": [{"table_name": "target.draws", "overdue_draws": 0, "status": "fresh"}],
             "sync_success_rate_v": [{"window_name": "24 h", "minutes_since_success": 3.0, "success_rate": 100.0}],
             "dead_letter_depth_v": [{"waiting": 0, "set_aside": 0}],
             "monitor_heartbeat_v": [{"seconds_ago": 30, "rounds_last_hour": 60}],
             "open_alerts": [],
-        } | {name.replace("draws_table", ".draws`").replace("select", "SELECT 1"): one for name, one in answers.items()}
+        } | {name.replace("draws_table", "newest_draw").replace("select", "ping"): one for name, one in answers.items()}
 
-    def run(self, statement: str, **_values: Any) -> list[dict[str, Any]]:
+    def query(self, statement: str, _identifiers: Any = None, **_values: Any) -> list[dict[str, Any]]:
         answer = next(value for name, value in self.answers.items() if name in statement)
         if isinstance(answer, Exception):
             raise answer
         return answer
 
-    def query(self, name: str, **_values: Any) -> list[dict[str, Any]]:
-        return self.run(name)
+    def read_view(self, view: str, _columns: Any) -> list[dict[str, Any]]:
+        return self.query(view)
 
 
 def look(**answers: Any) -> Health:
-    return assess(FakeStore(**answers), NOW)  # type: ignore[arg-type]
+    return assess(FakeRepository(**answers), NOW)  # type: ignore[arg-type]
 
 
 def test_all_well():
@@ -61,7 +61,7 @@ def test_all_well():
         ),
         ({"sync_success_rate_v": []}, "last_sync"),
         ({"monitor_heartbeat_v": [{"seconds_ago": 301, "rounds_last_hour": 1}]}, "monitor"),
-        ({"open_alerts": BadRequest("no such view")}, "open_alerts"),
+        ({"open_alerts": StatementError("no such view")}, "open_alerts"),
     ],
 )
 def test_broken_part_is_503_and_named(answers, part):
@@ -84,7 +84,7 @@ def test_degraded_is_said_and_still_serves(answers):
 
 
 def test_unreachable_warehouse_is_asked_once():
-    health = look(select=ServiceUnavailable("down"))
+    health = look(select=StatementError("down"))
     assert health.http_status == 503
     assert {part.status for part in health.parts} == {"unhealthy"}
     assert len(health.parts) == 8

@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 
+from google.api_core.exceptions import Forbidden
+
 from drawsguard.monitoring.charts import bars
 from drawsguard.monitoring.inspection import (
+    Inspector,
     Report,
     advice_section,
     change_section,
@@ -18,6 +21,8 @@ from drawsguard.monitoring.inspection import (
     scheduler_section,
     success_section,
 )
+from drawsguard.settings import get_settings
+from drawsguard.warehouse.failures import StatementError
 
 NOW = datetime(2025, 10, 3, tzinfo=UTC)
 
@@ -87,11 +92,26 @@ def test_identity_changes_are_counted_by_whom_and_what():
 
 
 def test_cost_is_not_invented():
-    section = cost_section(None, "BadRequest")
+    section = cost_section(None)
     assert section.verdict == "unknown"
     assert "nothing is estimated" in section.text
     assert section.rows == ()
     assert cost_section([{"dag": "draw_sync", "jobs": 3, "bytes_billed": 10 * 2**20, "slot_ms": 5}]).rows
+
+
+class RefusingRepository:
+    """The project's jobs may not be listed; nothing else is asked."""
+
+    def query(self, path: str, **_values: object) -> list[dict[str, object]]:
+        refused = Forbidden("Access Denied: Table wprojectl:region-us.INFORMATION_SCHEMA.JOBS")
+        raise StatementError.of(refused, path, None, "1 attempt in 0.1 s")
+
+
+def test_missing_right_to_jobs_is_named_as_such():
+    section = Inspector(RefusingRepository(), get_settings())._cost(NOW, NOW)
+    assert section.verdict == "unknown"
+    assert "bigquery.jobs.listAll" in section.text
+    assert "no such view" not in section.text
 
 
 def test_advice_follows_from_the_other_sections():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -13,6 +14,7 @@ from airflow.sdk import DAG
 from jinja2 import UndefinedError
 
 from deadlines.fresh_interval import FreshIntervalEnd, deadline_start
+from drawsguard.settings import REPOSITORY
 from drawsguard.templates import render_template
 from notifiers.sla_miss import SlaMissMail
 from notifiers.task_failure import meaning, task_failure_mail
@@ -134,3 +136,17 @@ def test_only_fresh_scheduled_runs_have_a_deadline(
 def test_the_reference_survives_serialization() -> None:
     reference = FreshIntervalEnd(stale_after_seconds=30)
     assert FreshIntervalEnd.deserialize_reference(reference.serialize_reference()) == reference
+
+
+def test_every_mail_of_the_points_has_its_templates() -> None:
+    calls = [
+        node
+        for path in (REPOSITORY / "plugins" / "operators").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "send_mail"
+    ]
+    names = {call.args[1].value for call in calls if isinstance(call.args[1], ast.Constant)}
+    folder = REPOSITORY / "include" / "templates" / "points"
+    assert len(names) == 8
+    missing = [name for name in names for end in (".subject.txt", ".html") if not (folder / f"{name}{end}").is_file()]
+    assert missing == []

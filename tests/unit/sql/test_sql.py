@@ -1,15 +1,14 @@
-"""Loading and binding statements."""
+"""Loading statements and filling in names."""
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
 from jinja2 import UndefinedError
 
 from drawsguard import sql
-from drawsguard.sql import Typed, bind, job_configuration, label, query_config, render
+from drawsguard.sql import render
 
 
 @pytest.fixture
@@ -40,52 +39,3 @@ def test_render_refuses_a_bad_name_in_a_list(statement: Path) -> None:
 def test_render_names_a_missing_identifier(statement: Path) -> None:
     with pytest.raises(UndefinedError, match="table"):
         render(statement.name, column="period")
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        (True, "BOOL"),
-        (1, "INT64"),
-        (1.5, "FLOAT64"),
-        ("a", "STRING"),
-        (datetime(2025, 1, 1, tzinfo=UTC), "TIMESTAMP"),
-        (date(2025, 1, 1), "DATE"),
-        (Typed("TIMESTAMP", None), "TIMESTAMP"),
-    ],
-)
-def test_bind_types_scalars(value: object, expected: str) -> None:
-    (parameter,) = bind(name=value)
-    assert parameter.to_api_repr()["parameterType"] == {"type": expected}
-
-
-@pytest.mark.parametrize(("value", "expected"), [([1, 2], "INT64"), (["a"], "STRING"), (Typed("INT64", []), "INT64")])
-def test_bind_types_arrays(value: object, expected: str) -> None:
-    (parameter,) = bind(name=value)
-    assert parameter.to_api_repr()["parameterType"] == {"type": "ARRAY", "arrayType": {"type": expected}}
-
-
-@pytest.mark.parametrize("value", [None, [], object()])
-def test_bind_refuses_values_without_a_known_type(value: object) -> None:
-    with pytest.raises(TypeError, match="@name"):
-        bind(name=value)
-
-
-def test_bind_refuses_a_time_without_zone() -> None:
-    with pytest.raises(ValueError, match="no time zone"):
-        bind(at=datetime(2025, 1, 1))  # noqa: DTZ001 - the fault under test
-
-
-def test_every_job_has_a_ceiling_and_labels() -> None:
-    config = query_config("draw_sync", "Group.Sync", period=1)
-    assert config.maximum_bytes_billed == 10 * 1024**3
-    assert config.labels == {"dag": "draw_sync", "task": "group_sync"}
-    assert config.use_legacy_sql is False
-
-    resource = job_configuration("SELECT 1", "draw_sync", "sync")
-    assert resource["query"]["query"] == "SELECT 1"
-    assert resource["query"]["maximumBytesBilled"] == str(10 * 1024**3)
-
-
-def test_label_fits_bigquery() -> None:
-    assert label("A" * 80 + "!") == "a" * 63

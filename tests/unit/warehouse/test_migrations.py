@@ -39,6 +39,18 @@ def test_line_ends_are_no_edit(tmp_path: Path) -> None:
     assert first.checksum == second.checksum
 
 
+def test_an_edited_header_is_no_edit_and_the_file_of_an_older_release_is_known(tmp_path: Path) -> None:
+    write(tmp_path, "V001__a.sql", text="-- Purpose: one\n\nSELECT 1\n")
+    (before,) = load(tmp_path)
+    assert pending([before], {"V001": before.file_checksum}) == []
+    write(tmp_path, "V001__a.sql", text="-- Purpose: the first\n-- Grain: none\nSELECT 1\n")
+    (after,) = load(tmp_path)
+    assert pending([after], {"V001": before.checksum}) == []
+    write(tmp_path, "V001__a.sql", text="-- Purpose: the first\nSELECT 2\n")
+    with pytest.raises(MigrationError, match="must not change"):
+        pending(load(tmp_path), {"V001": before.checksum})
+
+
 V001, V002 = Migration(False, "V001", "V001__a.sql", "1a"), Migration(False, "V002", "V002__b.sql", "2b")
 VIEW = Migration(True, "R__100_v", "R__100_v.sql", "3c")
 

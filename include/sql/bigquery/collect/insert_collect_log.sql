@@ -1,7 +1,7 @@
 -- Purpose: evidence of one poll of the feed, successful or not.
 -- Grain: one row a poll; (run_id, try_number, poll_number) names it.
 -- Parameters: a column each.
--- Why it can be re-run: a repeated poll is a poll of its own, with its own try_number or polled_at.
+-- Repeatable: a repeated poll is a poll of its own, with its own try_number or polled_at.
 
 INSERT INTO `{{ project }}.{{ monitor_dataset }}.collect_log` (
   dag_id,

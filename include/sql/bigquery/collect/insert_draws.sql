@@ -4,7 +4,7 @@
 -- Grain: one row a version of a draw.
 -- Parameters: @draws (ARRAY<STRUCT>, one element a period), @polled_at, @range_start and @range_end (TIMESTAMP, half
 --   open; they enclose the draws with a margin and bound the partitions read).
--- Why it can be re-run: what equals the newest stored version, or is older than it, is not inserted. Two statements at
+-- Repeatable: what equals the newest stored version, or is older than it, is not inserted. Two statements at
 --   once could both insert: INSERTs do not conflict. The pool of the table has one slot, and a version that is there
 --   twice is one row in draws_dedup_v.
 

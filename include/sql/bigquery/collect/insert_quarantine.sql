@@ -2,7 +2,7 @@
 -- Grain: one row a distinct raw row.
 -- Parameters: @rows (ARRAY<STRUCT>, one element a row_id), @source (STRING, where the rows came from), @seen_at
 --   (TIMESTAMP), @known_since (TIMESTAMP, bounds the partitions read).
--- Why it can be re-run: a row_id that was seen since @known_since is not inserted again.
+-- Repeatable: a row_id that was seen since @known_since is not inserted again.
 
 INSERT INTO `{{ project }}.{{ source_dataset }}.draws_quarantine` (
   row_id,

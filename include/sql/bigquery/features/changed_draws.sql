@@ -1,7 +1,7 @@
 -- Purpose: find the draws of a window whose row in draws_14w is missing or was computed from other values.
 -- Grain: one row: first and last changed issue, their times, how many.
 -- Parameters: @window_from, @window_to (TIMESTAMP) draw times, half open; @rebuild (BOOL) count every draw as changed.
--- Why it can be re-run: it only reads; after a refresh of what it found it finds nothing.
+-- Note: after a refresh of what it found it finds nothing.
 -- The feature side reads a day more on both ends: the time of a draw may have been corrected across the bound.
 SELECT
   MIN(draw.period) AS first_issue,

@@ -1,7 +1,6 @@
 -- Purpose: count issues that draws_14w holds more than once in the span that a refresh wrote.
 -- Grain: one row: rows, distinct issues.
 -- Parameters: @first_issue, @last_issue (INT64); @read_from, @read_to (TIMESTAMP) partition bounds, half open.
--- Why it can be re-run: it only reads.
 SELECT
   COUNT(issue) AS row_count,
   COUNT(DISTINCT issue) AS issues

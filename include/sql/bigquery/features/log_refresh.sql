@@ -1,7 +1,7 @@
 -- Purpose: record what a feature refresh did to one window.
 -- Grain: one row a (dag, run, try, window).
 -- Parameters: one a column of feature_update_log, of the same name; @finished_at is the time of the entry.
--- Why it can be re-run: MERGE on the grain; the entry of a repeated call replaces the first.
+-- Repeatable: MERGE on the grain; the entry of a repeated call replaces the first.
 MERGE `{{ project }}.{{ monitor_dataset }}.feature_update_log` AS target
 USING (
   SELECT

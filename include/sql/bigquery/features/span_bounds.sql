@@ -2,7 +2,6 @@
 -- Grain: one row: oldest and newest period and draw time within reach and within the searched range.
 -- Parameters: @oldest_issue, @newest_issue (INT64) the periods in question; @search_from, @search_to (TIMESTAMP) draw
 --   times to look in, half open.
--- Why it can be re-run: it only reads.
 SELECT
   MIN(period) AS oldest_issue,
   MIN(timestamp) AS oldest_ts,

@@ -1,7 +1,6 @@
 -- Purpose: which draw times were written since the last feature refresh, however old they are.
 -- Grain: one row a sync that wrote rows.
 -- Parameters: @since (TIMESTAMP): syncs that ended at this time or later.
--- Why it can be re-run: it only reads.
 SELECT
   window_start,
   window_end

@@ -1,7 +1,7 @@
 -- Purpose: keep the results of one round of checks.
 -- Grain: one row a (run_id, check_name, subject).
 -- Parameters: @rows (JSON array of objects named like the columns), @oldest and @newest (bounds of checked_at).
--- Why it can be re-run: a MERGE on the key; what is there already is left as it is.
+-- Repeatable: a MERGE on the key; what is there already is left as it is.
 
 MERGE `{{ project }}.{{ monitor_dataset }}.check_log` AS log
 USING (
@@ -16,13 +16,13 @@ USING (
     JSON_VALUE(entry, '$.actual') AS actual,
     SAFE_CAST(JSON_VALUE(entry, '$.seconds') AS FLOAT64) AS seconds
   FROM UNNEST(JSON_QUERY_ARRAY(@rows)) AS entry
-) AS new
+) AS source
 ON
   log.checked_at >= @oldest
   AND log.checked_at <= @newest
-  AND log.run_id = new.run_id
-  AND log.check_name = new.check_name
-  AND log.subject = new.subject
+  AND log.run_id = source.run_id
+  AND log.check_name = source.check_name
+  AND log.subject = source.subject
 WHEN NOT MATCHED THEN INSERT (
   run_id,
   check_name,
@@ -34,13 +34,13 @@ WHEN NOT MATCHED THEN INSERT (
   actual,
   seconds
 ) VALUES (
-  new.run_id,
-  new.check_name,
-  new.subject,
-  new.checked_at,
-  new.priority,
-  new.status,
-  new.expected,
-  new.actual,
-  new.seconds
+  source.run_id,
+  source.check_name,
+  source.subject,
+  source.checked_at,
+  source.priority,
+  source.status,
+  source.expected,
+  source.actual,
+  source.seconds
 );

@@ -1,8 +1,6 @@
 -- Purpose: can a table of draws be read, and what is its newest draw.
 -- Grain: one row.
 -- Parameters: @since (TIMESTAMP): older partitions are not read; identifier dataset.
--- Why it can be re-run: a query.
-
 SELECT
   MAX(timestamp) AS newest
 FROM `{{ project }}.{{ dataset }}.draws`

@@ -1,9 +1,8 @@
 -- Purpose: find draws of any age whose newest collected version has not reached the target, late or corrected ones, or
---   stands there beside another row: it was moved further in time than the sync looked.
+--   is there beside another row: it was moved further in time than the sync looked.
 -- Grain: one row a period.
 -- Parameters: @since, @settled_before (TIMESTAMP) when the version was collected, half open; @earliest (TIMESTAMP) older
 --   than any draw.
--- Why it can be re-run: it only reads.
 WITH collected AS (
   SELECT
     period,

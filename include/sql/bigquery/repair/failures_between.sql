@@ -1,7 +1,6 @@
 -- Purpose: which syncs and polls failed around an incident, for its timeline.
 -- Grain: one row a failed attempt.
 -- Parameters: @from_time, @to_time (TIMESTAMP) when it failed, half open; @most (INT64) rows at most.
--- Why it can be re-run: it only reads.
 SELECT failed_at, what, error
 FROM (
   SELECT finished_at AS failed_at, CONCAT(dag_id, '.', task_id) AS what, error

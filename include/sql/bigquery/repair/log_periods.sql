@@ -3,7 +3,7 @@
 -- Parameters: @periods (ARRAY<INT64>) of one cause and outcome, @gap_starts and @gap_ends (ARRAY<TIMESTAMP>) in the same
 --   order; @cause, @status (STRING); @detected_at (TIMESTAMP); @asked_at, @repaired_at (TIMESTAMP or NULL); @incident_id (STRING);
 --   @retained_from (TIMESTAMP) older entries have expired.
--- Why it can be re-run: MERGE on the open entry of a period, or on the one that this incident has written.
+-- Repeatable: MERGE on the open entry of a period, or on the one that this incident has written.
 MERGE `{{ project }}.{{ monitor_dataset }}.repair_log` AS target
 USING (
   SELECT period, gap_start, gap_end

@@ -1,11 +1,10 @@
--- Purpose: find every draw that is missing from the target: what the source has and the target has not, and the holes
+-- Purpose: find every draw that is missing from the target: what the source has and the target has not, and the gaps
 --   in the continuity of periods over both tables.
 -- Grain: one row a run of missing periods: first and last period, cause, the times between which they were drawn.
 -- Parameters: @search_from, @search_to (TIMESTAMP) draw times to search, half open, a little wider than what is asked
---   for, so that a hole at its edge has both neighbours; @settled_before (TIMESTAMP): source rows collected from then
---   on, and holes that ended after it, are still under way; @synced_from (TIMESTAMP): older draws are not, whenever
+--   for, so that a gap at its edge has both neighbours; @settled_before (TIMESTAMP): source rows collected from then
+--   on, and gaps that ended after it, are still under way; @synced_from (TIMESTAMP): older draws are not, whenever
 --   they were collected: no scheduled sync reaches back so far.
--- Why it can be re-run: it only reads.
 WITH periods AS (
   SELECT
     period,

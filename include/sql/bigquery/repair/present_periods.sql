@@ -1,7 +1,6 @@
 -- Purpose: which of these draws a side has.
 -- Grain: one row a period and side.
 -- Parameters: @periods (ARRAY<INT64>); @search_from, @search_to (TIMESTAMP) draw times to search, half open.
--- Why it can be re-run: it only reads.
 SELECT DISTINCT period, side
 FROM (
   SELECT period, 'source' AS side

@@ -3,7 +3,8 @@
 -- Grain: one row a period.
 -- Parameters: periods (ARRAY<INT64>) that the source has; read_from, read_until TIMESTAMP and period_from, period_until
 --   INT64 (half-open) hold every version of them on both sides; synced_at TIMESTAMP.
--- Why it can be re-run: it ends in the same rows. No row matches, so each of these draws is deleted and inserted.
+-- Repeatable: it ends in the same rows. No row matches, so each of these draws is deleted and inserted. ON FALSE stands
+--   alone, as BigQuery documents it; the partitions are bounded where the target is read, in NOT MATCHED BY SOURCE.
 
 MERGE `{{ project }}.{{ target_dataset }}.draws` AS target
 USING (
@@ -28,7 +29,7 @@ USING (
       ) DESC
   ) = 1
 ) AS source
-ON FALSE AND target.timestamp >= @read_from AND target.timestamp < @read_until
+ON FALSE
 WHEN NOT MATCHED BY TARGET THEN INSERT (
   period, timestamp, numbers, sum_value, big_small, odd_even, created_at, updated_at, synced_at
 )

@@ -1,7 +1,7 @@
 -- Purpose: keep the report of an incident.
 -- Grain: one row an incident.
 -- Parameters: the columns of incident_reports; @retained_from (TIMESTAMP) older reports have expired.
--- Why it can be re-run: MERGE on incident_id; the report of a repeated try replaces the first.
+-- Repeatable: MERGE on incident_id; the report of a repeated try replaces the first.
 MERGE `{{ project }}.{{ monitor_dataset }}.incident_reports` AS target
 USING (
   SELECT

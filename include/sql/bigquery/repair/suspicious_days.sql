@@ -5,7 +5,7 @@
 --   day in any case, for what the source may hold from before it.
 -- Parameters: @earliest (TIMESTAMP) older than any draw; @recent_from (TIMESTAMP) later draws are compared one by one;
 --   @known (ARRAY<INT64>) missing periods that need not be found again.
--- Why it can be re-run: it only reads. BigQuery keeps the view equal to its table, also after a deletion.
+-- Note: BigQuery keeps the view equal to its table, also after a deletion.
 WITH days AS (
   SELECT
     TIMESTAMP_TRUNC(hour_utc, DAY) AS day,

@@ -1,7 +1,6 @@
 -- Purpose: the state of source and target around a repair, for the incident report.
 -- Grain: one row.
 -- Parameters: @search_from, @search_to (TIMESTAMP) draw times, half open.
--- Why it can be re-run: it only reads.
 WITH source_periods AS (
   SELECT DISTINCT period
   FROM `{{ project }}.{{ source_dataset }}.draws`

@@ -1,10 +1,10 @@
 -- Purpose: the order of a draw's versions, defined once: of two versions the one with the greater key is newer.
 --   COALESCE(updated_at, created_at) first, then created_at, then every value, so that the order is total and two
---   versions with one key are equal in every column. Each part has a fixed width, so text order is value order.
+--   versions with one key are equal in every column. Each part has a fixed width (three digits from 0 to 9: [8,8,4]), so
+--   text order is value order. BigQuery puts the body in place of the call, also in the conditions of a MERGE, where it
+--   takes no subquery: none may stand here.
 -- Grain: scalar function; one key a version.
 -- Parameters: the columns of a draw.
--- Why it can be re-run: CREATE OR REPLACE.
-
 CREATE OR REPLACE FUNCTION `{{ project }}.{{ source_dataset }}.draw_version`(
   updated_at TIMESTAMP,
   created_at TIMESTAMP,
@@ -20,7 +20,7 @@ CREATE OR REPLACE FUNCTION `{{ project }}.{{ source_dataset }}.draw_version`(
     UNIX_MICROS(created_at),
     IF(updated_at IS NULL, 'original', 'updated'),
     UNIX_MICROS(draw_time),
-    ARRAY_TO_STRING(ARRAY(SELECT CAST(n AS STRING) FROM UNNEST(numbers) AS n WITH OFFSET AS i ORDER BY i), '+'),
+    TO_JSON_STRING(numbers),
     sum_value,
     big_small,
     odd_even

@@ -3,8 +3,6 @@
 --   filter on timestamp does not commute with picking the newest version of a period.
 -- Grain: one row a period.
 -- Parameters: none. The constant lower bound is older than any draw: it satisfies require_partition_filter.
--- Why it can be re-run: CREATE OR REPLACE.
-
 CREATE OR REPLACE VIEW `{{ project }}.{{ source_dataset }}.draws_dedup_v`
 OPTIONS (description = 'Newest version of every draw: one row a period.')
 AS

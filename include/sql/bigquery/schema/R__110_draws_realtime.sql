@@ -1,8 +1,6 @@
 -- Purpose: the synced draws of the last seven days, for dashboards and predictions.
 -- Grain: one row a period.
 -- Parameters: none. A view takes none, so its window moves with the clock of whoever reads it.
--- Why it can be re-run: CREATE OR REPLACE.
-
 CREATE OR REPLACE VIEW `{{ project }}.{{ target_dataset }}.draws_realtime`
 OPTIONS (description = 'Synced draws of the last seven days: one row a period.')
 AS

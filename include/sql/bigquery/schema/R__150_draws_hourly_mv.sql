@@ -1,7 +1,6 @@
 -- Purpose: sums and counts per hour, from which every daily and weekly statistic can be added up.
 -- Grain: one row per UTC hour with draws.
--- Parameters: none.
--- Why it can be re-run: the view is made anew; BigQuery keeps the content equal to the base table.
+-- Repeatable: the view is recreated; BigQuery keeps the content equal to the base table.
 -- Hours, because a Beijing day begins at 16:00 UTC; sums of squares, because STDDEV is not incremental.
 CREATE OR REPLACE MATERIALIZED VIEW `{{ project }}.{{ target_dataset }}.draws_hourly_mv`
 PARTITION BY DATE(hour_utc)

@@ -1,8 +1,6 @@
 -- Purpose: daily statistics of the draws: how many, mean and deviation of the sum, big and odd ones.
 -- Grain: one row per Beijing day with draws.
--- Parameters: none.
--- Why it can be re-run: a view, created or replaced.
--- missing_periods counts holes between the first and the last draw of the row; the feed's pauses leave none.
+-- missing_periods counts gaps between the first and the last draw of the row; the feed's pauses leave none.
 CREATE OR REPLACE VIEW `{{ project }}.{{ target_dataset }}.draws_daily_stats_v` AS
 SELECT
   beijing_day,

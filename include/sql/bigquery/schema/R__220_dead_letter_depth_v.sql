@@ -1,8 +1,6 @@
 -- Purpose: how many failed intervals wait for their replay, since when, and how many need a person.
 -- Grain: one row, also when there is none.
 -- Parameters: none. A view takes none, so ages move with the clock of whoever reads it.
--- Why it can be re-run: CREATE OR REPLACE.
-
 CREATE OR REPLACE VIEW `{{ project }}.{{ monitor_dataset }}.dead_letter_depth_v`
 OPTIONS (description = 'Depth and age of the dead letters: one row.')
 AS

@@ -1,8 +1,5 @@
 -- Purpose: how long missing draws take from detection to repair, a day.
 -- Grain: one row a Beijing day with detections.
--- Parameters: none.
--- Why it can be re-run: CREATE OR REPLACE.
-
 CREATE OR REPLACE VIEW `{{ project }}.{{ monitor_dataset }}.mttr_v`
 OPTIONS (description = 'Mean and longest time from detection to repair, by day of detection.')
 AS

@@ -1,10 +1,8 @@
 -- Purpose: how many draws should have arrived since the last one and have not: the cadence of drawsguard/draws/cadence.py
---   as SQL, held against it by a test. A draw every 210 s; no draws in maintenance, 04:00 to 05:00 in Vancouver (05:30 on
+--   as SQL, compared with it by a test. A draw every 210 s; no draws in maintenance, 04:00 to 05:00 in Vancouver (05:30 on
 --   Mondays), and the first one after it at its end. An allowance is the time that a draw may take to arrive.
 -- Grain: scalar functions.
 -- Parameters: the last draw's time, the time of judgement, the allowance (seconds).
--- Why it can be re-run: CREATE OR REPLACE.
-
 CREATE OR REPLACE FUNCTION `{{ project }}.{{ monitor_dataset }}.in_maintenance`(moment TIMESTAMP)
 RETURNS BOOL AS (
   TIME(moment, 'America/Vancouver') >= TIME '04:00:00'

@@ -2,7 +2,6 @@
 --   (180 s), plus the sync's interval and run (540 s), plus the refresh's (1200 s). Maintenance is no delay.
 -- Grain: one row an expected table, with or without rows in it.
 -- Parameters: the function takes the time of judgement, so that past days can be replayed; the view judges now.
--- Why it can be re-run: CREATE OR REPLACE.
 -- status: empty (no draw in 30 days), stale (3 draws or more are overdue), late (1 or 2), fresh. A single draw that the
 --   feed itself brings late or loses is late, not stale.
 

@@ -2,7 +2,6 @@
 --   features), end_to_end (draw to target, the objective: p95 at most 300 s).
 -- Grain: one row an hour (of the draw) and stage, the last 24 whole hours, with or without draws.
 -- Parameters: the function takes the time of judgement; the view judges now.
--- Why it can be re-run: CREATE OR REPLACE.
 -- A corrected draw is left out: its newest write is not its first arrival.
 
 CREATE OR REPLACE TABLE FUNCTION `{{ project }}.{{ monitor_dataset }}.e2e_latency_summary_at`(as_of TIMESTAMP) AS

@@ -1,7 +1,6 @@
 -- Purpose: does Cloud Scheduler call the services, and do they accept. Success is HTTP 2xx; a success carries no status.
 -- Grain: one row an expected job and attempt of the last 24 hours; a job without attempts has one row of NULLs.
 -- Parameters: the function takes the time of judgement; the view judges now.
--- Why it can be re-run: CREATE OR REPLACE.
 -- The expected jobs are those of include/config/services.yaml (a test holds the two together).
 
 CREATE OR REPLACE TABLE FUNCTION `{{ project }}.{{ monitor_dataset }}.scheduler_execution_at`(as_of TIMESTAMP) AS

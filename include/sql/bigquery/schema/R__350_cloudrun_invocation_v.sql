@@ -1,7 +1,6 @@
 -- Purpose: what the services answered. Health calls are left out: they say nothing of the work.
 -- Grain: one row an expected service and request of the last 24 hours; a service without requests has one of NULLs.
 -- Parameters: the function takes the time of judgement; the view judges now.
--- Why it can be re-run: CREATE OR REPLACE.
 -- The expected services are those of include/config/services.yaml (a test holds the two together).
 
 CREATE OR REPLACE TABLE FUNCTION `{{ project }}.{{ monitor_dataset }}.cloudrun_invocation_at`(as_of TIMESTAMP) AS

@@ -2,8 +2,6 @@
 --   the question "what was changed before the identity broke".
 -- Grain: one row a logged change of the last seven days; a refused one has a code other than 0.
 -- Parameters: the function takes the time of judgement; the view judges now.
--- Why it can be re-run: CREATE OR REPLACE.
-
 CREATE OR REPLACE TABLE FUNCTION `{{ project }}.{{ monitor_dataset }}.identity_change_at`(as_of TIMESTAMP) AS
 SELECT
   timestamp AS changed_at,

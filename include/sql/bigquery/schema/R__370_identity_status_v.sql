@@ -1,8 +1,6 @@
 -- Purpose: the newest result of every identity check. A check that was not made for 15 minutes is not passed.
 -- Grain: one row an expected service and check (seven a service), with or without results.
 -- Parameters: none; judged now.
--- Why it can be re-run: CREATE OR REPLACE.
-
 CREATE OR REPLACE VIEW `{{ project }}.{{ monitor_dataset }}.identity_status_v`
 OPTIONS (description = 'Newest identity check results of the expected services.') AS
 SELECT

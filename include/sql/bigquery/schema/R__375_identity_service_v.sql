@@ -1,8 +1,6 @@
 -- Purpose: is a service's identity whole: one line a service, so that one cause that fails three checks is one alert.
 -- Grain: one row an expected service.
 -- Parameters: none; judged now.
--- Why it can be re-run: CREATE OR REPLACE.
-
 CREATE OR REPLACE VIEW `{{ project }}.{{ monitor_dataset }}.identity_service_v`
 OPTIONS (description = 'How many identity checks of each expected service fail, or were not made.') AS
 SELECT

@@ -1,12 +1,10 @@
 -- Purpose: did the monitor itself run: the dead man's switch. Who watches it: the health endpoint, the deadline of
 --   monitoring_checks, and the monitor when it is back.
--- Grain: one row. The longest gap is the longest silence that ended within the last hour, or goes on now. A silence is
---   seen as long as its last round before is at most a week old; a log without any round is one of 99999 s.
+-- Grain: one row. The longest gap is the longest interruption that ended within the last hour, or continues now. It is
+--   seen as long as the round before it is at most a week old; a log without any round is a gap of 99999 s.
 -- Parameters: none; judged now.
--- Why it can be re-run: CREATE OR REPLACE.
-
 CREATE OR REPLACE VIEW `{{ project }}.{{ monitor_dataset }}.monitor_heartbeat_v`
-OPTIONS (description = 'Last round of the monitor, and its longest silence that reaches into the last hour.') AS
+OPTIONS (description = 'Last round of the monitor, and its longest interruption that reaches into the last hour.') AS
 SELECT
   'monitoring_checks' AS monitor,
   MAX(rounds.checked_at) AS last_round,

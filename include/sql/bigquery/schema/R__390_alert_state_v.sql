@@ -1,9 +1,6 @@
--- Purpose: where each alert stands: the fold of alert_log, for people and dashboards. The monitor folds the same events
---   in drawsguard/alerts/lifecycle.py; a test holds the two together.
--- Grain: one row an alert.
--- Parameters: none.
--- Why it can be re-run: CREATE OR REPLACE.
-
+-- Purpose: the state of each alert: the fold of alert_log, for people and dashboards. The monitor folds the same events
+--   in drawsguard/alerts/state.py; a test keeps the two equal.
+-- Grain: one row per alert.
 CREATE OR REPLACE VIEW `{{ project }}.{{ monitor_dataset }}.alert_state_v`
 OPTIONS (description = 'Current state of every alert.') AS
 SELECT

@@ -1,8 +1,5 @@
 -- Purpose: the datasets of collected draws and of business tables (bootstrap.sql makes the monitoring one).
 -- Grain: none (datasets).
--- Parameters: none.
--- Why it can be re-run: every statement says IF NOT EXISTS.
-
 CREATE SCHEMA IF NOT EXISTS `{{ project }}.{{ source_dataset }}`
 OPTIONS (location = '{{ location }}', description = 'Draws as collected from the feed, every version kept.');
 

@@ -1,9 +1,6 @@
 -- Purpose: the draw tables. Source draws are append-only versions; the target holds the newest version of each draw;
 --   quarantine holds what the feed sent and nobody may use. Draws never expire: no partition expiration here.
 -- Grain: source draws: one row a version of a draw; quarantine: one row a distinct raw row; target draws: one row a draw.
--- Parameters: none.
--- Why it can be re-run: every statement says IF NOT EXISTS.
-
 CREATE TABLE IF NOT EXISTS `{{ project }}.{{ source_dataset }}.draws` (
   period INT64 NOT NULL OPTIONS (description = 'Number of the draw; consecutive.'),
   timestamp TIMESTAMP NOT NULL OPTIONS (description = 'Time of the draw.'),

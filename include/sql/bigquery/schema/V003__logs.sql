@@ -1,8 +1,5 @@
 -- Purpose: evidence of what ran. Logs expire after 400 days (draws never do).
 -- Grain: sync_log: one row a (dag, task, interval), its last attempt; collect_log: one row a poll of the feed.
--- Parameters: none.
--- Why it can be re-run: every statement says IF NOT EXISTS.
-
 -- Partitioned by the time of the attempt, not by the interval: a backfill of an interval older than the expiration
 -- would lose its evidence at once.
 CREATE TABLE IF NOT EXISTS `{{ project }}.{{ monitor_dataset }}.sync_log` (

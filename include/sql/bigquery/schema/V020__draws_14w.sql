@@ -1,7 +1,6 @@
--- Purpose: features of each draw; columns are defined in plugins/drawsguard/draws/features.py.
+-- Purpose: features of each draw; columns are defined in plugins/drawsguard/draws/features/definitions.py.
 -- Grain: one row per draw (issue).
--- Parameters: none.
--- Why it can be re-run: IF NOT EXISTS. Draws never expire, and neither do their features.
+-- Repeatable: IF NOT EXISTS. Draws never expire, and neither do their features.
 
 CREATE TABLE IF NOT EXISTS `{{ project }}.{{ target_dataset }}.draws_14w` (
   issue INT64 NOT NULL,

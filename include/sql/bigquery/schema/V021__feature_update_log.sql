@@ -1,7 +1,6 @@
 -- Purpose: evidence of each feature refresh: what it saw, what it wrote and how long it really took.
 -- Grain: one row a (dag, run, try, window).
--- Parameters: none.
--- Why it can be re-run: IF NOT EXISTS. Logs expire after 400 days; draws and features never do.
+-- Repeatable: IF NOT EXISTS. Logs expire after 400 days; draws and features never do.
 
 CREATE TABLE IF NOT EXISTS `{{ project }}.{{ monitor_dataset }}.feature_update_log` (
   dag_id STRING NOT NULL,

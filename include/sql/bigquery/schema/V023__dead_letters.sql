@@ -1,8 +1,7 @@
 -- Purpose: what became of each failed sync interval: waiting for its replay, replayed, or set aside for a person.
 --   The letters travel through Pub/Sub; attempts and outcomes are kept here, where they can be counted and shown.
 -- Grain: one row a dlq_id, which stands for (dag, task, interval start).
--- Parameters: none.
--- Why it can be re-run: IF NOT EXISTS. Rows expire 400 days after the first failure.
+-- Repeatable: IF NOT EXISTS. Rows expire 400 days after the first failure.
 
 CREATE TABLE IF NOT EXISTS `{{ project }}.{{ monitor_dataset }}.dead_letters` (
   dlq_id STRING NOT NULL OPTIONS (description = 'SHA-256 of dag|task|interval start, in hexadecimal.'),

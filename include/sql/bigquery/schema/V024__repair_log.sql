@@ -1,7 +1,6 @@
 -- Purpose: which draws were found missing, when, and what became of each; the reports of incidents.
 -- Grain: repair_log: one row a (period, detection); incident_reports: one row an incident.
--- Parameters: none.
--- Why it can be re-run: every statement says IF NOT EXISTS. Rows expire after 400 days; draws never do.
+-- Repeatable: every statement says IF NOT EXISTS. Rows expire after 400 days; draws never do.
 
 CREATE TABLE IF NOT EXISTS `{{ project }}.{{ monitor_dataset }}.repair_log` (
   period INT64 NOT NULL,

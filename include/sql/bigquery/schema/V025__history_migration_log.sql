@@ -1,7 +1,6 @@
 -- Purpose: how far the migration of an unpartitioned legacy table has come.
 -- Grain: one row a (dataset, month), and one with month 'cut_over' when the names were switched.
--- Parameters: none.
--- Why it can be re-run: IF NOT EXISTS. Kept for good: it says where old rows came from.
+-- Repeatable: IF NOT EXISTS. Kept for good: it says where old rows came from.
 
 CREATE TABLE IF NOT EXISTS `{{ project }}.{{ monitor_dataset }}.history_migration_log` (
   dataset STRING NOT NULL,

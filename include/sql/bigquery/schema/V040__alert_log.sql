@@ -1,8 +1,5 @@
 -- Purpose: the life of every alert as append-only events; current states are the view alert_state_v.
 -- Grain: one row an event of an alert (event_id is unique).
--- Parameters: none.
--- Why it can be re-run: IF NOT EXISTS.
-
 CREATE TABLE IF NOT EXISTS `{{ project }}.{{ monitor_dataset }}.alert_log` (
   event_id STRING NOT NULL OPTIONS (description = 'Derived from alert, kind and time: the idempotency key.'),
   alert_id STRING NOT NULL OPTIONS (description = 'One firing of a condition; a later firing is another alert.'),

@@ -1,9 +1,6 @@
 -- Purpose: every result of every check, as evidence and as the source of alerts, audits and SLOs.
 -- Grain: check_log: one row a (run, check, subject); identity_check_log: one row a (run, service, check);
 --   alert_signal: one row an event that a task or a deadline reported; operation_audit: one row a person's act.
--- Parameters: none.
--- Why it can be re-run: every statement says IF NOT EXISTS.
-
 CREATE TABLE IF NOT EXISTS `{{ project }}.{{ monitor_dataset }}.check_log` (
   run_id STRING NOT NULL,
   check_name STRING NOT NULL,

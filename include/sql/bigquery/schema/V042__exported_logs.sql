@@ -1,8 +1,7 @@
 -- Purpose: the tables that log sinks of Cloud Scheduler, Cloud Run and audit write (partitioned tables chosen).
 --   In production the sinks create them; created here first, the views exist before the first log line does.
 -- Grain: one row a log entry (insertId).
--- Parameters: none.
--- Why it can be re-run: IF NOT EXISTS leaves the sinks' own tables as they are.
+-- Repeatable: IF NOT EXISTS leaves the sinks' own tables as they are.
 
 CREATE TABLE IF NOT EXISTS `{{ project }}.{{ monitor_dataset }}.cloudscheduler_googleapis_com_executions` (
   logName STRING,

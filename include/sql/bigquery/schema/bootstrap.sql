@@ -1,8 +1,5 @@
 -- Purpose: the monitoring dataset, where the migrations keep their own record; run before any of them.
 -- Grain: one row a migration, its last application.
--- Parameters: none.
--- Why it can be re-run: every statement says IF NOT EXISTS.
-
 CREATE SCHEMA IF NOT EXISTS `{{ project }}.{{ monitor_dataset }}`
 OPTIONS (location = '{{ location }}', description = 'Logs of every job, monitoring views and alerts.');
 

@@ -1,7 +1,7 @@
 -- Purpose: record that a migration is in place.
 -- Grain: one row a migration.
 -- Parameters: @version, @name, @checksum STRING; @applied_at TIMESTAMP; @run_id STRING.
--- Why it can be re-run: MERGE on version; a second application replaces the record of the first.
+-- Repeatable: MERGE on version; a second application replaces the record of the first.
 
 MERGE `{{ project }}.{{ monitor_dataset }}.schema_migrations` AS target
 USING (

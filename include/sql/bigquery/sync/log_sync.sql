@@ -1,7 +1,7 @@
 -- Purpose: record how an attempt to sync an interval ended. Evidence and watermark; the MERGE is the guarantee.
 -- Grain: one row a (dag, task, interval).
 -- Parameters: the columns of sync_log; retained_from TIMESTAMP, the age at which log rows expire, bounds the target.
--- Why it can be re-run: MERGE on (dag, task, interval); the last attempt replaces the record of the one before.
+-- Repeatable: MERGE on (dag, task, interval); the last attempt replaces the record of the one before.
 
 MERGE `{{ project }}.{{ monitor_dataset }}.sync_log` AS target
 USING (

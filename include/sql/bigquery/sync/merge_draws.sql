@@ -2,7 +2,7 @@
 -- Grain: one row a period. The source keeps every version and is deduplicated here, so a MERGE never meets two rows.
 -- Parameters: read_from, read_until TIMESTAMP and period_from, period_until INT64 (half-open) are constants, so both
 --   tables are pruned by partition and cluster; they span every version of these periods. synced_at TIMESTAMP.
--- Why it can be re-run: MERGE on period; a matched row is written only by a newer version (draw_version is a total
+-- Repeatable: MERGE on period; a matched row is written only by a newer version (draw_version is a total
 --   order), so repeated, late and overlapping runs end in the same table.
 
 MERGE `{{ project }}.{{ target_dataset }}.draws` AS target

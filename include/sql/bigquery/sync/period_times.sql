@@ -3,8 +3,6 @@
 -- Grain: one row; NULLs when there is no such period.
 -- Parameters: period_from, period_until INT64 and earliest, latest TIMESTAMP (both half-open). A sync looks a fixed reach
 --   around its window, so its cost does not grow with the table; a repair looks at the whole history.
--- Why it can be re-run: reads only.
-
 SELECT
   MIN(timestamp) AS first_time,
   MAX(timestamp) AS last_time

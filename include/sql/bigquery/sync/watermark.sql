@@ -3,8 +3,6 @@
 --   count: they may lie beyond a gap.
 -- Grain: one row; NULL before the first success.
 -- Parameters: retained_from TIMESTAMP, the age at which log rows expire.
--- Why it can be re-run: reads only.
-
 SELECT MAX(interval_end) AS watermark
 FROM `{{ project }}.{{ monitor_dataset }}.sync_log`
 WHERE finished_at >= @retained_from

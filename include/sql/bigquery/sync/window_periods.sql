@@ -1,8 +1,6 @@
 -- Purpose: the periods that a window touches, on either side.
 -- Grain: one row; NULLs when the window holds no draw.
 -- Parameters: window_start, window_end TIMESTAMP (half-open).
--- Why it can be re-run: reads only.
-
 SELECT
   MIN(period) AS first_period,
   MAX(period) AS last_period

@@ -1,7 +1,7 @@
 -- Purpose: add what one batch of a scan found and deleted, in the transaction that forgets its intent.
 -- Grain: one row a point and scan.
 -- Parameters: ticket_id, phase, pass_number, instance, identity, point_id, found, deleted, wrong_type.
--- Why it can be re-run: it must not be: it commits together with the scan's position or intent, which is only
+-- Repeatable: it must not be: it commits together with the scan's position or intent, which is only
 --          forgotten once.
 INSERT INTO points_lifecycle.cleanup_count (
   ticket_id, phase, pass_number, instance, identity, point_id, found, deleted, wrong_type

@@ -1,7 +1,5 @@
 -- Purpose: when each metric was last seen: in everything the daily flow ever reported, and in the newest window.
 -- Grain: one row a metric and source.
--- Parameters: none.
--- Why it can be re-run: reads only.
 SELECT oper_type, oper_ts, eid
 FROM rsp_datagovern.ads_evt_ops_status
 UNION ALL

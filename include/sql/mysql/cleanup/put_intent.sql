@@ -1,7 +1,7 @@
 -- Purpose: write down what is about to be deleted.
 -- Grain: one row a scan.
 -- Parameters: ticket_id, phase, pass_number, instance, identity, master, intent, now.
--- Why it can be re-run: the same intent gives the same row; the position does not move.
+-- Repeatable: the same intent gives the same row; the position does not move.
 INSERT INTO points_lifecycle.cleanup_scan (
   ticket_id, phase, pass_number, instance, identity, master, cursor_position, done, intent, updated_at
 ) VALUES (

@@ -1,7 +1,7 @@
 -- Purpose: keep the structure of a served point.
 -- Grain: one row a point.
 -- Parameters: every column by name.
--- Why it can be re-run: the newest description replaces the one before.
+-- Repeatable: the newest description replaces the one before.
 INSERT INTO points_lifecycle.cleanup_living (
   point_id, cluster, data_type, key_template, field_template, asked_at
 ) VALUES (

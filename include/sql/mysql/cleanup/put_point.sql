@@ -1,7 +1,7 @@
 -- Purpose: keep the ticket of a point, or the reason why it has none.
 -- Grain: one row a point of a batch.
 -- Parameters: every column by name.
--- Why it can be re-run: a point that is there (its ticket is done) stays as it is.
+-- Repeatable: a point that is there (its ticket is done) stays as it is.
 INSERT IGNORE INTO points_lifecycle.cleanup_point (
   batch_id, point_id, cluster, ticket_id, reason, estimated_keys, estimated_bytes
 ) VALUES (

@@ -1,7 +1,7 @@
 -- Purpose: move a scan's position, and forget what it was about to delete.
 -- Grain: one row a scan.
 -- Parameters: ticket_id, phase, pass_number, instance, identity, master, cursor_position, done, now.
--- Why it can be re-run: the same position gives the same row.
+-- Repeatable: the same position gives the same row.
 INSERT INTO points_lifecycle.cleanup_scan (
   ticket_id, phase, pass_number, instance, identity, master, cursor_position, done, intent, updated_at
 ) VALUES (

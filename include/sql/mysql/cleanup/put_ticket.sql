@@ -1,7 +1,7 @@
 -- Purpose: keep a ticket, or bring an unfinished one up to date.
 -- Grain: one row a ticket.
 -- Parameters: every column by name.
--- Why it can be re-run: the same ticket gives the same row; a ticket that is done stays as it was executed.
+-- Repeatable: the same ticket gives the same row; a ticket that is done stays as it was executed.
 INSERT INTO points_lifecycle.cleanup_ticket (
   ticket_id, batch_id, cluster, class, executor, digest, points, instances, estimated_keys, estimated_bytes,
   state, made_at

@@ -1,7 +1,6 @@
 -- Purpose: the memory of each instance before and after the tickets of a batch.
 -- Grain: one row an instance of a ticket.
 -- Parameters: batch_id.
--- Why it can be re-run: reads only.
 SELECT m.ticket_id, m.instance, m.bytes_before, m.bytes_after
 FROM points_lifecycle.cleanup_memory m
 JOIN points_lifecycle.cleanup_ticket t ON t.ticket_id = m.ticket_id

@@ -1,7 +1,6 @@
 -- Purpose: what became of each point of a batch. "left" and "wrong_type" are those of the last confirming pass.
 -- Grain: one row a point of the batch.
 -- Parameters: batch_id.
--- Why it can be re-run: reads only.
 WITH deleting AS (
   SELECT ticket_id, point_id, SUM(found) AS found, SUM(deleted) AS deleted
   FROM points_lifecycle.cleanup_count

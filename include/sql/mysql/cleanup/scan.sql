@@ -1,7 +1,6 @@
--- Purpose: where a scan stands.
+-- Purpose: the progress of a scan.
 -- Grain: one row a scan, or none.
 -- Parameters: ticket_id, phase, pass_number, instance, identity.
--- Why it can be re-run: reads only.
 SELECT cursor_position, done
 FROM points_lifecycle.cleanup_scan
 WHERE ticket_id = %(ticket_id)s AND phase = %(phase)s AND pass_number = %(pass_number)s

@@ -1,7 +1,7 @@
 -- Purpose: withdraw the unfinished tickets of a batch before they are made again; those that still follow come back.
 -- Grain: one row a ticket.
 -- Parameters: batch_id.
--- Why it can be re-run: a withdrawn ticket stays withdrawn.
+-- Repeatable: a withdrawn ticket stays withdrawn.
 UPDATE points_lifecycle.cleanup_ticket
 SET state = 'withdrawn'
 WHERE batch_id = %(batch_id)s AND state IN ('open', 'handed_over')

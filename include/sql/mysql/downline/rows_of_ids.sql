@@ -2,7 +2,6 @@
 --          and last_modify_time (QUOTE keeps NULL and text apart). With lock, nobody else can change them until commit.
 -- Grain: one row a row of the table.
 -- Parameters: table, kind (point or tag), columns, lock (yes or no; identifiers), ids, lowest, highest (status).
--- Why it can be re-run: reads only.
 SELECT
   id,
   SHA2(CONCAT_WS(',', {% for column in columns %}QUOTE(`{{ column }}`){{ "" if loop.last else ", " }}{% endfor %}), 256) AS identity,

@@ -62,7 +62,7 @@ class TemplateAutomaton(Generic[Label]):
             following = steps[state].get(byte)
             if following is None:
                 following = self._step(state, byte)
-                if following < 0:  # the cache was emptied; start again with it
+                if following < 0:  # the cache was emptied; start again
                     return self.match(name)
                 steps = self._steps
             if following == self._dead:

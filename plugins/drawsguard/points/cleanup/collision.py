@@ -14,9 +14,9 @@ def find_collisions(
 ) -> dict[int, list[int]]:
     """Find the points whose cleanup could delete data of a living point.
 
-    Two points meet when their clusters share a Redis instance and their keys can be the same; when both only own
-    fields of a hash, also their fields must be able to be the same. A key that is deleted whole meets every point
-    that has fields in it.
+    Two points collide when their clusters share a Redis instance and their keys can be equal; when both own only
+    fields of a hash, their fields must be able to be equal as well. A key that is deleted whole collides with every
+    point that has fields in it.
 
     :param dead: structures of the points to clean.
     :param living: structures of the points still served.
@@ -35,7 +35,7 @@ def find_collisions(
 
 
 def share_an_instance(served: str, cleaned: str, instances: Mapping[str, frozenset[str]]) -> bool:
-    """Return whether the served cluster has data on an instance of the cleaned one; an unlisted one may be anywhere."""
+    """Return whether the served cluster has data on an instance of the cleaned one; an unlisted one may be on any."""
     return served not in instances or not instances[served].isdisjoint(instances[cleaned])
 
 

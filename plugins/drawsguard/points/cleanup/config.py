@@ -10,9 +10,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from drawsguard.points.cleanup.template import VariableClasses
-from drawsguard.settings import REPOSITORY
+from drawsguard.settings import config_file
 
-CONFIG_FILE = REPOSITORY / "include" / "config" / "cleanup.yaml"
+CONFIG_FILE = config_file("cleanup.yaml")
 
 Executor = Literal["own", "dba"]
 Match = Literal["pattern", "exact", "none"]
@@ -34,7 +34,7 @@ class RouteRule(_Section):
 
 
 class SweepSettings(_Section):
-    """How gently a cleanup treats a Redis server."""
+    """How much load a cleanup may put on a Redis server."""
 
     scan_count: int = Field(gt=0, le=10_000, description="COUNT of one SCAN call: how long it may hold the server.")
     batch_items: int = Field(gt=0, le=10_000, description="Keys or fields deleted between two ledger entries.")
@@ -46,7 +46,7 @@ class SweepSettings(_Section):
 
 
 class SampleSettings(_Section):
-    """What is kept of deleted keys, so that a mistake can be understood and undone in part."""
+    """Which deleted keys are kept as samples, so that a mistake can be understood and undone in part."""
 
     per_point: int = Field(ge=0, description="Keys kept per point and Redis server.")
     max_value_bytes: int = Field(gt=0, description="A larger value is kept by name and size only (bytes).")
@@ -69,7 +69,7 @@ class CleanupConfig(_Section):
     sweep: SweepSettings
     samples: SampleSettings
     estimate: EstimateSettings
-    living_hours: float = Field(gt=0, description="How long NOS's description of a served point is believed (hours).")
+    living_hours: float = Field(gt=0, description="How long NOS's answer about a served point is reused (hours).")
     approval_hours: float = Field(gt=0, description="How long a ticket waits for an answer; none means no (hours).")
     idle_days: tuple[int, ...] = Field(min_length=1, description="Columns of the lifetime report (days).")
 

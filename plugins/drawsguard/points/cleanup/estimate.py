@@ -6,9 +6,11 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from redis.exceptions import RedisError
+
 from drawsguard.points.cleanup.automaton import TemplateAutomaton
 from drawsguard.points.cleanup.config import EstimateSettings
-from drawsguard.points.cleanup.instance import Master, RedisInstance
+from drawsguard.points.cleanup.instance import ELSEWHERE, Master, RedisInstance
 from drawsguard.points.cleanup.progress import scanned_fraction
 from drawsguard.points.cleanup.structure import Structure
 from drawsguard.points.cleanup.template import covering_glob
@@ -18,11 +20,11 @@ SCAN_COUNT = 1000
 
 
 class Estimate(NamedTuple):
-    """What is known of a point's data on some instances.
+    """What is known about a point's data on some instances.
 
     :param keys: estimated number of keys.
     :param size: estimated memory (bytes).
-    :param sampled: keys that were looked at.
+    :param sampled: keys that were examined.
     :param without_ttl: of these, keys that never expire.
     """
 
@@ -47,7 +49,7 @@ def estimate_points(
     :param structures: the points' storage structures.
     :param instances: where their keys are.
     :param settings: how much is read.
-    :returns: an estimate for every point, zero for one of which no key was met.
+    :returns: an estimate for every point, zero when no key of it was found.
     """
     totals = {structure.eid: Estimate(0, 0, 0, 0) for structure in structures}
     if not structures:
@@ -84,9 +86,13 @@ def _estimate_master(
         for key in examples[eid]:
             pipeline.memory_usage(key)
             pipeline.pttl(key)
-        answers = pipeline.execute()
-        sizes = [size for size in answers[::2] if size is not None]
-        lives = [life for life in answers[1::2] if life != -2]  # -2: gone meanwhile
+        answers = pipeline.execute(raise_on_error=False)
+        for answer in answers:
+            if isinstance(answer, RedisError) and not isinstance(answer, ELSEWHERE):
+                raise answer
+        # Gone meanwhile (None, -2), or on its way to another master: not examined.
+        sizes = [size for size in answers[::2] if isinstance(size, int)]
+        lives = [life for life in answers[1::2] if isinstance(life, int) and life != -2]
         keys_estimated = round(number / fraction)
         average = sum(sizes) / len(sizes) if sizes else 0
         result[eid] = Estimate(keys_estimated, round(keys_estimated * average), len(lives), lives.count(-1))

@@ -1,4 +1,4 @@
-"""What a sweep remembers outside the process, so that a kill at any point neither loses a count nor repeats one."""
+"""What a sweep records outside the process, so that a kill at any point neither loses nor repeats a count."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Counts:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Where a scan stands: the cursor to go on from (0 before the first call), and whether it is complete."""
+    """The progress of a scan: the cursor to continue from (0 before the first call), and whether it is complete."""
 
     cursor: int = 0
     done: bool = False
@@ -90,16 +90,16 @@ class Ledger(Protocol):
     """The durable memory of sweeps. Every method is one transaction."""
 
     def checkpoint(self, scan: Scan) -> Checkpoint:
-        """Return where the scan stands; the beginning for one never seen."""
+        """Return the scan's checkpoint; the beginning for one never seen."""
 
     def intents(self, ticket_id: str, instance: str) -> Sequence[tuple[Scan, Sequence[Item]]]:
         """Return what was about to be deleted when a sweep of this ticket ended without recording it."""
 
     def intend(self, scan: Scan, items: Sequence[Item], samples: Sequence[Sample]) -> None:
-        """Write down what is about to be deleted, and the samples taken of it."""
+        """Record what is about to be deleted, and the samples taken of it."""
 
     def record(self, scan: Scan, checkpoint: Checkpoint | None, counts: Mapping[int, Counts]) -> None:
-        """Add counts per point, forget the intent, and move the checkpoint when there is a new one."""
+        """Add counts per point, delete the intent, and move the checkpoint when there is a new one."""
 
     def sampled(self, ticket_id: str, instance: str) -> Mapping[int, int]:
         """Return how many samples are kept per point."""
@@ -111,7 +111,7 @@ class Ledger(Protocol):
         """Return how many passes earlier runs of the ticket completed; 0 for a ticket that never ended."""
 
     def finish_passes(self, ticket_id: str, number: int) -> None:
-        """Say that the passes up to ``number`` are complete, so that a later run scans afresh."""
+        """Record that the passes up to ``number`` are complete, so that a later run scans again."""
 
     def memory(self, ticket_id: str, instance: str, used: int, *, before: bool) -> None:
-        """Keep the instance's memory (bytes) before the first or after the last pass; the first "before" stays."""
+        """Record the instance's memory (bytes) before the first or after the last pass; the first "before" stays."""

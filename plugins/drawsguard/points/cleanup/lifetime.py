@@ -1,7 +1,6 @@
-"""Points whose life nobody controls: without an owner, without a lifetime, idle; and how their number grows.
+"""Points whose lifetime nobody controls: without an owner, without a lifetime, idle; and how their number grows.
 
-The authors' own conclusion is that a point's life must be controlled from its start. This report is what makes the
-next cleanup smaller.
+A point's lifetime has to be controlled from its creation. This report is what makes the next cleanup smaller.
 """
 
 from __future__ import annotations
@@ -12,9 +11,9 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import NamedTuple
 
-from drawsguard.points.classify import Definition
 from drawsguard.points.cleanup.estimate import Estimate
-from drawsguard.points.usage import Usage
+from drawsguard.points.definitions import Definition
+from drawsguard.points.review.usage import Usage
 
 NOBODY = "(无负责人 nobody)"
 UNKNOWN_MONTH = "(未知 unknown)"
@@ -29,7 +28,7 @@ class LifetimePoint(NamedTuple):
     :param month: month of its creation, e.g. ``2024-07``; None when not known.
     :param idle_days: days since it was last queried or updated, or since its creation when it never was; None when
         neither is known.
-    :param has_lifetime: whether every sampled key of it expires; None when no key was met.
+    :param has_lifetime: whether every sampled key of it expires; None when no key was found.
     """
 
     eid: int
@@ -41,7 +40,7 @@ class LifetimePoint(NamedTuple):
 
 
 def lifetime_point(definition: Definition, usage: Usage, estimate: Estimate | None, today: date) -> LifetimePoint:
-    """Return what the report knows of one point.
+    """Return what the report knows about one point.
 
     :param definition: its row; times are naive business time.
     :param usage: its use in all of the statistics.
@@ -121,7 +120,7 @@ class LifetimeReport:
 
     @property
     def lifetime_unknown(self) -> int:
-        """How many points no key was met of."""
+        """How many points no key was found of."""
         return sum(point.has_lifetime is None for point in self.points)
 
     def idle(self) -> Mapping[int, int]:

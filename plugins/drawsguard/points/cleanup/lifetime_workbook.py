@@ -40,7 +40,7 @@ def write_lifetime(path: Path, month: str, report: LifetimeReport) -> None:
         ["无生命周期 without lifetime", len(report.without_lifetime)],
         ["生命周期未知 lifetime unknown", report.lifetime_unknown],
         ["结论:积分的生命周期应从创建时开始控制;没有负责人或生命周期的积分会成为下一批清理对象。"],
-        ["Control every point's life from its start: those without an owner or a lifetime are the next cleanup."],
+        ["Control every point's lifetime from its creation: those without owner or lifetime are the next cleanup."],
         [],
     ]
     _add_groups(workbook, "集群 clusters", "cluster", "集群 cluster", notes, report)
@@ -91,7 +91,7 @@ def _fill(chart: Any, sheet: Any, *, header_row: int, rows: int, columns: tuple[
     chart.add_data(data, titles_from_data=True)
     chart.set_categories(Reference(sheet, min_col=1, min_row=header_row + 1, max_row=header_row + rows))
     chart.width, chart.height = 26, 13
-    # Newer spreadsheet programs hide axes that do not say otherwise.
+    # Newer spreadsheet programs hide axes unless told otherwise.
     chart.x_axis.delete = chart.y_axis.delete = False
     sheet.add_chart(chart, place)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from drawsguard.points.cleanup.structure import Structure, StructureError, read_structure
 from drawsguard.points.cleanup.template import VariableClasses
 from drawsguard.points.cleanup.ticket import LivingPoints
-from drawsguard.points.lifecycle import Structure as StoredStructure
+from drawsguard.points.downline.structure_repository import Structure as StoredStructure
 
 logger = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ def collect_living(
     """Ask for the structure of every served point.
 
     :param served: pairs of eid and cluster, of both environments; repeated points are asked for once.
-    :param ask: returns the structure of a point, or None when there is none to be had.
+    :param ask: returns the structure of a point, or None when it cannot be obtained.
     :param classes: which bytes the templates' variables may hold.
     :returns: the known structures, and the points whose structure is unknown or unreadable by their cluster.
     """
@@ -47,6 +47,6 @@ def _readable(stored: StoredStructure | None, classes: VariableClasses) -> Struc
     try:
         return read_structure(stored, classes)
     except StructureError as error:
-        # Not an end: the plan refuses every point that shares an instance with this one, and names it.
+        # Not fatal: the plan refuses every point that shares an instance with this one, and names it.
         logger.warning("%s", error)
         return None

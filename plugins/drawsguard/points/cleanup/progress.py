@@ -13,7 +13,7 @@ def scanned_fraction(cursor: int) -> float:
     Redis counts its cursor up from the highest bit of the hash table's index, so its 64 bits read backwards are the
     position, whatever the size of the table.
 
-    :param cursor: the cursor to go on from; 0 is the beginning.
+    :param cursor: the cursor to continue from; 0 is the beginning.
     """
     return int(f"{cursor:064b}"[::-1], 2) / 2**64
 
@@ -23,7 +23,7 @@ class Progress:
     """The state of a sweep at one moment.
 
     :param fraction: of the passes planned so far (0 to 1).
-    :param seconds_left: estimate from this run's own pace; None while nothing can be said.
+    :param seconds_left: estimate from this run's own pace; None while it is unknown.
     :param found: keys and fields found by this run.
     :param deleted: keys and fields deleted by this run.
     """
@@ -52,11 +52,11 @@ class Estimator:
         self._fraction_at_start: float | None = None
 
     def expect(self, scan: object, weight: float) -> None:
-        """Say that ``scan`` belongs to the work, with its size (keys)."""
+        """Add ``scan`` to the work, with its size (keys)."""
         self._weights.setdefault(scan, max(weight, 1.0))
 
     def advance(self, scan: object, fraction: float) -> None:
-        """Say how much of ``scan`` is done (0 to 1)."""
+        """Record how much of ``scan`` is done (0 to 1)."""
         self._fractions[scan] = fraction
         if self._fraction_at_start is None:
             self._fraction_at_start = self.fraction

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from openpyxl import Workbook
 
-from drawsguard.points.cleanup.store import MemoryResult, PointResult, StoredTicket
+from drawsguard.points.cleanup.ticket_repository import MemoryResult, PointResult, StoredTicket
 from drawsguard.points.sheets import add_table
 
 STATES = {
@@ -24,7 +24,7 @@ STATES = {
 
 @dataclass(frozen=True)
 class ClusterResult:
-    """The sums of one cluster. ``found``, ``deleted`` and ``left`` count keys, or fields where only fields go."""
+    """The sums of one cluster. ``found``, ``deleted`` and ``left`` count keys, or fields where fields are deleted."""
 
     cluster: str
     points: int
@@ -43,7 +43,7 @@ class CleanupResult:
 
     :param batch_id: the batch.
     :param tickets: its tickets.
-    :param points: what became of each point.
+    :param points: the outcome of each point.
     :param memory: memory of the instances around each ticket.
     """
 

@@ -1,4 +1,8 @@
-"""The storage structure of a point: where in Redis its data is."""
+"""The storage structure of a point, read for cleanup: where in Redis its data is.
+
+What NOS may answer is decided in `drawsguard.points.downline.structures` and kept by its repository. Here the kept
+texts become templates (`drawsguard.points.cleanup.template`), and what no pattern may delete is refused.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +10,8 @@ from dataclasses import dataclass
 
 from drawsguard.points.cleanup.config import Match
 from drawsguard.points.cleanup.template import Template, TemplateError, VariableClasses, parse_template
-from drawsguard.points.lifecycle import Structure as StoredStructure
-from drawsguard.points.structures import DATA_TYPES
+from drawsguard.points.downline.structure_repository import Structure as StoredStructure
+from drawsguard.points.downline.structures import DATA_TYPES
 
 
 class StructureError(ValueError):
@@ -50,12 +54,12 @@ def read_structure(stored: StoredStructure, classes: VariableClasses, *, minimum
     :param stored: the structure that NOS described.
     :param classes: which bytes the templates' variables may hold.
     :param minimum_literal_bytes: a key pattern that fixes fewer bytes is refused.
-    :raises StructureError: for an unreadable template, an unknown type, a field of something that is no hash, or a
-        key pattern that says too little.
+    :raises StructureError: for an unreadable template, an unknown type, a field of a type other than hash, or a
+        key pattern that fixes too few bytes.
     """
     eid, redis_type = stored.point_id, stored.data_type
     if redis_type not in DATA_TYPES:
-        raise StructureError(f"Point {eid}: {redis_type!r} is no Redis type; expected one of {sorted(DATA_TYPES)}.")
+        raise StructureError(f"Point {eid}: {redis_type!r} is not a Redis type; expected one of {sorted(DATA_TYPES)}.")
     try:
         key = parse_template(stored.key_template, classes)
         field = None if stored.field_template is None else parse_template(stored.field_template, classes)
@@ -66,6 +70,6 @@ def read_structure(stored: StoredStructure, classes: VariableClasses, *, minimum
     if not key.is_exact and key.literal_bytes < minimum_literal_bytes:
         raise StructureError(
             f"Point {eid}: the key pattern {key.text!r} fixes {key.literal_bytes} bytes, fewer than "
-            f"{minimum_literal_bytes}; it could meet keys of others, so a person must handle it."
+            f"{minimum_literal_bytes}; it could match keys of others, so a person must handle it."
         )
     return Structure(eid, stored.cluster, redis_type, key, field)

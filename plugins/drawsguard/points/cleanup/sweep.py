@@ -1,8 +1,8 @@
 """The sweep: delete what a ticket's patterns match, and nothing else, from live Redis servers.
 
 A key is deleted only when the ticket's automaton matches its whole name and its type is the one of the structure.
-Before each batch the ledger is told what will be deleted and after it what was, so that a killed sweep goes on where
-it stopped and every deletion is counted once.
+The ledger records before each batch what will be deleted and after it what was, so that a killed sweep continues
+where it stopped and every deletion is counted once.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from redis import exceptions as redis_errors
 
 from drawsguard.points.cleanup.automaton import TemplateAutomaton
 from drawsguard.points.cleanup.config import SampleSettings, SweepSettings
-from drawsguard.points.cleanup.instance import Master, RedisInstance
+from drawsguard.points.cleanup.instance import ELSEWHERE, Master, RedisInstance
 from drawsguard.points.cleanup.ledger import Checkpoint, Counts, Item, Ledger, Phase, Sample, Scan
 from drawsguard.points.cleanup.progress import Estimator, Progress, scanned_fraction
 from drawsguard.points.cleanup.structure import Structure
@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 Outcome = TypeVar("Outcome")
 Thing = TypeVar("Thing")
 
-#: What passes by itself: a restart, a failover, a slot on the move.
+#: Transient errors: a restart, a failover, a slot being moved.
 PASSING = (
     redis_errors.BusyLoadingError,
     redis_errors.ClusterDownError,
@@ -43,22 +43,20 @@ PASSING = (
     redis_errors.TimeoutError,
     redis_errors.TryAgainError,
 )
-#: The key now lives on another master, whose own scan finds it there.
-ELSEWHERE = (redis_errors.AskError, redis_errors.MovedError)
 #: Matches wait at most this long to fill a batch (seconds).
 FLUSH_SECONDS = 2.0
 #: Pauses while a server is not usable (seconds).
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
-#: How often the latency is measured, the stop switch read and progress told (seconds).
+#: How often the latency is measured, the stop switch read and progress reported (seconds).
 PROBE_SECONDS, STOP_SECONDS, REPORT_SECONDS = 0.1, 2.0, 10.0
 
 
 class SweepStoppedError(RuntimeError):
-    """The stop switch ended the sweep; run it again to go on where it stopped."""
+    """The stop switch ended the sweep; run it again to continue where it stopped."""
 
 
 class SweepFailedError(RuntimeError):
-    """A Redis server stayed unreachable; what was done is recorded, run again to go on."""
+    """A Redis server stayed unreachable; what was done is recorded, run it again to continue."""
 
 
 @dataclass(frozen=True)
@@ -82,14 +80,16 @@ class _Match:
 class Sweep:
     """Executes one ticket.
 
-    :param ticket: what to delete. That its approval holds is for the caller to check.
+    :param ticket: what to delete. The caller checks that its approval is valid.
     :param instances: the ticket's Redis instances.
     :param ledger: durable memory.
     :param settings: batch sizes, passes, how long to wait for a server.
-    :param samples: what is kept of deleted keys.
+    :param samples: how many deleted keys are kept as samples.
     :param throttle: pace; None goes as fast as the server answers.
     :param should_stop: the stop switch, read between batches.
-    :param report: told the progress now and then.
+    :param require_permit: raises when the ticket may not be executed any more; asked before every deletion, and every
+        few seconds.
+    :param report: called with the progress now and then.
     :param clock: monotonic seconds.
     :param sleep: waits for a number of seconds.
     """
@@ -104,6 +104,7 @@ class Sweep:
         *,
         throttle: Throttle | None = None,
         should_stop: Callable[[], bool] = lambda: False,
+        require_permit: Callable[[], object] = lambda: None,
         report: Callable[[Progress], object] = lambda progress: logger.info("%s", progress),
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], object] = time.sleep,
@@ -117,6 +118,7 @@ class Sweep:
         self._sample_settings = samples
         self._throttle = throttle
         self._should_stop = should_stop
+        self._require_permit = require_permit
         self._report = report
         self._clock = clock
         self._sleep = sleep
@@ -171,7 +173,7 @@ class Sweep:
         return SweepResult(dict(+left), dict(+wrong_type))
 
     def _patiently(self, instance: RedisInstance, action: Callable[[list[Master]], Outcome]) -> Outcome:
-        """Do ``action`` with the present masters; wait and begin again while a server restarts or fails over."""
+        """Do ``action`` with the current masters; wait and start again while a server restarts or fails over."""
         waiting_since: float | None = None
         pause = FIRST_PAUSE
         while True:
@@ -203,7 +205,12 @@ class Sweep:
         return Scan(self._ticket.ticket_id, phase, number, instance.name, master.name, master.identity)
 
     def _sweep_instance(self, instance: RedisInstance, phase: Phase, number: int, masters: list[Master]) -> list[Scan]:
-        """Complete the pass on every master; the masters are the same before and after, or it is not complete."""
+        """Complete the pass on every master; the masters are the same before and after, or it is not complete.
+
+        A confirming pass also needs every slot at rest: a key on its way from a master that is scanned later to one
+        that was scanned before would be seen by neither.
+        """
+        _require_rest(phase, masters)
         for scan, items in self._ledger.intents(self._ticket.ticket_id, instance.name):
             self._reconcile(scan, items, masters)
         self._samples = Counter(self._ledger.sampled(self._ticket.ticket_id, instance.name))
@@ -213,8 +220,10 @@ class Sweep:
             if not checkpoint.done:
                 self._sweep_master(scan, master, checkpoint.cursor)
             self._estimator.advance(scan, 1.0)
-        if instance.masters() != masters:
+        now = instance.masters()
+        if now != masters:
             raise redis_errors.TryAgainError("the masters or their slots changed during the pass")
+        _require_rest(phase, now)
         return scans
 
     def _reconcile(self, scan: Scan, items: Sequence[Item], masters: list[Master]) -> None:
@@ -228,7 +237,7 @@ class Sweep:
             )
             if any(isinstance(answer, ELSEWHERE) for answer in answers):
                 raise redis_errors.TryAgainError(
-                    "slots are on the move; an interrupted batch is counted when they have arrived"
+                    "slots are being moved; an interrupted batch is counted when they have arrived"
                 )
             counts.update(item.eid for item, present in zip(mine, answers, strict=True) if not present)
         self._ledger.record(scan, None, {eid: Counts(found=n, deleted=n) for eid, n in counts.items()})
@@ -248,7 +257,7 @@ class Sweep:
         self._process(scan, master, matches, Checkpoint(done=True))
 
     def _pages(self, master: Master, cursor: int) -> Iterator[tuple[int, Iterable[bytes]]]:
-        """Yield the cursor to go on from and the keys before it; a last cursor of 0 is the end."""
+        """Yield the cursor to continue from and the keys before it; a last cursor of 0 is the end."""
         if all(structure.key.is_exact for structure in self._ticket.structures):
             keys = {structure.key.exact for structure in self._ticket.structures}
             yield 0, sorted(key for key in keys if master.owns(key))
@@ -265,9 +274,9 @@ class Sweep:
 
     def _process(self, scan: Scan, master: Master, matches: list[_Match], checkpoint: Checkpoint) -> None:
         """Delete (or, confirming, count) what matched, and only then move the checkpoint past it."""
-        right, types, wrong = self._sort_by_type(master, matches)
+        right, types, wrong = self._sort_by_type(scan, master, matches)
         totals = {eid: Counts(wrong_type=number) for eid, number in wrong.items()}
-        for items in _chunks(self._items(master, right), self._settings.batch_items):
+        for items in _chunks(self._items(scan, master, right), self._settings.batch_items):
             if scan.phase == "delete":
                 self._delete(scan, master, items, types)
             else:
@@ -277,7 +286,7 @@ class Sweep:
         self._advanced_at = self._clock()
 
     def _sort_by_type(
-        self, master: Master, matches: list[_Match]
+        self, scan: Scan, master: Master, matches: list[_Match]
     ) -> tuple[list[_Match], dict[bytes, str], Counter[int]]:
         """Return the matches whose type is the structure's, the types by key, and how many are of another, by eid."""
         right: list[_Match] = []
@@ -285,18 +294,18 @@ class Sweep:
         wrong: Counter[int] = Counter()
         unique = list({match.key: match for match in matches}.values())  # SCAN may return a key twice
         for match, answer in zip(unique, self._ask(master, [("TYPE", match.key) for match in unique]), strict=True):
-            if isinstance(answer, ELSEWHERE):
+            if _is_elsewhere(scan, answer):
                 continue
             types[match.key] = answer.decode()
             fitting = tuple(structure for structure in match.structures if structure.redis_type == types[match.key])
             if fitting:
                 right.append(_Match(match.key, fitting))
-            elif types[match.key] != "none":  # "none" is gone by itself since it was scanned
+            elif types[match.key] != "none":  # "none": it has disappeared since it was scanned
                 wrong[match.structures[0].eid] += 1
         return right, types, wrong
 
-    def _items(self, master: Master, matches: Iterable[_Match]) -> Iterator[Item]:
-        """Yield what belongs to the ticket: keys it owns whole, fields named exactly, fields that match a pattern."""
+    def _items(self, scan: Scan, master: Master, matches: Iterable[_Match]) -> Iterator[Item]:
+        """Yield what belongs to the ticket: whole keys, fields named exactly, fields that match a pattern."""
         exact: list[tuple[Structure, bytes]] = []
         patterns: list[tuple[Structure, bytes]] = []
         for match in matches:
@@ -308,17 +317,19 @@ class Sweep:
                 (exact if structure.field_match == "exact" else patterns).append((structure, match.key))
         items = [Item(structure.eid, key, structure.field.exact) for structure, key in exact if structure.field]
         present = self._ask(master, [("HEXISTS", item.key, item.field) for item in items])
-        yield from (item for item, answer in zip(items, present, strict=True) if answer == 1)
+        for item, answer in zip(items, present, strict=True):
+            if not _is_elsewhere(scan, answer) and answer == 1:
+                yield item
         for structure, key in patterns:
-            yield from self._matching_fields(master, key, structure)
+            yield from self._matching_fields(scan, master, key, structure)
 
-    def _matching_fields(self, master: Master, key: bytes, structure: Structure) -> Iterator[Item]:
+    def _matching_fields(self, scan: Scan, master: Master, key: bytes, structure: Structure) -> Iterator[Item]:
         automaton, glob = self._fields[structure.eid]
         cursor = 0
         while True:
             command = ("HSCAN", key, cursor, "MATCH", glob, "COUNT", self._settings.scan_count)
             (answer,) = self._ask(master, [command])
-            if isinstance(answer, ELSEWHERE):
+            if _is_elsewhere(scan, answer):
                 return
             cursor = int(answer[0])
             yield from (Item(structure.eid, key, field) for field in answer[1] if automaton.match(field))
@@ -328,6 +339,7 @@ class Sweep:
 
     def _delete(self, scan: Scan, master: Master, items: Sequence[Item], types: Mapping[bytes, str]) -> None:
         self._heed_stop_switch()
+        self._require_permit()
         self._ledger.intend(scan, items, self._take_samples(master, items, types))
         answers = self._ask(
             master,
@@ -347,9 +359,10 @@ class Sweep:
 
     def _take_samples(self, master: Master, items: Sequence[Item], types: Mapping[bytes, str]) -> list[Sample]:
         wanted = []
+        room = Counter({item.eid: self._sample_settings.per_point - self._samples[item.eid] for item in items})
         for item in items:
-            if self._samples[item.eid] < self._sample_settings.per_point:
-                self._samples[item.eid] += 1
+            if room[item.eid] > 0:
+                room[item.eid] -= 1
                 wanted.append(item)
         sizes = self._ask(
             master,
@@ -369,6 +382,7 @@ class Sweep:
                 (answer,) = self._ask(master, [command])
                 value = answer if isinstance(answer, bytes) else None
             samples.append(Sample(item, types[item.key], life if life >= 0 else None, size, value))
+            self._samples[item.eid] += 1
         return samples
 
     @staticmethod
@@ -376,7 +390,7 @@ class Sweep:
         """Send commands in one round trip; an answer of ELSEWHERE is returned, any other error raised."""
         if not commands:
             return []
-        if len(commands) == 1:  # a pipeline of one costs twice as much, and every SCAN is one
+        if len(commands) == 1:  # a pipeline of one command costs twice as much, and every SCAN is a single command
             try:
                 return [master.client.execute_command(*commands[0], NEVER_DECODE=True)]
             except ELSEWHERE as error:
@@ -404,7 +418,7 @@ class Sweep:
 
     @property
     def progress(self) -> Progress:
-        """How far this run is."""
+        """The progress of this run."""
         return Progress(self._estimator.fraction, self._estimator.seconds_left, self._found, self._deleted)
 
     def _heed_stop_switch(self, *, at_once: bool = False) -> None:
@@ -412,11 +426,29 @@ class Sweep:
         if not at_once and now - self._stop_read_at < STOP_SECONDS:
             return
         self._stop_read_at = now
+        self._require_permit()
         if self._should_stop():
             raise SweepStoppedError(
                 f"The stop switch ended ticket {self._ticket.ticket_id} after {self._deleted} deletions of this run; "
-                "release the switch and clear the task to go on."
+                "release the switch and trigger points_cleanup again: it asks again and goes on where it stopped."
             )
+
+
+def _require_rest(phase: Phase, masters: Iterable[Master]) -> None:
+    moving = sorted({slot for master in masters for slot in master.moving})
+    if phase == "confirm" and moving:
+        raise redis_errors.TryAgainError(
+            f"{len(moving)} slots are being moved, e.g. {moving[0]}: nothing can be called clean before they have "
+            "arrived (redis-cli --cluster fix finishes a migration that was abandoned)"
+        )
+
+
+def _is_elsewhere(scan: Scan, answer: object) -> bool:
+    """Whether the key lives on another master now; while confirming, that is an error: it would not be counted."""
+    elsewhere = isinstance(answer, ELSEWHERE)
+    if elsewhere and scan.phase == "confirm":
+        raise redis_errors.TryAgainError(f"{scan.master} holds a key that it does not serve ({answer})")
+    return elsewhere
 
 
 def _chunks(things: Iterator[Thing], size: int) -> Iterator[list[Thing]]:

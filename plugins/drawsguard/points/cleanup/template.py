@@ -2,7 +2,7 @@
 
 ``evt:{uid}:1024`` stands for ``evt:``, one or more bytes that a uid may hold, ``:1024``. Doubled braces are literal
 braces (Redis Cluster hash tags). A template is used in three forms that must never disagree in the dangerous
-direction: the glob asked of the server may match more than the template, the automaton that decides what is deleted
+direction: the glob sent to the server may match more than the template, the automaton that decides what is deleted
 matches exactly the template, and the extended regular expression printed for a DBA says the same as the automaton.
 """
 
@@ -152,7 +152,7 @@ def covering_glob(templates: list[Template]) -> bytes:
     prefix = _common_prefix([_leading(template) for template in templates])
     suffix = _common_prefix([_trailing(template)[::-1] for template in templates])[::-1]
     shortest = min(_least_length(template) for template in templates)
-    # A prefix and a suffix that overlap in an exact name would ask for a longer name than it is.
+    # A prefix and a suffix that overlap in an exact name would require a longer name than it is.
     suffix = suffix[max(0, len(prefix) + len(suffix) - shortest) :]
     return _GLOB_SPECIAL.sub(rb"\\\1", prefix) + b"*" + _GLOB_SPECIAL.sub(rb"\\\1", suffix)
 

@@ -39,7 +39,7 @@ class Throttle:
         self.slowdown = 1.0
 
     def observe(self, latency: float) -> None:
-        """Take note of how long the server took to answer (seconds)."""
+        """Record how long the server took to answer (seconds)."""
         if latency > self._max_latency:
             self.slowdown = min(MAX_SLOWDOWN, self.slowdown * 2)
         else:
@@ -49,7 +49,7 @@ class Throttle:
         """Account for work done, and wait until the next may begin; time lost elsewhere is not caught up."""
         cost = (examined * self._seconds_per_key + deleted * self._seconds_per_delete) * self.slowdown
         now = self._clock()
-        # Work since the last call took its own time: only what is missing to the pace is waited for.
+        # Work since the last call took time already: only the remaining time of the pace is waited for.
         self._free_at = max(self._free_at + cost, now)
         if self._free_at > now:
             self._sleep(self._free_at - now)

@@ -1,19 +1,21 @@
-"""Cleanup tickets: every point of a batch on exactly one of them, or on the list of those without, with the reason."""
+"""Cleanup tickets: every point of a batch is on exactly one of them, or listed as without a ticket, with the reason."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from drawsguard.points.cleanup.collision import find_collisions, share_an_instance
 from drawsguard.points.cleanup.config import CleanupConfig, Executor, RouteRule
 from drawsguard.points.cleanup.structure import Structure, StructureError, read_structure
 from drawsguard.points.digest import digest_of
-from drawsguard.points.lifecycle import Structure as StoredStructure
+from drawsguard.points.downline.structure_repository import Structure as StoredStructure
+from drawsguard.refusal import RefusedError
 
 
-class TicketError(ValueError):
+class TicketError(RefusedError, ValueError):
     """The tickets of a batch cannot be made or changed since they were; the message says which and why."""
 
 
@@ -37,7 +39,7 @@ class Ticket:
 
     :param batch_id: the downline batch.
     :param cluster: the points' cluster.
-    :param rule: the routing rule that put them together.
+    :param rule: the routing rule that grouped them.
     :param instances: the Redis instances to clean, by name.
     :param structures: the points' storage structures, by eid.
     """
@@ -55,12 +57,12 @@ class Ticket:
 
     @property
     def executor(self) -> Executor:
-        """``own`` when it is run here after approval, ``dba`` when it is handed over."""
+        """``own`` when the pipeline executes it after approval, ``dba`` when it is handed over."""
         return self.rule.executor
 
     @property
     def digest(self) -> str:
-        """SHA-256 of everything that decides what is deleted; an approval holds for one digest."""
+        """SHA-256 of everything that decides what is deleted; an approval is valid for one digest."""
         content = {
             "batch": self.batch_id,
             "cluster": self.cluster,
@@ -103,7 +105,7 @@ class TicketPlan:
 class LivingPoints:
     """The points that are still served, as far as their storage structures are known.
 
-    :param structures: the known ones.
+    :param structures: the known structures.
     :param unknown: ids whose structure is not known, by cluster: nothing can be proved about their instances.
     """
 
@@ -123,14 +125,16 @@ def plan_tickets(
     living: LivingPoints,
     instances: Mapping[str, frozenset[str]],
     config: CleanupConfig,
+    kept: Mapping[int, str] = MappingProxyType({}),
 ) -> TicketPlan:
-    """Put every point of a batch on one ticket, or on the list of those without.
+    """Put every point of a batch on one ticket, or on the list of those without a ticket.
 
     :param batch_id: the batch.
     :param points: the storage structures kept when the batch was downlined.
     :param living: the points still served.
     :param instances: the Redis instances of each cluster.
     :param config: routing rules and variable classes.
+    :param kept: why points are not cleaned, by eid, e.g. because the batch did not take them out of service.
     :raises TicketError: when an eid occurs twice: it would be on two tickets.
     """
     points = list(points)
@@ -140,7 +144,12 @@ def plan_tickets(
     routed: list[tuple[Structure, RouteRule]] = []
     unticketed: list[Unticketed] = []
     for point in points:
-        outcome = _route(point, living.eids, instances, config)
+        reason = kept.get(point.point_id)
+        outcome = (
+            Unticketed(point.point_id, point.cluster, reason)
+            if reason
+            else _route(point, living.eids, instances, config)
+        )
         if isinstance(outcome, Unticketed):
             unticketed.append(outcome)
         else:
@@ -191,9 +200,9 @@ def _route(
 def _blocked(
     dead: Sequence[Structure], living: LivingPoints, instances: Mapping[str, frozenset[str]]
 ) -> dict[int, str]:
-    """Return why points may not be cleaned for the sake of living ones, by eid."""
+    """Return why cleaning a point would endanger a served one, by eid."""
     reasons = {
-        eid: "会删除仍在使用的积分。Its keys can be those of points still served: " + _names(eids) + "."
+        eid: "会删除仍在使用的积分。Its keys may belong to points that are still served: " + _names(eids) + "."
         for eid, eids in find_collisions(dead, living.structures, instances).items()
     }
     for structure in dead:

@@ -13,7 +13,7 @@ from drawsguard.points.cleanup.estimate import Estimate
 from drawsguard.points.cleanup.ticket import Ticket, TicketPlan
 from drawsguard.points.sheets import add_table
 
-EXECUTORS = {"own": "自助工单 own ticket", "dba": "交由 DBA"}
+EXECUTORS = {"own": "自助工单 pipeline", "dba": "交由 DBA"}
 
 _SUMMARY = (
     ("工单 ticket", 44),
@@ -53,14 +53,14 @@ def write_tickets(path: Path, batch_id: str, plan: TicketPlan, estimates: Mappin
     :param path: where to; folders are made.
     :param batch_id: the batch.
     :param plan: its tickets.
-    :param estimates: keys and memory by eid, as far as known.
+    :param estimates: keys and memory by eid, where known.
     """
     workbook = Workbook(write_only=True)
     workbook.properties.title = f"清理积分 points cleanup {batch_id}"
     notes = [
         ["批次 batch", batch_id],
         ["自助工单经他人审批后由 points_cleanup 执行;交由 DBA 的工单请按命令列执行。"],
-        ["Own tickets are run by points_cleanup after another person's approval; the DBA runs the command column."],
+        ["points_cleanup executes the pipeline's tickets once another person approves; the DBA runs the commands."],
         [],
     ]
     add_table(workbook, "汇总 summary", notes, _SUMMARY, [_summary_row(ticket, estimates) for ticket in plan.tickets])

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from drawsguard.points.cleanup.config import CONFIG_FILE, get_config, read_config
 from drawsguard.points.cleanup.structure import read_structure
 from drawsguard.points.cleanup.ticket import LivingPoints, TicketError, plan_tickets
-from drawsguard.points.lifecycle import Structure
+from drawsguard.points.downline.structure_repository import Structure
 
 INSTANCES = {
     "redis_evt_A": frozenset({"evt-001-redis", "evt-004-redis"}),
@@ -66,7 +66,7 @@ def test_route_follows_cluster_key_and_field(data, route, executor):
         (structure("redis_new"), "no known Redis instance"),
         (structure(key="{uid}:1"), "fixes 2 bytes"),
         (structure(key=""), "is empty"),
-        (structure(redis_type="counter"), "no Redis type"),
+        (structure(redis_type="counter"), "not a Redis type"),
         (structure(field="x", redis_type="string"), "not hash"),
     ],
 )

@@ -1,5 +1,0 @@
--- Purpose: remove an unproven backup or a scratch copy.
--- Grain: one table.
--- Parameters: schema, table (identifiers); the caller passes the backup schema only.
--- Why it can be re-run: IF EXISTS.
-DROP TABLE IF EXISTS `{{ schema }}`.`{{ table }}`

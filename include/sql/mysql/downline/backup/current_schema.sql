@@ -1,0 +1,3 @@
+-- Purpose: the schema of the connection.
+-- Grain: one row.
+SELECT DATABASE()

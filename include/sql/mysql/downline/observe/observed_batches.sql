@@ -1,0 +1,8 @@
+-- Purpose: the batches that are being watched: from their downline until they are cleaned, since the use of the last
+--          observed day arrives after its end.
+-- Grain: one row a batch.
+-- Parameters: now (UTC).
+SELECT batch_id, observe_from, observe_until, halted_at
+FROM points_lifecycle.batch
+WHERE state IN ('downlining', 'downlined', 'cleaning') AND observe_from <= %(now)s
+ORDER BY batch_id

@@ -1,8 +1,0 @@
--- Purpose: the rows that a batch has changed in an environment.
--- Grain: one row a changed row.
--- Parameters: backup_schema (identifier), batch_id, environment.
--- Why it can be re-run: reads only.
-SELECT kind, table_name, row_id, identity, old_status, last_modify_time, cluster, ordinal, state, changed_at, restored_at
-FROM `{{ backup_schema }}`.points_journal
-WHERE batch_id = %(batch_id)s AND environment = %(environment)s
-ORDER BY kind, table_name, row_id, identity, old_status, ordinal

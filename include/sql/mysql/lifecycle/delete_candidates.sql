@@ -1,6 +1,0 @@
--- Purpose: make room for the candidates of a report that is run again.
--- Grain: every candidate of the batch.
--- Parameters: batch_id.
--- Why it can be re-run: part of the transaction that inserts them anew.
-DELETE FROM points_lifecycle.candidate
-WHERE batch_id = %(batch_id)s

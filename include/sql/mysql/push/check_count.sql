@@ -1,7 +1,0 @@
--- Purpose: the minutes that the daily flow counted.
--- Grain: at most one row.
--- Parameters: batch_id.
--- Why it can be re-run: reads only.
-SELECT eid
-FROM rsp_datagovern.ads_evt_ops_status_ago
-WHERE batch_id = %(batch_id)s AND oper_type = 'checkCount'

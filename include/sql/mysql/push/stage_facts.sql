@@ -1,9 +1,0 @@
--- Purpose: rows, sum and checksum of what arrived; Hive computes the same (source_facts.sql).
--- Grain: one row.
--- Parameters: none.
--- Why it can be re-run: reads only.
-SELECT
-  COUNT(*),
-  COALESCE(SUM(eid), 0),
-  COALESCE(SUM(CRC32(CONCAT_WS('|', oper_type, oper_ts, eid))), 0)
-FROM evidence_stage

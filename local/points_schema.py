@@ -1,0 +1,16 @@
+"""Apply the MySQL migrations to an embedded server without Airflow: for tests, benchmarks and the demo's own data."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+from drawsguard.points.schema import SERVERS, migrate
+from local.config import Config
+from local.demo.downline import connect
+
+
+def migrate_all(config: Config) -> None:
+    """Bring the schemas of all three servers up to date; repeatable."""
+    for server in SERVERS:
+        with closing(connect(config, f"{server}_schema")) as connection:
+            migrate(connection, server)

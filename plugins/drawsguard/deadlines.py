@@ -1,0 +1,96 @@
+"""Deadlines of scheduled runs, read from ``include/config/deadlines.yaml`` and checked."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from drawsguard.settings import Settings, config_file
+
+#: Where a person edits them.
+DEADLINES_CONFIG = config_file("deadlines.yaml")
+
+
+class DeadlineError(ValueError):
+    """The deadlines cannot be read as they are; the message says where and what to do."""
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Hint(_Entry):
+    """What to look at first, in both languages."""
+
+    zh: str = Field(min_length=1)
+    en: str = Field(min_length=1)
+
+
+class Deadline(_Entry):
+    """When a scheduled run is late, who is notified, and how urgent it is."""
+
+    name: str = Field(min_length=1)
+    minutes: int | None = Field(None, gt=0)
+    setting: str | None = None
+    priority: Literal["P0", "P1", "P2"] | None = None
+    owner: Literal["draws", "points"]
+    once_per_outage: bool = False
+    look_at: tuple[Hint, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _one_interval(self) -> Self:
+        if (self.minutes is None) == (self.setting is None):
+            raise ValueError("give minutes or setting, one of them")
+        if self.setting is not None and not (
+            self.setting.endswith("_seconds") and self.setting in Settings.model_fields
+        ):
+            raise ValueError(f"{self.setting!r} is no setting in seconds (drawsguard/settings.py)")
+        return self
+
+    def interval(self, settings: Settings) -> timedelta:
+        """Return how long after the end of its data interval a run is late."""
+        if self.setting is not None:
+            return timedelta(seconds=getattr(settings, self.setting))
+        return timedelta(minutes=self.minutes or 0)
+
+    def address(self, settings: Settings) -> str:
+        """Return who is notified: addresses, comma separated."""
+        return str(getattr(settings, f"{self.owner}_email"))
+
+    def hints(self) -> list[list[str]]:
+        """Return what to look at as (Chinese, English) pairs."""
+        return [[hint.zh, hint.en] for hint in self.look_at]
+
+
+class _Deadlines(_Entry):
+    deadlines: dict[str, Deadline]
+
+
+@lru_cache(maxsize=4)
+def load_deadlines(path: Path = DEADLINES_CONFIG) -> dict[str, Deadline]:
+    """Return the deadline of each DAG that has one.
+
+    :raises DeadlineError: naming the file and each wrong entry.
+    """
+    try:
+        return _Deadlines.model_validate(yaml.safe_load(path.read_text(encoding="utf-8"))).deadlines
+    except (ValidationError, yaml.YAMLError) as error:
+        raise DeadlineError(f"{path} is not valid; correct it: {error}") from error
+
+
+def deadline_of(dag_id: str, path: Path = DEADLINES_CONFIG) -> Deadline:
+    """Return the deadline of a DAG.
+
+    :raises DeadlineError: when the file has none, or is not valid.
+    """
+    deadlines = load_deadlines(path)
+    if dag_id not in deadlines:
+        raise DeadlineError(
+            f"{path} has no deadline for {dag_id}, only for {', '.join(sorted(deadlines))}. Add it there."
+        )
+    return deadlines[dag_id]

@@ -1,0 +1,40 @@
+"""Syncing a window outside the scheduled sync, for repairs and replays: plan, MERGE, verification, log."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from google.cloud.bigquery import Client
+
+from drawsguard.draws.sync.target import MERGE_STATEMENT, SyncOutcome, TargetRepository
+from drawsguard.draws.window import SyncRequest
+from drawsguard.settings import get_settings
+from drawsguard.warehouse.runner import StatementRunner
+
+
+def resync(client: Client, request: SyncRequest, *, dag_id: str, task_id: str, run_id: str, try_number: int) -> int:
+    """Sync and verify what ``request`` asks for, record it in ``sync_log``, and return how many rows were written.
+
+    :param client: client of the project and location that hold the datasets.
+    :raises drawsguard.draws.sync.target.DrawsDifferError: when the target still differs from the source afterwards.
+    :raises drawsguard.warehouse.failures.StatementError: when a statement fails.
+    """
+    started_at = datetime.now(UTC)
+    warehouse = TargetRepository(client, dag_id=dag_id, task_id=task_id)
+    plan = warehouse.plan(request, timedelta(minutes=get_settings().sync_lookback_minutes), started_at)
+    merged = StatementRunner(client, dag_id, task_id).run(MERGE_STATEMENT, **plan.bounds(), synced_at=datetime.now(UTC))
+    warehouse.verify(plan)
+    outcome = SyncOutcome(
+        status="success",
+        started_at=started_at,
+        finished_at=datetime.now(UTC),
+        window=plan.window,
+        job_id=merged.job_id,
+        inserted=merged.inserted,
+        updated=merged.updated,
+        affected=merged.affected,
+        bytes_billed=merged.bytes_billed,
+        slot_ms=merged.slot_ms,
+    )
+    warehouse.log(request, outcome, run_id=run_id, try_number=try_number)
+    return merged.affected

@@ -1,0 +1,199 @@
+"""What a sync run asks the warehouse before and after its MERGE: the plan, the comparison, the log."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Self
+
+from google.cloud import bigquery
+
+from drawsguard.draws.corrections import CORRECTION_REACH, SETTLING
+from drawsguard.draws.retention import LOG_RETENTION
+from drawsguard.draws.window import SyncRequest, Window, sync_window
+from drawsguard.warehouse.parameters import Typed
+from drawsguard.warehouse.runner import StatementRunner
+
+#: How many periods an error names before it only counts them.
+NAMED_PERIODS = 20
+
+#: Below ``include/sql/bigquery``.
+MERGE_STATEMENT = "sync/merge_draws.sql"
+
+
+@dataclass(frozen=True)
+class SyncPlan:
+    """What one run reads and writes.
+
+    `window` is what it has to cover; `read` is as wide as the versions of its periods lie apart; `period_from` and
+    `period_until` (exclusive) bound those periods and are equal when there is none. `as_of` is when it was planned.
+    """
+
+    window: Window
+    read: Window
+    period_from: int
+    period_until: int
+    as_of: datetime
+    dry_run: bool = False
+
+    def bounds(self) -> dict[str, Any]:
+        """Return the parameters that bound a statement to this plan."""
+        return {
+            "read_from": self.read.start,
+            "read_until": self.read.end,
+            "period_from": self.period_from,
+            "period_until": self.period_until,
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the plan as JSON values, for XCom."""
+        return {
+            "window": [self.window.start.isoformat(), self.window.end.isoformat()],
+            "read": [self.read.start.isoformat(), self.read.end.isoformat()],
+            "periods": [self.period_from, self.period_until],
+            "as_of": self.as_of.isoformat(),
+            "dry_run": self.dry_run,
+        }
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Self:
+        """Return the plan that `to_json` described."""
+        window, read = (Window(*map(datetime.fromisoformat, value[key])) for key in ("window", "read"))
+        period_from, period_until = value["periods"]
+        return cls(window, read, period_from, period_until, datetime.fromisoformat(value["as_of"]), value["dry_run"])
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One period whose row in the target is wrong: `problem` is missing, duplicate, stale or foreign.
+
+    `expected` and `actual` are version keys (see ``R__010_draw_version.sql``), None where there is no such row.
+    """
+
+    period: int
+    problem: str
+    expected: str | None
+    actual: str | None
+
+
+class DrawsDifferError(Exception):
+    """The target does not hold what the source says."""
+
+
+def describe(differences: Iterable[Difference]) -> str:
+    """Return counts, periods and the first expected and actual versions, on one line each."""
+    differences = list(differences)
+    counts = Counter(difference.problem for difference in differences)
+    lines = [", ".join(f"{count} {problem}" for problem, count in sorted(counts.items())) or "no difference"]
+    for problem in sorted(counts):
+        periods = [difference.period for difference in differences if difference.problem == problem]
+        more = f" and {len(periods) - NAMED_PERIODS} more" if len(periods) > NAMED_PERIODS else ""
+        lines.append(f"{problem}: {', '.join(map(str, periods[:NAMED_PERIODS]))}{more}")
+    lines += [
+        f"period {difference.period}: expected {difference.expected}, actual {difference.actual}"
+        for difference in differences[:3]
+    ]
+    return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class SyncOutcome:
+    """How an attempt ended, for ``sync_log``. Counts are None where the engine or the attempt has none."""
+
+    status: str
+    started_at: datetime
+    finished_at: datetime
+    window: Window
+    job_id: str | None = None
+    inserted: int | None = None
+    updated: int | None = None
+    affected: int | None = None
+    bytes_billed: int | None = None
+    slot_ms: int | None = None
+    error: str | None = None
+
+
+class TargetRepository:
+    """The queries of a sync, labelled with the task that asks.
+
+    :param client: client of the project and location that hold the datasets.
+    """
+
+    def __init__(self, client: bigquery.Client, *, dag_id: str, task_id: str) -> None:
+        self._runner = StatementRunner(client, dag_id, task_id)
+
+    def watermark(self, now: datetime) -> datetime | None:
+        """Return the time before which scheduled syncs have covered everything, None before the first."""
+        (row,) = self._runner.rows("sync/watermark.sql", retained_from=now - LOG_RETENTION)
+        return row["watermark"]
+
+    def plan(self, request: SyncRequest, lookback: timedelta, now: datetime) -> SyncPlan:
+        """Return what a run has to read and write to fulfil ``request``."""
+        watermark = self.watermark(now) if request.mode == "interval" else None
+        return self.plan_window(sync_window(request, lookback, watermark), now, dry_run=request.dry_run)
+
+    def plan_window(self, window: Window, now: datetime, *, dry_run: bool = False) -> SyncPlan:
+        """Return the plan for exactly ``window``."""
+        (periods,) = self._runner.rows("sync/window_periods.sql", window_start=window.start, window_end=window.end)
+        if periods["first_period"] is None:
+            return SyncPlan(window, window, 0, 0, now, dry_run)
+        period_from, period_until = periods["first_period"], periods["last_period"] + 1
+        (times,) = self._runner.rows(
+            "sync/period_times.sql",
+            period_from=period_from,
+            period_until=period_until,
+            earliest=window.start - CORRECTION_REACH,
+            latest=window.end + CORRECTION_REACH,
+        )
+        versions = Window(times["first_time"], times["last_time"] + timedelta(microseconds=1))
+        return SyncPlan(window, window.covering(versions), period_from, period_until, now, dry_run)
+
+    def differences(self, plan: SyncPlan, settled_before: datetime) -> list[Difference]:
+        """Return what is wrong in the target within ``plan``.
+
+        :param settled_before: versions collected from then on are not required.
+        """
+        rows = self._runner.rows("sync/draws_match_source.sql", **plan.bounds(), settled_before=settled_before)
+        return [Difference(row["period"], row["problem"], row["expected"], row["actual"]) for row in rows]
+
+    def verify(self, plan: SyncPlan) -> None:
+        """Check that the target holds the source's newest version of every draw in ``plan``, exactly once.
+
+        :raises DrawsDifferError: when it does not, with the periods and versions.
+        """
+        differences = self.differences(plan, settled_before=plan.as_of - SETTLING)
+        if differences:
+            raise DrawsDifferError(
+                f"The target differs from the source in {plan.window}: {describe(differences)}\n"
+                "Trigger draw_repair for these periods; for 'duplicate' or 'foreign' first find out who else writes "
+                "to the target."
+            )
+
+    def log(self, request: SyncRequest, outcome: SyncOutcome, *, run_id: str, try_number: int) -> None:
+        """Write the attempt into ``sync_log``: one row a (dag, task, interval)."""
+        self._runner.run(
+            "sync/log_sync.sql",
+            dag_id=self._runner.dag_id,
+            task_id=self._runner.task_id,
+            interval_start=request.interval.start,
+            interval_end=request.interval.end,
+            mode=request.mode,
+            run_id=run_id,
+            try_number=try_number,
+            job_id=Typed("STRING", outcome.job_id),
+            window_start=outcome.window.start,
+            window_end=outcome.window.end,
+            inserted=Typed("INT64", outcome.inserted),
+            updated=Typed("INT64", outcome.updated),
+            affected=Typed("INT64", outcome.affected),
+            bytes_billed=Typed("INT64", outcome.bytes_billed),
+            slot_ms=Typed("INT64", outcome.slot_ms),
+            seconds=(outcome.finished_at - outcome.started_at).total_seconds(),
+            status=outcome.status,
+            error=Typed("STRING", outcome.error),
+            started_at=outcome.started_at,
+            finished_at=outcome.finished_at,
+            retained_from=outcome.finished_at - LOG_RETENTION,
+        )

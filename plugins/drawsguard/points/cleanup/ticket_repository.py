@@ -1,0 +1,330 @@
+"""Cleanup tickets and their results (governance server, schema points_lifecycle); a sweep has its ledger apart."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+from drawsguard.approvals.model import Action, Approved
+from drawsguard.approvals.repository import ApprovalRepository
+from drawsguard.points.cleanup.estimate import Estimate
+from drawsguard.points.cleanup.ticket import Ticket, TicketPlan
+from drawsguard.points.database import execute, execute_many, fetch, transaction, utc
+from drawsguard.points.digest import digest_of
+from drawsguard.points.downline.structure_repository import Structure as StoredStructure
+from drawsguard.points.review.batch_repository import BatchRepository
+from drawsguard.points.review.batch_state import BatchState
+from drawsguard.refusal import RefusedError
+
+Clock = Callable[[], datetime]
+
+
+class TicketStateError(RefusedError, RuntimeError):
+    """A ticket may not be executed as things are; the message says what to do."""
+
+
+class TicketLostError(TicketStateError):
+    """The ticket's lock is lost: another sweep may hold it, so nothing more is deleted or said of it here."""
+
+    def __init__(self, ticket: Ticket, reason: str) -> None:
+        super().__init__(
+            f"The lock of ticket {ticket.ticket_id} is lost ({reason}). Nothing more was deleted; everything deleted "
+            "is counted. Trigger points_cleanup again: it asks again and goes on where it stopped."
+        )
+
+
+class StoredTicket(NamedTuple):
+    """A ticket as it stands; times are naive UTC."""
+
+    ticket_id: str
+    batch_id: str
+    cluster: str
+    ticket_class: str
+    executor: str
+    digest: str
+    points: int
+    instances: tuple[str, ...]
+    estimated_keys: int | None
+    estimated_bytes: int | None
+    state: str
+    approved_by: str | None
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+class PointResult(NamedTuple):
+    """What became of a point: its ticket, or the reason why it has none, and its counts."""
+
+    point_id: int
+    cluster: str
+    ticket_id: str | None
+    reason: str | None
+    estimated_keys: int | None
+    estimated_bytes: int | None
+    found: int
+    deleted: int
+    left: int
+    wrong_type: int
+
+
+class MemoryResult(NamedTuple):
+    """An instance's memory before and after a ticket (bytes); ``after`` is None while it runs."""
+
+    ticket_id: str
+    instance: str
+    before: int
+    after: int | None
+
+
+@dataclass(frozen=True)
+class TicketRepository:
+    """The tickets, behind a prepared connection to the governance server (see :func:`~.database.prepare`)."""
+
+    connection: Any
+    clock: Clock = lambda: datetime.now(UTC)
+
+    def due_batches(self, business_timezone: str) -> list[str]:
+        """Return the batches whose observation has ended without objection.
+
+        It has ended when the usage evidence covers its last day, which it does only on the day after: until then
+        nobody knows whether a point was used on it.
+        """
+        batches = self._read("cleanup/due_batches.sql", {"now": utc(self.clock())})
+        ((evidence_until,),) = self._read("cleanup/evidence_until.sql", {})
+        return [
+            str(batch_id)
+            for batch_id, observe_until in batches
+            if evidence_until is not None and last_observed_day(observe_until, business_timezone) <= evidence_until
+        ]
+
+    def save_tickets(self, batch_id: str, plan: TicketPlan, estimates: Mapping[int, Estimate]) -> None:
+        """Keep the tickets of a batch; those that are done stay as they were executed."""
+        now = utc(self.clock())
+        with self._transaction():
+            execute(self.connection, "cleanup/withdraw_tickets.sql", {"batch_id": batch_id})
+            execute(self.connection, "cleanup/delete_points.sql", {"batch_id": batch_id})
+            for ticket in plan.tickets:
+                known = [estimates[s.eid] for s in ticket.structures if s.eid in estimates]
+                values = {
+                    "ticket_id": ticket.ticket_id,
+                    "batch_id": batch_id,
+                    "cluster": ticket.cluster,
+                    "class": ticket.rule.name,
+                    "executor": ticket.executor,
+                    "digest": ticket.digest,
+                    "points": len(ticket.structures),
+                    "instances": json.dumps(ticket.instances),
+                    "estimated_keys": sum(estimate.keys for estimate in known) if known else None,
+                    "estimated_bytes": sum(estimate.size for estimate in known) if known else None,
+                    "state": "open" if ticket.executor == "own" else "handed_over",
+                    "made_at": now,
+                }
+                execute(self.connection, "cleanup/put_ticket.sql", values)
+            execute_many(self.connection, "cleanup/put_point.sql", list(_point_rows(batch_id, plan, estimates)))
+
+    def tickets(self, batch_id: str) -> list[StoredTicket]:
+        """Return the tickets of a batch by id."""
+        rows = self._read("cleanup/tickets.sql", {"batch_id": batch_id})
+        return [StoredTicket._make((*row[:7], tuple(json.loads(row[7])), *row[8:])) for row in rows]
+
+    def ticket(self, ticket_id: str) -> StoredTicket:
+        """Return one ticket.
+
+        :raises TicketStateError: when there is none of this id.
+        """
+        for ticket in self.tickets(ticket_id.partition("/")[0]):
+            if ticket.ticket_id == ticket_id:
+                return ticket
+        raise TicketStateError(f"Ticket {ticket_id!r} is not known; run points_cleanup to make the batch's tickets.")
+
+    @contextmanager
+    def execution(
+        self, ticket: Ticket, approved: Approved, approvals: ApprovalRepository
+    ) -> Iterator[Callable[[], None]]:
+        """Hold a ticket while it is executed; it is incomplete unless the body ends without an error.
+
+        Yields what the body has to call before every deletion: it raises `TicketStateError` when the ticket is no
+        longer held, or its batch was halted.
+
+        :raises ApprovalRefusedError: when the approvals table does not say that exactly this ticket may be executed
+            now: what a ticket's row says of its state and its approver is never enough.
+        :raises TicketStateError: when another sweep holds it, or it is done, withdrawn, the DBA's or of another digest.
+        """
+        lock = lock_name(ticket.ticket_id)
+        if fetch(self.connection, "cleanup/lock_ticket.sql", {"name": lock}) != [(1,)]:
+            raise TicketStateError(f"Ticket {ticket.ticket_id} is being executed by another task; wait for it.")
+        approvals.require_under_way(Action.CLEANUP, ticket.ticket_id, ticket.digest, approved.question_digest)
+        values = {"ticket_id": ticket.ticket_id, "digest": ticket.digest, "approved_by": approved.approver}
+        with self._transaction():
+            batch = BatchRepository(self.connection, self.clock).move(ticket.batch_id, BatchState.CLEANING)
+            if batch.halted_at is not None:
+                raise TicketStateError(f"Batch {batch.batch_id} is halted: {batch.halted_reason}. Its data stays.")
+            execute(self.connection, "cleanup/start_ticket.sql", values | {"now": utc(self.clock())})
+        stored = self.ticket(ticket.ticket_id)
+        if stored.state != "running" or stored.digest != ticket.digest:
+            raise TicketStateError(
+                f"Ticket {ticket.ticket_id} is {stored.state} with digest {stored.digest[:12]}…, to be executed is "
+                f"{ticket.digest[:12]}…. Run points_cleanup again and have the new ticket approved."
+            )
+        try:
+            yield lambda: self._require_held(ticket)
+        except TicketLostError:
+            raise  # what the ticket is now is for whoever holds it to say
+        except BaseException:
+            self._end(ticket.ticket_id, "incomplete")
+            raise
+        self._require_held(ticket)
+        self._end(ticket.ticket_id, "done")
+
+    def _require_held(self, ticket: Ticket) -> None:
+        from MySQLdb import MySQLError
+
+        try:
+            held = self._read("cleanup/lock_is_held.sql", {"name": lock_name(ticket.ticket_id)})
+        except MySQLError as error:
+            raise TicketLostError(ticket, str(error)) from error
+        if held != [(1,)]:
+            raise TicketLostError(ticket, "another connection may hold it")
+        stored = self.ticket(ticket.ticket_id)
+        batch = BatchRepository(self.connection, self.clock).get(ticket.batch_id)
+        if stored.state != "running" or batch.halted_at is not None or batch.state != BatchState.CLEANING:
+            raise TicketStateError(
+                f"Ticket {ticket.ticket_id} is {stored.state}, its batch {batch.state}"
+                f"{f' and halted: {batch.halted_reason}' if batch.halted_at else ''}. The sweep ends here; everything "
+                "deleted is counted."
+            )
+
+    def withdraw_points(self, batch_id: str, points: Collection[int]) -> list[str]:
+        """Withdraw the tickets of points that come back into service, and return them.
+
+        :raises TicketStateError: when one of them is being executed: its data is disappearing at this moment.
+        """
+        if not points:
+            return []
+        values = {"batch_id": batch_id, "points": tuple(sorted(points))}
+        with self._transaction():
+            BatchRepository(self.connection, self.clock).find(batch_id)  # locked: no ticket can be started meanwhile
+            tickets = [str(ticket) for ticket, _ in fetch(self.connection, "cleanup/tickets_of_points.sql", values)]
+            for ticket_id in tickets:
+                if fetch(self.connection, "cleanup/lock_is_free.sql", {"name": lock_name(ticket_id)}) != [(1,)]:
+                    raise TicketStateError(
+                        f"Ticket {ticket_id} is being executed: it deletes the data of these points. Set the variable "
+                        "points_cleanup_stop to true, and trigger a new run when the sweep has ended. Nothing was "
+                        "restored."
+                    )
+                execute(self.connection, "cleanup/withdraw_ticket.sql", {"ticket_id": ticket_id})
+        return tickets
+
+    def finish_handed_over(self, ticket_id: str) -> str:
+        """Note that the DBA has done a ticket, and return its batch.
+
+        :raises TicketStateError: when it is unknown, not the DBA's, or not in the DBA's hands.
+        """
+        values = {"ticket_id": ticket_id, "now": utc(self.clock())}
+        with self._transaction():
+            changed = execute(self.connection, "cleanup/finish_handed_over.sql", values)
+        ticket = self.ticket(ticket_id)
+        if changed != 1:
+            raise TicketStateError(
+                f"Ticket {ticket_id} is {ticket.state} and its executor is {ticket.executor}: only a ticket that was "
+                "handed over to the DBA is closed by hand. The workbook of the batch lists them."
+            )
+        return ticket.batch_id
+
+    def close_batch(self, batch_id: str) -> bool:
+        """Set a batch to cleaned when nothing of it is left to do here; True when it was."""
+        with self._transaction():
+            batches = BatchRepository(self.connection, self.clock)
+            batch = batches.find(batch_id)
+            ((tickets, unfinished),) = fetch(self.connection, "cleanup/unfinished_tickets.sql", {"batch_id": batch_id})
+            if batch is None or batch.state not in (BatchState.DOWNLINED, BatchState.CLEANING):
+                return False
+            if batch.halted_at is not None or not tickets or unfinished:
+                return False
+            batches.move(batch_id, BatchState.CLEANED)
+            return True
+
+    def results(self, batch_id: str) -> list[PointResult]:
+        """Return what became of each point of a batch, by cluster and id."""
+        rows = self._read("cleanup/result_points.sql", {"batch_id": batch_id})
+        return [PointResult(*row[:6], *(int(number) for number in row[6:])) for row in rows]
+
+    def memory(self, batch_id: str) -> list[MemoryResult]:
+        """Return the memory of the instances before and after the batch's tickets."""
+        return [MemoryResult(*row) for row in self._read("cleanup/result_memory.sql", {"batch_id": batch_id})]
+
+    def living_structures(self, since: datetime) -> dict[int, StoredStructure]:
+        """Return the structures of served points that NOS described after ``since`` (aware), by id."""
+        rows = self._read("cleanup/living.sql", {"since": utc(since)})
+        return {int(point): StoredStructure(int(point), *rest) for point, *rest in rows}
+
+    def save_living(self, structures: Iterable[StoredStructure]) -> None:
+        """Keep structures of served points, as NOS describes them now."""
+        now = utc(self.clock())
+        rows = [structure._asdict() | {"asked_at": now} for structure in structures]
+        with self._transaction():
+            execute_many(self.connection, "cleanup/put_living.sql", rows)
+
+    def expire_samples(self) -> int:
+        """Remove samples that were kept long enough; return how many."""
+        with self._transaction():
+            return execute(self.connection, "cleanup/expire_samples.sql", {"now": utc(self.clock())})
+
+    def _end(self, ticket_id: str, state: str) -> None:
+        values = {"ticket_id": ticket_id, "state": state, "now": utc(self.clock())}
+        with self._transaction():
+            execute(self.connection, "cleanup/end_ticket.sql", values)
+
+    def _read(self, path: str, values: Mapping[str, Any]) -> list[Any]:
+        rows = fetch(self.connection, path, values)
+        self.connection.rollback()  # a read must not pin the snapshot of the next one
+        return rows
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with transaction(self.connection):
+            yield
+
+
+def last_observed_day(observe_until: datetime, business_timezone: str) -> date:
+    """Return the last business day of an observation.
+
+    :param observe_until: its end (naive UTC, exclusive).
+    """
+    last = observe_until.replace(tzinfo=UTC) - timedelta(microseconds=1)
+    return last.astimezone(ZoneInfo(business_timezone)).date()
+
+
+def lock_name(ticket_id: str) -> str:
+    """Return the name of a ticket's lock: MySQL takes 64 characters at most."""
+    return f"cleanup-{digest_of([ticket_id])[:32]}"
+
+
+def _point_rows(batch_id: str, plan: TicketPlan, estimates: Mapping[int, Estimate]) -> Iterator[dict[str, Any]]:
+    for ticket in plan.tickets:
+        for structure in ticket.structures:
+            estimate = estimates.get(structure.eid)
+            yield {
+                "batch_id": batch_id,
+                "point_id": structure.eid,
+                "cluster": structure.cluster,
+                "ticket_id": ticket.ticket_id,
+                "reason": None,
+                "estimated_keys": estimate and estimate.keys,
+                "estimated_bytes": estimate and estimate.size,
+            }
+    for point in plan.unticketed:
+        yield {
+            "batch_id": batch_id,
+            "point_id": point.eid,
+            "cluster": point.cluster,
+            "ticket_id": None,
+            "reason": point.reason,
+            "estimated_keys": None,
+            "estimated_bytes": None,
+        }

@@ -1,0 +1,195 @@
+"""Carry out an approved plan: in chunks, each one transaction that changes exactly its planned rows or nothing.
+
+A chunk locks its rows, compares them with the plan, records them in the journal, changes them and checks the result.
+The journal commits with the change, so a run that was killed anywhere is continued by running it again.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from drawsguard.points import definitions
+from drawsguard.points.database import close, execute
+from drawsguard.points.definitions import DOWNLINED, Kind, Row
+from drawsguard.points.downline.journal import Journal, PlannedRow
+from drawsguard.points.downline.plan import Plan
+
+Clock = Callable[[], datetime]
+
+
+class PlanChangedError(RuntimeError):
+    """The rows are not the approved ones. The chunk was rolled back."""
+
+
+class StoppedError(RuntimeError):
+    """The stop switch was set. Finished chunks stay; the rest was not touched."""
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How a plan is carried out.
+
+    :param connection: a prepared connection to the environment.
+    :param journal: the batch's journal on the same connection.
+    :param stop: returns True to stop before the next chunk.
+    :param digest: the approved plan's digest, recorded with each change.
+    :param chunk_rows: maximum number of rows in a chunk (an id is never split).
+    """
+
+    connection: Any
+    journal: Journal
+    stop: Callable[[], bool]
+    digest: str
+    chunk_rows: int
+    clock: Clock = lambda: datetime.now(UTC)
+
+    def downline(self, plan: Plan) -> int:
+        """Take the plan's pending rows out of service and return how many rows changed.
+
+        :raises PlanChangedError: when rows differ from the plan; the chunk is rolled back.
+        :raises StoppedError: when the stop switch is set.
+        """
+        return self._run(plan, "downline", self._downline_chunk)
+
+    def restore(self, plan: Plan) -> int:
+        """Give the plan's pending rows their old status and last_modify_time back; return how many rows changed.
+
+        :raises PlanChangedError: when rows differ from the plan; the chunk is rolled back.
+        :raises StoppedError: when the stop switch is set.
+        """
+        return self._run(plan, "restore", self._restore_chunk)
+
+    def _run(self, plan: Plan, action: str, change: Callable[[Kind, str, list[PlannedRow]], None]) -> int:
+        if plan.action != action:
+            raise ValueError(f"This is a plan to {plan.action}, not to {action}.")
+        changed, total = 0, len(plan.pending)
+        for kind, table, rows in plan.chunks(self.chunk_rows):
+            if self.stop():
+                raise StoppedError(
+                    f"Stopped by the switch: {changed} of {total} rows of batch {plan.batch_id} ({plan.environment}) "
+                    f"were changed and stay changed, the rest is untouched. Clear the switch and trigger a new run to "
+                    "continue after a new approval, or run points_restore to undo."
+                )
+            try:
+                change(kind, table, rows)
+                self.connection.commit()
+            except BaseException:
+                self._roll_back()
+                raise
+            changed += len(rows)
+        return changed
+
+    def _roll_back(self) -> None:
+        try:
+            self.connection.rollback()
+        except Exception:  # noqa: BLE001 - a lost connection was rolled back by the server; the first error matters
+            close(self.connection)
+
+    def _downline_chunk(self, kind: Kind, table: str, rows: list[PlannedRow]) -> None:
+        ids = tuple(sorted({row.row_id for row in rows}))
+        live = definitions.rows_of_ids(self.connection, table, kind, ids, lock="yes")
+        _compare(table, _before(rows), Counter(live))
+        self.journal.add(rows, self.digest, self.clock())
+        affected = execute(self.connection, "downline/set_downline.sql", {"ids": ids}, table=table)
+        if affected != len(rows):
+            raise PlanChangedError(
+                f"The UPDATE of {table} changed {affected} rows, planned {len(rows)}; rolled back. Plan again."
+            )
+        after = definitions.rows_of_ids(self.connection, table, kind, ids, downlined=True)
+        missing = _after(rows) - Counter(after)
+        if missing:
+            raise PlanChangedError(
+                f"{table}: rows are not at {DOWNLINED} with their last_modify_time unchanged: {_shown(missing)}; "
+                "rolled back. Check triggers on the table, then plan again."
+            )
+
+    def _restore_chunk(self, kind: Kind, table: str, rows: list[PlannedRow]) -> None:
+        ids = tuple(sorted({row.row_id for row in rows}))
+        dead = definitions.rows_of_ids(self.connection, table, kind, ids, downlined=True, lock="yes")
+        missing = _without_time(_before(rows)) - _without_time(Counter(dead))
+        if missing:
+            raise PlanChangedError(f"{table}: rows are no longer at {DOWNLINED}: {_shown(missing)}; rolled back.")
+        columns = definitions.identity_columns(self.connection, table)
+        for row in rows:
+            values = {
+                "id": row.row_id,
+                "identity": row.identity,
+                "status": row.old_status,
+                "last_modify_time": row.last_modify_time or None,
+            }
+            changed = execute(self.connection, "downline/restore/restore_row.sql", values, table=table, columns=columns)
+            if changed != 1 or not self.journal.mark_restored(row, self.digest, self.clock()):
+                raise PlanChangedError(
+                    f"{table}: row {row.row_id} could not be restored exactly once; rolled back. Plan it again."
+                )
+        live = definitions.rows_of_ids(self.connection, table, kind, ids)
+        missing = _before(rows) - Counter(live)
+        if missing:
+            raise PlanChangedError(f"{table}: rows are not what they were: {_shown(missing)}; rolled back.")
+
+
+def _before(rows: Iterable[PlannedRow]) -> Counter[Row]:
+    return Counter(Row(r.row_id, r.identity, r.old_status, r.last_modify_time, r.cluster) for r in rows)
+
+
+def _after(rows: Iterable[PlannedRow]) -> Counter[Row]:
+    return Counter(Row(r.row_id, r.identity, DOWNLINED, r.last_modify_time, r.cluster) for r in rows)
+
+
+def _without_time(rows: Counter[Row]) -> Counter[Row]:
+    plain: Counter[Row] = Counter()
+    for row, number in rows.items():
+        plain[row._replace(last_modify_time="", status=DOWNLINED)] += number
+    return plain
+
+
+def _compare(table: str, planned: Counter[Row], found: Counter[Row]) -> None:
+    if planned != found:
+        raise PlanChangedError(
+            f"{table}: live rows are not the approved ones; rolled back. "
+            f"Planned, not found: {_shown(planned - found)}; found, not planned: {_shown(found - planned)}. "
+            "Plan again and have the new plan approved."
+        )
+
+
+def _shown(rows: Counter[Row], most: int = 10) -> str:
+    shown = [f"{row.row_id} (status {row.status}, {row.last_modify_time})" for row in list(rows)[:most]]
+    more = f" and {len(rows) - most} more" if len(rows) > most else ""
+    return f"[{', '.join(shown)}{more}]"
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What an environment holds after an execution: rows that are as planned, and those that are not."""
+
+    changed: tuple[PlannedRow, ...]
+    wrong: tuple[str, ...]
+
+
+def verify_downline(connection: Any, journal: Journal) -> Verification:
+    """Compare the environment with the batch's journal.
+
+    Every row that the batch downlined and nobody restored is at -80 with its last_modify_time kept, and its id has no
+    live row left in that table.
+    """
+    changed, wrong = [], []
+    rows = sorted(journal.downlined())
+    for table, kind in sorted({(row.table, row.kind) for row in rows}):
+        mine = [row for row in rows if row.table == table]
+        ids = {row.row_id for row in mine}
+        dead = Counter(definitions.rows_of_ids(connection, table, kind, ids, downlined=True))
+        alive = {row.row_id for row in definitions.rows_of_ids(connection, table, kind, ids)}
+        for row in mine:
+            expected = next(iter(_after([row])))
+            if dead[expected] < 1:
+                wrong.append(f"{table} {row.row_id}: not at {DOWNLINED} with last_modify_time {row.last_modify_time}")
+            elif row.row_id in alive:
+                wrong.append(f"{table} {row.row_id}: has a live row again")
+            else:
+                changed.append(row)
+    connection.rollback()
+    return Verification(tuple(changed), tuple(wrong))

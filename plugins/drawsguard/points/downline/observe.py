@@ -1,0 +1,98 @@
+"""Watch downlined batches: signs of life of their points, and who is notified ahead of the cleanup.
+
+**When an observation ends**: ``observe.days`` of include/config/downline.yaml after a downline was verified
+(`PointsVerifyOperator`); the second environment starts it again, so the days count from the last change. The end is
+kept as ``observe_until`` (`ObservationRepository.start`). A halt leaves it as it is and keeps the batch from cleanup
+until it is released; a release (`drawsguard.points.downline.release`, ``WATCH_DAYS``) may move it to later. The use of
+its last day is known a day later: the batch is due when the pushed evidence covers that day
+(`TicketRepository.due_batches`), and is watched until it is cleaned.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+from drawsguard.points import definitions
+from drawsguard.points.downline.recheck import Sign, signs_since
+from drawsguard.points.downline.repositories import Repositories
+from drawsguard.points.telemetry.config import PointsConfig
+from drawsguard.points.telemetry.oper_type import parser
+
+
+class Notice(NamedTuple):
+    """A mail that is due to an owner (empty: the team) some days before a batch's cleanup."""
+
+    days_before: int
+    owner: str
+    points: tuple[int, ...]
+
+
+def downlined_points(repositories: Repositories, batch_id: str) -> frozenset[int]:
+    """Return the points of a batch that are downlined somewhere."""
+    rows = repositories.plans.rows_in_state(batch_id, "downlined")
+    return frozenset(row_id for _, kind, _, row_id, *_ in rows if kind == "point")
+
+
+def signs_of_life(
+    repositories: Repositories,
+    environment: Any,
+    batch_id: str,
+    observed_from: datetime,
+    config: PointsConfig,
+    business_timezone: str,
+) -> list[Sign]:
+    """Return use and errors of a batch's downlined points since it was downlined.
+
+    :param environment: a prepared connection to an environment, for its tags.
+    :param observed_from: naive UTC.
+    """
+    # The statistics have whole minutes of business time: the minute of the change counts as before it.
+    local = observed_from.replace(tzinfo=UTC).astimezone(ZoneInfo(business_timezone)).replace(tzinfo=None)
+    since = local.replace(second=0, microsecond=0) + timedelta(minutes=1)
+    members = definitions.members_by_tag(definitions.read_tags(environment))
+    environment.rollback()
+    points = downlined_points(repositories, batch_id)
+    return signs_since(repositories.connection, since, points, members, parser(config.oper_type_pattern))
+
+
+def alert_key(batch_id: str) -> str:
+    """Return the key of the alert that a batch's points are needed after all; one per batch."""
+    return f"points:points_observe.{batch_id}"
+
+
+def alert_detail(batch_id: str, points: Sequence[int]) -> str:
+    """Return what the alert says about the points that show signs of life."""
+    shown = ", ".join(map(str, points[:20])) + (" …" if len(points) > 20 else "")
+    return (
+        f"批次 {batch_id} 的 {len(points)} 个已下线积分仍有使用或报错，清理已暂停。"
+        f"{len(points)} downlined points show use or errors; the cleanup is halted. {shown}"
+    )
+
+
+def due_notices(
+    owners: Mapping[int, str],
+    observe_until: datetime,
+    now: datetime,
+    notice_days: Iterable[int],
+    sent: set[tuple[int, str]],
+) -> list[Notice]:
+    """Return the notices that are due now and were not sent; only the latest when several are due.
+
+    :param owners: owner of each downlined point; empty for nobody.
+    :param observe_until: end of the observation; :param now: both naive UTC.
+    :param sent: (days before, owner) of those that were sent.
+    """
+    due = [days for days in notice_days if now >= observe_until - timedelta(days=days)]
+    if not due or now >= observe_until:
+        return []
+    nearest = min(due)
+    lists: dict[str, list[int]] = defaultdict(list)
+    for point, owner in sorted(owners.items()):
+        lists[owner].append(point)
+    return [
+        Notice(nearest, owner, tuple(points)) for owner, points in sorted(lists.items()) if (nearest, owner) not in sent
+    ]

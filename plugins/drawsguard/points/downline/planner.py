@@ -1,0 +1,151 @@
+"""The current plan of a batch in an environment: intranet from the decisions, extranet from the intranet's result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from datetime import date, datetime, time, timedelta
+from typing import Any
+
+from drawsguard.points import definitions
+from drawsguard.points.definitions import Membership
+from drawsguard.points.downline.journal import Journal, PlannedRow
+from drawsguard.points.downline.plan import (
+    Expected,
+    Plan,
+    PlanRefusedError,
+    check_caps,
+    explain_extranet,
+    live_rows_of,
+    plan_downline,
+)
+from drawsguard.points.downline.recheck import Sign, signs_since
+from drawsguard.points.downline.repositories import Repositories
+from drawsguard.points.environments import Environment
+from drawsguard.points.policy import DownlinePolicy
+from drawsguard.points.review.batch_repository import CELL_CLUSTER, CELL_MODIFIED, CELL_TABLE
+from drawsguard.points.review.candidate import Decision
+from drawsguard.points.review.evidence import check_age
+from drawsguard.points.telemetry.config import PointsConfig
+from drawsguard.points.telemetry.oper_type import parser
+
+#: Opens a prepared connection to an environment, and closes it.
+Connect = Callable[[Environment], AbstractContextManager[Any]]
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A plan, and the environment's tags and live points that it was made from."""
+
+    plan: Plan
+    membership: Membership
+
+
+@dataclass(frozen=True)
+class Planner:
+    """Makes the plans of one batch.
+
+    :param today: the business day, to detect stale evidence.
+    """
+
+    repositories: Repositories
+    connect: Connect
+    rules: DownlinePolicy
+    today: date
+
+    def plan(self, batch_id: str, environment: Environment) -> Planned:
+        """Return the batch's current plan in an environment; nothing is changed.
+
+        :raises PlanRefusedError: when nothing is confirmed, or the extranet is asked for before the intranet is done.
+        :raises CapExceededError: when the plan is too large.
+        :raises EvidenceRefusedError: when the report's evidence is stale.
+        """
+        batch = self.repositories.batches.get(batch_id)
+        check_age(batch.window_end, self.today, self.rules.evidence)
+        intranet = self._intranet(batch_id, batch.environment)
+        if environment == "intranet":
+            return intranet
+        if waiting := self.waiting(intranet.plan):
+            raise PlanRefusedError(
+                f"Batch {batch_id}: {len(waiting)} rows are not downlined on the intranet yet, e.g. "
+                f"{waiting[0].table} {waiting[0].row_id}. The extranet follows the intranet's result, never the other "
+                "way round: finish the intranet first."
+            )
+        return self._extranet(batch_id, intranet)
+
+    def waiting(self, plan: Plan) -> list[PlannedRow]:
+        """Return the rows of a plan that are neither changed nor removed because of use."""
+        rows = self.repositories.plans.rows_in_state(plan.batch_id, "removed")
+        removed = {(kind, row_id) for environment, kind, _, row_id, *_ in rows if environment == plan.environment}
+        return [row for row in plan.pending if (row.kind, row.row_id) not in removed]
+
+    def refuse_second_run(self, batch_id: str) -> None:
+        """Refuse a batch that has been carried out in both environments.
+
+        :raises PlanRefusedError: when nothing is left to do.
+        """
+        intranet = self.plan(batch_id, "intranet")
+        if intranet.plan.rows and not self.waiting(intranet.plan):
+            extranet = self.plan(batch_id, "extranet")
+            if not self.waiting(extranet.plan):
+                raise PlanRefusedError(
+                    f"Batch {batch_id} has been carried out in both environments; a second run would change nothing. "
+                    "For more points make a new report; to undo it use points_restore."
+                )
+
+    def _intranet(self, batch_id: str, reported_on: str) -> Planned:
+        confirmed = {
+            candidate.point_id: candidate.evidence
+            for candidate in self.repositories.batches.candidates(batch_id)
+            if candidate.decision == Decision.DOWNLINE
+        }
+        if not confirmed:
+            raise PlanRefusedError(
+                f"Batch {batch_id} has no confirmed point: read its confirmed workbook first (task read_workbook)."
+            )
+        seen = {
+            point: Expected(str(cells[CELL_TABLE]), str(cells[CELL_CLUSTER]), str(cells[CELL_MODIFIED]))
+            for point, cells in confirmed.items()
+        }
+        return self._plan(batch_id, "intranet", frozenset(confirmed), seen if reported_on == "intranet" else None)
+
+    def _extranet(self, batch_id: str, intranet: Planned) -> Planned:
+        with self.connect("intranet") as connection:
+            done = Journal(connection, batch_id, "intranet").downlined()
+            connection.rollback()
+        points = frozenset(row.row_id for row in done if row.kind == "point")
+        planned = self._plan(batch_id, "extranet", points, None)
+        with self.connect("extranet") as connection:
+            statuses = definitions.status_of_ids(connection, "point", points - planned.plan.points())
+            connection.rollback()
+        tags = [(row.table, row.row_id) for row in done if row.kind == "tag"]
+        explained = explain_extranet(points, tags, planned.plan, planned.membership, intranet.membership, statuses)
+        return Planned(replace(planned.plan, differences=tuple(explained)), planned.membership)
+
+    def _plan(
+        self,
+        batch_id: str,
+        environment: Environment,
+        points: frozenset[int],
+        expected: dict[int, Expected] | None,
+    ) -> Planned:
+        with self.connect(environment) as connection:
+            journal = Journal(connection, batch_id, environment)
+            plan, membership = plan_downline(connection, journal, batch_id, environment, points, expected)
+            live = definitions.live_counts(connection)
+            connection.rollback()
+        check_caps(plan, live_rows_of(membership, live, plan.done), self.rules.caps)
+        return Planned(plan, membership)
+
+
+def used_since_report(
+    repositories: Repositories, governance: Any, planned: Planned, config: PointsConfig
+) -> list[Sign]:
+    """Return the use of planned points after the report's window ended; errors do not count as use."""
+    last = repositories.batches.get(planned.plan.batch_id).window_end
+    since = datetime.combine(last + timedelta(days=1), time.min)
+    members = definitions.members_by_tag(planned.membership.tags)
+    pending = frozenset(row.row_id for row in planned.plan.pending if row.kind == "point")
+    signs = signs_since(governance, since, pending, members, parser(config.oper_type_pattern))
+    return [sign for sign in signs if sign.kind == "use"]

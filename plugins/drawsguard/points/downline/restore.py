@@ -1,0 +1,71 @@
+"""Plan a restore: give downlined rows of a batch back the status that the journal recorded."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from drawsguard.points import definitions
+from drawsguard.points.definitions import DOWNLINED, Kind
+from drawsguard.points.downline.journal import Journal, PlannedRow
+from drawsguard.points.downline.plan import Difference, Plan, PlanRefusedError
+from drawsguard.points.environments import Environment
+
+
+def plan_restore(
+    connection: Any,
+    journal: Journal,
+    batch_id: str,
+    environment: Environment,
+    points: frozenset[int] | None = None,
+) -> Plan:
+    """Plan to restore some points of a batch, or the whole batch; rows that are restored already are its done rows.
+
+    A tag is restored with the first of its points: it was taken offline because none was left.
+
+    :param points: point ids; None means every row that the batch downlined here.
+    :raises PlanRefusedError: when the batch never downlined an id here, or anything.
+    """
+    entries = journal.entries()
+    known = {entry.row.row_id for entry in entries if entry.row.kind == "point"}
+    if not known:
+        raise PlanRefusedError(f"Batch {batch_id} has downlined nothing on the {environment}. Check the batch.")
+    if points is not None and (unknown := sorted(points - known)):
+        raise PlanRefusedError(
+            f"Points {unknown[:20]} were never downlined by batch {batch_id} on the {environment}. Nothing was "
+            "touched. Check the batch and the ids."
+        )
+    downlined = sorted(entry.row for entry in entries if entry.state == "downlined")
+    done = {entry.row for entry in entries if entry.state == "restored"}
+    if points is not None:
+        members = {(tag.table, tag.tag_id): tag.members for tag in definitions.read_tags(connection)}
+
+        def wanted(row: PlannedRow) -> bool:
+            if row.kind == "point":
+                return row.row_id in points
+            return bool(members.get((row.table, row.row_id), frozenset()) & points)
+
+        downlined = [row for row in downlined if wanted(row)]
+        done = {row for row in done if wanted(row)}
+    rows: list[PlannedRow] = []
+    differences: list[Difference] = []
+    places: list[tuple[Kind, str]] = sorted({(row.kind, row.table) for row in downlined})
+    for kind, table in places:
+        mine = [row for row in downlined if row.table == table]
+        found = definitions.rows_of_ids(connection, table, kind, {row.row_id for row in mine}, downlined=True)
+        left = Counter((row.row_id, row.identity) for row in found)
+        times = {(row.row_id, row.identity): row.last_modify_time for row in found}
+        for row in mine:
+            key = (row.row_id, row.identity)
+            if left[key] < 1:
+                reason = f"is no longer at {DOWNLINED}, or was edited: not restored"
+                differences.append(Difference(kind, row.row_id, table, reason))
+                continue
+            left[key] -= 1
+            rows.append(row)
+            if times[key] != row.last_modify_time:
+                reason = f"last_modify_time is {times[key]}, goes back to {row.last_modify_time}"
+                differences.append(Difference(kind, row.row_id, table, reason))
+    connection.rollback()
+    planned = tuple(sorted({*rows, *done}))
+    return Plan(batch_id, environment, "restore", planned, tuple(differences), frozenset(done))

@@ -1,0 +1,72 @@
+"""Storage structures: how NOS describes where a point lives in Redis, and the workbook that keeps them.
+
+What the templates match in Redis is decided in `drawsguard.points.cleanup.structure`, which reads what is kept here.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from openpyxl import Workbook
+
+from drawsguard.points.downline.structure_repository import Structure
+from drawsguard.points.sheets import add_table
+
+#: The workbook's name, as the teams know it.
+STRUCTURE_WORKBOOK = "下线积分存储结构信息.xlsx"
+
+DATA_TYPES = frozenset({"string", "hash", "set", "zset", "list"})
+
+_HEADERS = (
+    ("积分 id", 12),
+    ("集群 cluster", 18),
+    ("类型 type", 10),
+    ("key 模板 key template", 48),
+    ("field 模板 field template", 48),
+)
+#: Text and placeholders in braces; a lone brace would make a cleanup pattern match too much.
+_TEMPLATE = re.compile(r"(?:[^{}]|\{[A-Za-z_][A-Za-z0-9_]*\})+")
+_LONGEST = 512
+
+
+class StructureError(ValueError):
+    """NOS did not describe a usable structure."""
+
+
+def parse_structure(point_id: int, payload: str) -> Structure:
+    """Read the JSON object of an OK answer.
+
+    :param payload: ``{"cluster": …, "type": …, "key": …, "field": … or null}``.
+    :raises StructureError: naming the point and what is wrong with its description.
+    """
+    try:
+        values = json.loads(payload)
+    except ValueError as error:
+        raise StructureError(f"NOS describes point {point_id} by {payload[:120]!r}, which is not JSON.") from error
+    if not isinstance(values, dict) or set(values) != {"cluster", "type", "key", "field"}:
+        raise StructureError(f"NOS describes point {point_id} by {payload[:120]!r}, not by cluster, type, key, field.")
+    cluster, data_type, key, field = (values[name] for name in ("cluster", "type", "key", "field"))
+    if not isinstance(cluster, str) or not cluster:
+        raise StructureError(f"NOS names cluster {cluster!r} for point {point_id}.")
+    if data_type not in DATA_TYPES:
+        raise StructureError(f"NOS names type {data_type!r} for point {point_id}; known: {sorted(DATA_TYPES)}.")
+    if field is not None and data_type != "hash":
+        raise StructureError(f"NOS names a field for point {point_id}, but its type is {data_type}.")
+    for name, template in (("key", key), ("field", field)):
+        if template is None and name == "field":
+            continue
+        if not isinstance(template, str) or len(template) > _LONGEST or not _TEMPLATE.fullmatch(template):
+            raise StructureError(f"NOS names the {name} template {template!r} for point {point_id}, which is unusable.")
+    return Structure(point_id, cluster, data_type, key, field)
+
+
+def write_structures(path: Path, structures: Iterable[Structure]) -> None:
+    """Write the structures' workbook."""
+    workbook = Workbook(write_only=True)
+    rows = [(row.point_id, row.cluster, row.data_type, row.key_template, row.field_template) for row in structures]
+    add_table(workbook, "存储结构 structures", [], _HEADERS, rows)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    workbook.save(path)

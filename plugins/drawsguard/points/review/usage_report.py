@@ -1,0 +1,106 @@
+"""Make the usage report of an environment: check the evidence, classify every live point, and lay out the review."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from drawsguard.points import definitions
+from drawsguard.points.database import fetch, stream
+from drawsguard.points.policy import DownlinePolicy
+from drawsguard.points.review.candidate import HEADERS, EvidenceCell, evidence_cells
+from drawsguard.points.review.classify import Candidate, classify
+from drawsguard.points.review.evidence import EvidenceRefusedError, Window, check_age, check_days, check_readable
+from drawsguard.points.review.usage import UsageIndex
+from drawsguard.points.review.workbook import ReviewRow
+from drawsguard.points.telemetry.config import PointsConfig
+from drawsguard.points.telemetry.oper_type import parser
+
+
+@dataclass(frozen=True)
+class Report:
+    """A usage report: the candidates as review rows, and what else a reader should know."""
+
+    evidence_batch: str
+    window: Window
+    rows: list[ReviewRow]
+    others: Counter[str]
+    undefined_tags: list[int]
+    unknown_samples: list[str]
+
+    def notes(self) -> dict[str, Any]:
+        """Return the summary's extra lines: bilingual label → value."""
+        notes: dict[str, Any] = {
+            "证据批次 evidence batch": self.evidence_batch,
+            "候选积分 candidates": len(self.rows),
+        }
+        notes |= {f"非候选 not a candidate: {reason}": number for reason, number in sorted(self.others.items())}
+        if self.undefined_tags:
+            notes["有使用但未定义的积分域 tags used but not defined"] = ", ".join(map(str, self.undefined_tags[:20]))
+        if self.unknown_samples:
+            notes["无法识别的指标 unreadable metrics"] = ", ".join(self.unknown_samples)
+        return notes
+
+
+def make_report(
+    governance: Any,
+    environment: Any,
+    rules: DownlinePolicy,
+    config: PointsConfig,
+    today: date,
+    evidence_batch: str | None,
+) -> Report:
+    """Classify the live points of an environment by one evidence batch.
+
+    :param governance: a prepared connection to rsp_datagovern.
+    :param environment: a prepared connection to the environment.
+    :param today: the business day.
+    :param evidence_batch: a batch of the window flow; None for the newest.
+    :raises EvidenceRefusedError: when the evidence is missing, incomplete, unreadable or stale.
+    """
+    found = fetch(governance, "review/newest_evidence.sql", {"evidence_batch": evidence_batch})
+    if not found:
+        raise EvidenceRefusedError(
+            f"There is no usage evidence {evidence_batch or 'of the window flow'}: run points_hive_aggregation and "
+            "points_push, then run the report again."
+        )
+    ((batch_id, first, last),) = found
+    window = Window(first, last)
+    check_age(window.last, today, rules.evidence)
+    days = dict(fetch(governance, "review/evidence_days.sql", {"first": first, "last": last}))
+    check_days(days, window, config.quality)
+    usage = UsageIndex(parser(config.oper_type_pattern), window.start)
+    usage.add(stream(governance, "review/usage_of_batch.sql", {"evidence_batch": batch_id}))
+    check_readable(usage.unknown, rules.evidence)
+    undefined = usage.spread_tags(definitions.members_by_tag(definitions.read_tags(environment)))
+    outcome = classify(definitions.live_definitions(environment), usage, rules.selection, window.start)
+    environment.rollback()
+    governance.rollback()
+    rows = [ReviewRow(candidate.point_class, evidence_cells(candidate)) for candidate in _consumed(outcome.candidates)]
+    return Report(batch_id, window, rows, outcome.others, undefined, usage.unknown.samples)
+
+
+def _consumed(candidates: list[Candidate]) -> Iterator[Candidate]:
+    """Yield the candidates in order and release each after use: a large report holds them in one form only."""
+    candidates.reverse()
+    while candidates:
+        yield candidates.pop()
+
+
+def tab_separated(rows: Sequence[ReviewRow]) -> Iterator[str]:
+    """Yield the candidates as lines of tab-separated text that can be pasted into a spreadsheet."""
+    yield "\t".join(["类 class", *HEADERS])
+    for row in rows:
+        yield "\t".join([row.point_class.label, *[_pasted(cell) for cell in row.cells]])
+
+
+def _pasted(cell: EvidenceCell) -> str:
+    if not isinstance(cell, str):
+        return str(cell)
+    # One line and one column: a tab or a line break would put what follows it into a cell of its own.
+    text = " ".join(cell.split())
+    # Pasted text that starts like a formula would be executed as one.
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@") else text

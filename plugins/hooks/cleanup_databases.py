@@ -1,0 +1,104 @@
+"""What the cleanup operators share: the cleanup's tables, and the current plan of a batch."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from drawsguard.points.cleanup.collision import share_an_instance
+from drawsguard.points.cleanup.config import get_config
+from drawsguard.points.cleanup.living import collect_living
+from drawsguard.points.cleanup.standing import not_cleaned, standing_in
+from drawsguard.points.cleanup.ticket import LivingPoints, TicketPlan, plan_tickets
+from drawsguard.points.cleanup.ticket_repository import TicketRepository
+from drawsguard.points.definitions import live_definitions
+from drawsguard.points.downline.repositories import Repositories
+from drawsguard.points.downline.structure_repository import Structure as StoredStructure
+from drawsguard.points.environments import ENVIRONMENTS
+from drawsguard.points.telemetry.config import cluster_instances
+from drawsguard.settings import get_settings
+from hooks import points_databases
+from hooks.nos_hook import NosHook, NosRefusedError
+
+logger = logging.getLogger(__name__)
+
+#: Structures are stored after this many answers: after a failed try they are not asked for again.
+_ASKED_AT_ONCE = 500
+
+
+@contextmanager
+def cleanup_repositories() -> Iterator[tuple[TicketRepository, Repositories]]:
+    """Open the cleanup's and the lifecycle's tables on one connection."""
+    with points_databases.repositories() as repositories:
+        tickets = TicketRepository(repositories.connection)
+        yield tickets, repositories
+
+
+def instances_by_cluster() -> dict[str, frozenset[str]]:
+    """Return the Redis instances of each cluster."""
+    return {cluster: frozenset(names) for cluster, names in cluster_instances().items()}
+
+
+def plan_batch(batch_id: str, tickets: TicketRepository, repositories: Repositories) -> TicketPlan:
+    """Return the tickets that follow from a batch's structures, its journals, and the points served now.
+
+    :raises hooks.nos_hook.NosError: when NOS does not answer: served points cannot be distinguished from others.
+    """
+    stored = repositories.structures.of_batch(batch_id)
+    kept = kept_points(batch_id, frozenset(structure.point_id for structure in stored), repositories)
+    living = living_points({structure.cluster for structure in stored}, tickets)
+    return plan_tickets(batch_id, stored, living, instances_by_cluster(), get_config(), kept)
+
+
+def kept_points(batch_id: str, points: frozenset[int], repositories: Repositories) -> dict[int, str]:
+    """Return which points of a batch are not cleaned as both environments are now, and why."""
+    observed_from = repositories.batches.get(batch_id).observe_from
+    if observed_from is None:
+        return dict.fromkeys(points, "该批次未被观察。The batch was never observed.")
+    standings = []
+    for environment in ENVIRONMENTS:
+        with points_databases.environment(environment) as connection:
+            standings.append(standing_in(connection, batch_id, environment, points, observed_from))
+    return not_cleaned(points, standings)
+
+
+def living_points(clusters: set[str], tickets: TicketRepository) -> LivingPoints:
+    """Return the points served in either environment that share a Redis instance with one of the clusters."""
+    instances = instances_by_cluster()
+    near = [cluster for cluster in clusters if cluster in instances]
+    served: set[tuple[int, str]] = set()
+    for environment in ENVIRONMENTS:
+        with points_databases.environment(environment) as connection:
+            served.update(
+                (definition.point_id, definition.cluster)
+                for definition in live_definitions(connection)
+                if any(share_an_instance(definition.cluster, cluster, instances) for cluster in near)
+            )
+    known = tickets.living_structures(datetime.now(UTC) - timedelta(hours=get_config().living_hours))
+    missing = sorted({eid for eid, _ in served} - known.keys())
+    for start in range(0, len(missing), _ASKED_AT_ONCE):
+        found = _ask(missing[start : start + _ASKED_AT_ONCE])
+        tickets.save_living(found.values())
+        known |= found
+    return collect_living(served, known.get, get_config().variable_classes)
+
+
+def _ask(points: list[int]) -> dict[int, StoredStructure]:
+    """Return the structures that NOS has of some points, over one connection."""
+    found = {}
+    with NosHook(get_settings().nos_conn_id) as nos:
+        for eid in points:
+            try:
+                found[eid] = nos.structure(eid)
+            except NosRefusedError as error:
+                # The plan refuses what could collide with this point, and names it.
+                logger.warning("%s", error)
+    return found
+
+
+def cleanup_folder(batch_id: str) -> Path:
+    """Return the folder of a batch's cleanup files, which all workers share."""
+    return points_databases.artifacts(batch_id) / "cleanup"

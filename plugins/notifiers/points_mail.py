@@ -1,0 +1,48 @@
+"""Send a mail of the points lifecycle from its templates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from airflow.providers.smtp.hooks.smtp import SmtpHook
+
+from drawsguard.links import runbook_link
+from drawsguard.refusal import address_of
+from drawsguard.settings import get_settings
+from drawsguard.templates import render_template
+
+
+def send_mail(to: str | Sequence[str], name: str, files: Sequence[Path] = (), **values: Any) -> None:
+    """Send ``points/<name>.subject.txt`` and ``points/<name>.html`` filled in; the body may link to ``runbook(page)``.
+
+    :param name: ``<stage>/<template>`` below include/templates/points.
+    :param to: addresses, or one string of them separated by commas.
+    :param files: attachments.
+    """
+    settings = get_settings()
+    addresses = [address.strip() for address in to.split(",")] if isinstance(to, str) else list(to)
+    with SmtpHook(smtp_conn_id=settings.smtp_conn_id) as hook:
+        hook.send_email_smtp(
+            to=addresses,
+            from_email=settings.mail_from,
+            subject=" ".join(render_template(f"points/{name}.subject.txt", **values).split()),
+            html_content=render_template(
+                f"points/{name}.html", runbook=lambda page: runbook_link(page, settings), **values
+            ),
+            files=[str(path) for path in files],
+        )
+
+
+def owner_address(owner: str) -> str:
+    """Return an owner's mail address, which is always one of the configured domain.
+
+    The team's own for points without an owner, and for one whose name makes no such address: ``people`` is text that
+    anybody may have written, and a list of points must not leave the house by it.
+    """
+    settings = get_settings()
+    pattern = settings.points_owner_address
+    address = address_of(owner, pattern)
+    domain = pattern.rpartition("@")[2]
+    return address if address and address.rpartition("@")[2] == domain else settings.points_email

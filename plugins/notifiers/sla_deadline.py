@@ -1,0 +1,36 @@
+"""The deadline of a DAG's scheduled runs, made of its entry in ``include/config/deadlines.yaml``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.sdk.definitions.callback import AsyncCallback
+from airflow.sdk.definitions.deadline import DeadlineAlert
+
+from deadlines.fresh_interval import FreshIntervalEnd
+from drawsguard.deadlines import deadline_of
+from drawsguard.settings import get_settings
+from notifiers.sla_miss import SlaMissMail
+from notifiers.sla_signal import SlaMissAlert
+
+
+def sla_deadline(dag_id: str) -> DeadlineAlert:
+    """Return what to pass as ``deadline`` of the DAG.
+
+    With a priority a miss is a mail and an alert, which ``report_run_success`` ends; without one it is a mail.
+
+    :raises drawsguard.deadlines.DeadlineError: when the DAG has no entry, or the file is not valid.
+    """
+    settings = get_settings()
+    deadline = deadline_of(dag_id)
+    mail: dict[str, Any] = {"to": deadline.address(settings), "look_at": deadline.hints()}
+    if deadline.priority is None:
+        callback = AsyncCallback(SlaMissMail, kwargs=mail)
+    else:
+        callback = AsyncCallback(SlaMissAlert, kwargs={"priority": deadline.priority, **mail})
+    return DeadlineAlert(
+        name=deadline.name,
+        reference=FreshIntervalEnd(once_per_outage=deadline.once_per_outage),
+        interval=deadline.interval(settings),
+        callback=callback,
+    )

@@ -1,0 +1,91 @@
+"""A person's command on an alert: acknowledge, mute, unmute; recorded with who gave it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Literal
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowFailException
+
+from drawsguard.alerts.config import load_alert_config
+from drawsguard.alerts.manager import AlertManager
+from drawsguard.alerts.state import acknowledge, mute, unmute
+from drawsguard.monitoring.checks import load_checks
+from drawsguard.override import check_override
+from drawsguard.refusal import RefusedError
+from drawsguard.settings import get_settings
+from drawsguard.warehouse.monitoring_repository import MonitoringRepository, stable_id
+from hooks.warehouse_hook import warehouse_client
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class AlertCommandOperator(BaseOperator):
+    """Append one event to the life cycle of an alert, and one entry to ``operation_audit``.
+
+    :param command: ``acknowledge``, or ``mute`` (zero hours end a mute).
+    :param key: the alert's key, from its message.
+    :param note: reason or remark.
+    :param hours: length of a mute.
+    """
+
+    template_fields: Sequence[str] = ("key", "note", "hours")
+
+    def __init__(
+        self,
+        *,
+        command: Literal["acknowledge", "mute"],
+        key: str,
+        note: str,
+        hours: float | str = 0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.command = command
+        self.key = key
+        self.note = note
+        self.hours = hours
+
+    def execute(self, context: Context) -> str:
+        """Return the kind of the event that was recorded.
+
+        :raises OverrideRefusedError: when a mute has no reason that explains it.
+        :raises AirflowFailException: when the command does not fit the alert's state, or nobody gave it.
+        """
+        actor = getattr(context["dag_run"], "triggering_user_name", None)
+        if not actor:
+            raise AirflowFailException("This run has no triggering user: trigger it from the UI or API as yourself.")
+        if self.command == "mute" and float(self.hours) > 0:
+            check_override("A mute", self.note, context["dag_run"])
+        settings, config, now = get_settings(), load_alert_config(), datetime.now(UTC)
+        client = warehouse_client()
+        repository = MonitoringRepository(client, dag_id=self.dag_id, task_id=self.task_id)
+        manager = AlertManager(repository, config, load_checks(), settings, run_id=context["run_id"])
+        board, longest = manager.board(now), timedelta(hours=config.longest_mute_hours)
+        try:
+            if self.command == "acknowledge":
+                event = acknowledge(board, self.key, actor, self.note, now)
+            elif float(self.hours) == 0:
+                event = unmute(self.key, actor, now)
+            else:
+                length = timedelta(hours=float(self.hours))
+                event = mute(board, self.key, actor, self.note, now, length, longest)
+        except RefusedError as error:
+            raise AirflowFailException(str(error)) from error
+        manager.record([event])
+        entry = {
+            "entry_id": stable_id(context["run_id"], self.dag_id, self.key),
+            "acted_at": now,
+            "operation": self.dag_id,
+            "subject": self.key,
+            "action": event.kind.value,
+            "actor": actor,
+            "digest": None,
+            "detail": self.note,
+            "run_id": context["run_id"],
+        }
+        repository.append("alerts/append_audit", [entry])
+        return event.kind.value

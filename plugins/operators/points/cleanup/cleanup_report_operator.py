@@ -1,0 +1,74 @@
+"""Report the result of the cleanup: 积分清理结果."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+
+from drawsguard.approvals.model import ANSWERS, Action
+from drawsguard.points.cleanup.result import STATES, CleanupResult, write_result
+from drawsguard.points.cleanup.ticket_repository import TicketRepository
+from drawsguard.points.downline.repositories import Repositories
+from drawsguard.settings import get_settings
+from drawsguard.templates import render_template
+from hooks.approvals_database import approvals
+from hooks.cleanup_databases import cleanup_folder, cleanup_repositories
+from notifiers.points_mail import send_mail
+from notifiers.template_mail import run_url
+from operators.points.cleanup.dba_ticket_operator import DBA_DONE
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class CleanupReportOperator(BaseOperator):
+    """Write and mail the result of every batch that this run made tickets for, whatever their outcome.
+
+    A batch is closed when the tickets of the pipeline are done and the others are handed over.
+
+    :param batch_id: report this batch only; empty for all that are due.
+    :returns: per batch, whether it was closed, and keys deleted and left.
+    """
+
+    template_fields: Sequence[str] = ("batch_id",)
+
+    def __init__(self, *, batch_id: str = "", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.batch_id = batch_id
+
+    def execute(self, context: Context) -> dict[str, dict[str, int | bool]]:
+        """Report each batch."""
+        run = context["dag_run"]
+        url = run_url(run.dag_id, run.run_id)
+        with cleanup_repositories() as (tickets, repositories):
+            due = [self.batch_id] if self.batch_id else tickets.due_batches(get_settings().business_timezone)
+            return {batch_id: self._report(batch_id, tickets, repositories, url) for batch_id in due}
+
+    def _report(
+        self, batch_id: str, tickets: TicketRepository, repositories: Repositories, url: str
+    ) -> dict[str, int | bool]:
+        closed = tickets.close_batch(batch_id)
+        result = CleanupResult(batch_id, tickets.tickets(batch_id), tickets.results(batch_id), tickets.memory(batch_id))
+        folder = cleanup_folder(batch_id)
+        workbook, markdown = folder / f"积分清理结果-{batch_id}.xlsx", folder / f"积分清理结果-{batch_id}.md"
+        write_result(workbook, result)
+        with approvals() as repository:
+            answers = [e for e in repository.of_batch(batch_id) if e.action == Action.CLEANUP and e.kind in ANSWERS]
+        events = repositories.audit.events(batch_id)
+        text = render_template(
+            "points/cleanup/result.md",
+            result=result,
+            approvals=answers,
+            events=len(events),
+            dba_done=[event for event in events if event["event"] == DBA_DONE],
+            states=STATES,
+            run_url=url,
+        )
+        markdown.write_text(text, encoding="utf-8")
+        send_mail(get_settings().points_email, "cleanup/result", [workbook, markdown], result=result, run_url=url)
+        repositories.audit.note(
+            batch_id, "cleanup_reported", "airflow", deleted=result.deleted, left=result.left, closed=closed
+        )
+        return {"closed": closed, "deleted": result.deleted, "left": result.left}

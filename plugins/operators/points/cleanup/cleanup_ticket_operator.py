@@ -1,0 +1,109 @@
+"""Write the cleanup tickets of the batches whose observation has ended."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+from airflow.sdk import BaseOperator
+
+from drawsguard.points.cleanup.config import get_config
+from drawsguard.points.cleanup.estimate import Estimate, estimate_points
+from drawsguard.points.cleanup.ticket import TicketPlan
+from drawsguard.points.cleanup.ticket_repository import TicketRepository
+from drawsguard.points.cleanup.ticket_workbook import EXECUTORS, workbook_name, write_tickets
+from drawsguard.points.downline.repositories import Repositories
+from drawsguard.refusal import RefusedError
+from drawsguard.settings import get_settings
+from hooks.cleanup_databases import cleanup_folder, cleanup_repositories, plan_batch
+from hooks.redis_instance_hook import RedisInstanceHook
+from notifiers.points_mail import send_mail
+from notifiers.template_mail import run_url
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class CleanupTicketOperator(BaseOperator):
+    """Make the tickets of every due batch, store them, and mail them as a workbook.
+
+    Due is a batch that was downlined, whose observation has ended with the evidence of its last day, and that nothing
+    halted. Making tickets again replaces those that are not finished.
+
+    :param batch_id: make the tickets of this batch only, if it is due; empty for all.
+    :returns: the ids of the pipeline's tickets that wait for approval or are not finished.
+    """
+
+    template_fields: Sequence[str] = ("batch_id",)
+
+    def __init__(self, *, batch_id: str = "", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.batch_id = batch_id
+
+    def execute(self, context: Context) -> list[str]:
+        """Return the tickets that need approval.
+
+        :raises RefusedError: when the batch that was asked for is not due.
+        """
+        with cleanup_repositories() as (store, repositories):
+            self.log.info("%d expired samples removed.", store.expire_samples())
+            due = store.due_batches(get_settings().business_timezone)
+            if self.batch_id and self.batch_id not in due:
+                raise RefusedError(
+                    f"Batch {self.batch_id!r} is not due for cleanup; due are {due}. A batch is due when it was "
+                    "downlined, its observation has ended, the usage evidence of its last day is there, and it is "
+                    "neither halted nor cleaned."
+                )
+            run = context["dag_run"]
+            return [
+                ticket_id
+                for batch_id in ([self.batch_id] if self.batch_id else due)
+                for ticket_id in self._make(batch_id, store, repositories, run_url(run.dag_id, run.run_id))
+            ]
+
+    def _make(self, batch_id: str, store: TicketRepository, repositories: Repositories, url: str) -> list[str]:
+        plan = plan_batch(batch_id, store, repositories)
+        estimates = self._estimate(plan)
+        store.save_tickets(batch_id, plan, estimates)
+        business_time = datetime.now(UTC).astimezone(ZoneInfo(get_settings().business_timezone))
+        workbook = cleanup_folder(batch_id) / workbook_name(business_time)
+        write_tickets(workbook, batch_id, plan, estimates)
+        tickets = store.tickets(batch_id)
+        repositories.audit.note(
+            batch_id,
+            "cleanup_tickets",
+            "airflow",
+            tickets={ticket.ticket_id: ticket.digest for ticket in tickets},
+            unticketed=len(plan.unticketed),
+            workbook=str(workbook),
+        )
+        send_mail(
+            get_settings().points_email,
+            "cleanup/tickets",
+            [workbook],
+            batch_id=batch_id,
+            tickets=tickets,
+            executors=EXECUTORS,
+            unticketed=len(plan.unticketed),
+            run_url=url,
+        )
+        for point in plan.unticketed:
+            self.log.warning("Point %s (%s) has no ticket: %s", point.eid, point.cluster, point.reason)
+        return [
+            ticket.ticket_id
+            for ticket in tickets
+            if ticket.executor == "own" and ticket.state in ("open", "running", "incomplete")
+        ]
+
+    def _estimate(self, plan: TicketPlan) -> dict[int, Estimate]:
+        """Estimate the pipeline's tickets, one sample of each instance for all of them."""
+        totals: dict[int, Estimate] = {}
+        own = [ticket for ticket in plan.tickets if ticket.executor == "own"]
+        for name in sorted({instance for ticket in own for instance in ticket.instances}):
+            structures = [s for ticket in own if name in ticket.instances for s in ticket.structures]
+            found = estimate_points(structures, [RedisInstanceHook(name).get_instance()], get_config().estimate)
+            for eid, estimate in found.items():
+                totals[eid] = totals.get(eid, Estimate(0, 0, 0, 0)) + estimate
+        return totals

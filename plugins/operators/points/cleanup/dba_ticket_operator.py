@@ -1,0 +1,56 @@
+"""Close a ticket that the DBA has executed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowFailException
+
+from drawsguard.points.cleanup.ticket_repository import TicketStateError
+from hooks.cleanup_databases import cleanup_repositories
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+#: The audit's event; the result report reads it.
+DBA_DONE = "dba_ticket_done"
+
+
+class DbaTicketDoneOperator(BaseOperator):
+    """Record, on a person's confirmation, that a DBA ticket is done, who confirmed it and what was found.
+
+    :param ticket_id: the ticket (templated).
+    :param note: what was deleted, and how that was checked (templated).
+    :returns: the ticket's batch.
+    """
+
+    template_fields: Sequence[str] = ("ticket_id", "note")
+
+    def __init__(self, *, ticket_id: str, note: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.ticket_id = ticket_id
+        self.note = note
+
+    def execute(self, context: Context) -> str:
+        """Close the ticket.
+
+        :raises AirflowFailException: when the run has no user, or the ticket is not an open DBA ticket.
+        """
+        run = context["dag_run"]
+        person = run.triggering_user_name
+        if not person:
+            raise AirflowFailException(
+                "This run has no user, and somebody has to be accountable for a closed ticket. Trigger the DAG in the "
+                "UI or the REST API as yourself."
+            )
+        with cleanup_repositories() as (tickets, repositories):
+            try:
+                batch_id = tickets.finish_handed_over(self.ticket_id)
+            except TicketStateError as error:
+                raise AirflowFailException(str(error)) from error
+            repositories.audit.note(
+                batch_id, DBA_DONE, person, "redis", ticket=self.ticket_id, note=self.note, run_id=run.run_id
+            )
+        return batch_id

@@ -1,0 +1,95 @@
+"""Lift the halt of an observed batch, after a human approved it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from airflow.sdk import Context
+
+from drawsguard.approvals.model import Action, Approved, Proposal
+from drawsguard.approvals.rules import ApprovalRefusedError
+from drawsguard.points.downline.release import (
+    checked_reason,
+    halted_batch,
+    lift_halt,
+    release_proposal,
+    released_in,
+)
+from drawsguard.points.downline.repositories import Repositories
+from hooks import points_databases
+from operators.approvals.approval_operator import ApprovalOperator
+
+
+class PointsReleaseOperator(ApprovalOperator):
+    """Ask for approval, wait, and let a halted batch go on to its cleanup.
+
+    Any sign of use or error that comes after the question was asked makes it another plan, which is refused.
+
+    :param batch_id: the batch; :param reason: what was found out about the use (both templated).
+    """
+
+    template_fields: Collection[str] = ("batch_id", "reason")
+
+    def __init__(self, *, batch_id: str, reason: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.batch_id = batch_id
+        self.reason = reason
+
+    def propose(self, context: Context) -> Proposal:
+        """Return the release of the halt as it is now.
+
+        :raises ApprovalRefusedError: when the batch is not halted, or no reason is given.
+        """
+        with points_databases.repositories() as repositories:
+            return self._proposal(context, repositories)
+
+    def prepare(self, context: Context, proposal: Proposal) -> None:
+        """Look for signs of use once more.
+
+        :raises ApprovalRefusedError: when one came meanwhile, or the batch was halted again; it stays halted.
+        """
+        if not proposal.done:
+            with points_databases.repositories() as repositories:
+                self.require_same(proposal, self._proposal(context, repositories).digest)
+
+    def carry_out(
+        self,
+        context: Context,
+        proposal: Proposal,
+        approved: Approved,
+        prepared: None,  # noqa: ARG002
+    ) -> Any:
+        """Lift the halt."""
+        result = {"digest": proposal.digest, "approved_by": approved.approver}
+        if proposal.done:
+            return result
+        with points_databases.repositories() as repositories:
+            lift_halt(
+                repositories,
+                halted_batch(repositories, self.batch_id),
+                approved.approver,
+                {
+                    "requester": self.requester(context),
+                    "reason": checked_reason(self.reason),
+                    "digest": proposal.digest,
+                    "run_id": context["run_id"],
+                },
+            )
+        return result
+
+    def _proposal(self, context: Context, repositories: Repositories) -> Proposal:
+        if done := released_in(repositories, self.batch_id, context["run_id"]):
+            return Proposal(Action.RELEASE, self.batch_id, done, "done", "done", done=True)
+        batch = halted_batch(repositories, self.batch_id)
+        if batch.observe_from is None:
+            raise ApprovalRefusedError(f"Batch {self.batch_id} is {batch.state}: it was never observed.")
+        fresh = points_databases.signs_now(repositories, self.batch_id, batch.observe_from)
+        return release_proposal(
+            repositories,
+            batch,
+            fresh,
+            checked_reason(self.reason),
+            requester=self.requester(context),
+            run_url=self.run_url(context),
+        )

@@ -1,0 +1,54 @@
+"""Verify the downline of a batch in an environment."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from airflow.sdk import BaseOperator, Context
+from airflow.sdk.exceptions import AirflowFailException
+
+from drawsguard.points.downline.execution import verify_downline
+from drawsguard.points.downline.journal import Journal
+from drawsguard.points.downline.plan import count
+from drawsguard.points.environments import as_environment
+from drawsguard.points.policy import get_policy
+from hooks import points_databases
+
+
+class PointsVerifyOperator(BaseOperator):
+    """Compare an environment with the batch's journal, and start the observation. Returns the counts.
+
+    :param batch_id: the batch (templated).
+    :param environment: intranet or extranet.
+    """
+
+    template_fields: Sequence[str] = ("batch_id",)
+
+    def __init__(self, *, batch_id: str, environment: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.batch_id = batch_id
+        self.environment = environment
+
+    def execute(self, context: Context) -> dict[str, Any]:  # noqa: ARG002
+        """Verify.
+
+        :raises AirflowFailException: when rows are not as planned, e.g. because the task before was merely marked.
+        """
+        name = as_environment(self.environment)
+        with points_databases.repositories() as repositories, points_databases.environment(name) as connection:
+            journal = Journal(connection, self.batch_id, name)
+            verification = verify_downline(connection, journal)
+            repositories.plans.copy_journal(self.batch_id, name, journal.entries())
+            planner = points_databases.planner(repositories)
+            waiting = planner.waiting(planner.plan(self.batch_id, name).plan)
+            if verification.wrong or waiting:
+                raise AirflowFailException(
+                    f"Batch {self.batch_id} on the {name}: {len(waiting)} planned rows were not changed, "
+                    f"{len(verification.wrong)} changed rows are not as planned: {list(verification.wrong[:10])}. "
+                    "Trigger a new run to continue, or run points_restore to undo."
+                )
+            counts = count(verification.changed)
+            repositories.observations.start(self.batch_id, get_policy().observe.days)
+            repositories.audit.note(self.batch_id, "verified", "airflow", name, counts=counts)
+        return counts

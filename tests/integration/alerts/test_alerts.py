@@ -1,0 +1,187 @@
+"""Alerts from the log to the channels: emulator, sink and mail."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from google.cloud.bigquery import Client
+
+from drawsguard.alerts.config import load_alert_config
+from drawsguard.alerts.manager import AlertManager
+from drawsguard.alerts.message import compose_digest
+from drawsguard.alerts.state import Kind, acknowledge, mute
+from drawsguard.monitoring.checks import load_checks
+from drawsguard.monitoring.observation import Observation, Priority
+from drawsguard.settings import get_settings
+from drawsguard.warehouse.monitoring_repository import MonitoringRepository
+from hooks.alert_delivery_hook import AlertDeliveryHook
+from local.alerts.server import make_server
+from tests.integration.draws_warehouse import draws_warehouse, rows, truncate
+
+pytestmark = pytest.mark.integration
+
+START = datetime(2025, 10, 3, 10, 0, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+KEY = "check:draws_are_synced_in_time:target.draws"
+
+
+@pytest.fixture(scope="module")
+def client(stack: Any) -> Iterator[Client]:
+    with draws_warehouse(stack, "V040__alert_log", "V041__check_log", "R__390_alert_state_v") as client:
+        yield client
+
+
+@pytest.fixture
+def sink(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    server = make_server("127.0.0.1", 0, tmp_path)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    host = f"127.0.0.1:{server.server_address[1]}"
+    config = [{"path": f"json://{host}/", "tag": "chat"}]
+    monkeypatch.setenv(
+        "AIRFLOW_CONN_APPRISE_DEFAULT", json.dumps({"conn_type": "apprise", "extra": {"config": config}})
+    )
+    yield f"http://{host}"
+    server.shutdown()
+
+
+@pytest.fixture
+def manager(client: Client) -> AlertManager:
+    truncate(client, ("monitor", "alert_log"), ("monitor", "alert_signal"))
+    store = MonitoringRepository(client, dag_id="test", task_id="test")
+    return AlertManager(store, load_alert_config(), load_checks(), get_settings(), run_id="run")
+
+
+def stale(firing: bool | None = True, key: str = KEY, priority: Priority = Priority.P0) -> Observation:
+    return Observation(key, firing, priority, "已停止 stopped")
+
+
+def messages(sink: str) -> list[dict[str, Any]]:
+    return list(requests.get(f"{sink}/messages", timeout=5).json())
+
+
+def states(client: Client) -> dict[str, dict[str, Any]]:
+    found = rows(client, f"SELECT * FROM {get_settings().table('monitor', 'alert_state_v')}")
+    return {row["alert_key"]: row for row in found}
+
+
+def test_alert_is_announced_acknowledged_and_its_recovery_announced(
+    client: Client, manager: AlertManager, sink: str
+) -> None:
+    hook = AlertDeliveryHook("apprise_default")
+    manager.round([stale()], hook, START)
+    manager.round([stale()], hook, START + MINUTE)
+    (message,) = messages(sink)
+    assert message["title"].startswith("[P0] 同步停止")
+    for part in (KEY, "First step", "/zh/data-stale.md", "2025-10-03 18:00:00 CST", "alert_acknowledge"):
+        assert part in message["message"], part
+    manager.record([acknowledge(manager.board(START), KEY, "alice", "looking", START + 2 * MINUTE)])
+    assert states(client)[KEY]["status"] == "acknowledged"
+    assert states(client)[KEY]["acknowledged_by"] == "alice"
+    for n in range(3, 8):
+        manager.round([stale(False)], hook, START + n * MINUTE)
+    titles = [one["title"] for one in messages(sink)]
+    assert len(titles) == 2
+    assert titles[1].startswith("[恢复 recovered]")
+    assert states(client)[KEY]["status"] == "resolved"
+
+
+def test_view_and_monitor_fold_the_events_alike(client: Client, manager: AlertManager, sink: str) -> None:
+    hook, now = AlertDeliveryHook("apprise_default"), START
+    for n, firing in enumerate([True, True, False, False, False, False, True, None, False, False, False, False, True]):
+        now = START + n * MINUTE
+        manager.round([stale(firing), stale(not firing, "check:other:x", Priority.P1)], hook, now)
+    seen = rows(
+        client,
+        f"SELECT alert_id, status, fired_at, resolved_at FROM {get_settings().table('monitor', 'alert_state_v')}",
+    )
+    folded = manager.board(now).alerts
+    assert {row["alert_id"] for row in seen} == set(folded)
+    for row in seen:
+        alert = folded[row["alert_id"]]
+        assert (row["status"], row["fired_at"], row["resolved_at"]) == (alert.status, alert.fired_at, alert.resolved_at)
+
+
+def test_refused_delivery_is_recorded_retried_and_shown(client: Client, manager: AlertManager, sink: str) -> None:
+    hook = AlertDeliveryHook("apprise_default")
+    requests.post(f"{sink}/refuse", json={"count": 1}, timeout=5)
+    events = manager.round([stale()], hook, START)
+    assert [event.kind for event in events] == [Kind.FIRED, Kind.DELIVERY_FAILED]
+    assert "429" in events[1].detail
+    assert states(client)[KEY]["delivery_failures"] == 1
+    manager.round([stale()], hook, START + MINUTE)
+    assert len(messages(sink)) == 1
+
+
+def test_no_channel_is_a_failed_delivery(manager: AlertManager, sink: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = [{"path": f"json://{sink.removeprefix('http://')}/", "tag": "P2"}]
+    monkeypatch.setenv(
+        "AIRFLOW_CONN_APPRISE_DEFAULT", json.dumps({"conn_type": "apprise", "extra": {"config": config}})
+    )
+    events = manager.round([stale()], AlertDeliveryHook("apprise_default"), START)
+    assert (events[-1].kind, events[-1].detail) == (Kind.DELIVERY_FAILED, "no channel is configured")
+
+
+def test_wrong_channel_address_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = [{"path": "nonsense://secret@host"}]
+    monkeypatch.setenv(
+        "AIRFLOW_CONN_APPRISE_DEFAULT", json.dumps({"conn_type": "apprise", "extra": {"config": config}})
+    )
+    with pytest.raises(ValueError, match="nonsense://") as raised:
+        AlertDeliveryHook("apprise_default").channels()
+    assert "secret" not in str(raised.value)
+
+
+def test_flood_becomes_one_message(manager: AlertManager, sink: str) -> None:
+    manager.round([stale(key=f"check:many:{n}") for n in range(12)], AlertDeliveryHook("apprise_default"), START)
+    (message,) = messages(sink)
+    assert "12 条告警" in message["title"]
+    assert all(f"check:many:{n}" in message["message"] for n in range(12))
+
+
+def test_muted_alert_is_recorded_and_not_told(client: Client, manager: AlertManager, sink: str) -> None:
+    hook = AlertDeliveryHook("apprise_default")
+    manager.record([mute(manager.board(START), KEY, "alice", "planned", START, timedelta(hours=1), timedelta(days=1))])
+    manager.round([stale()], hook, START + MINUTE)
+    assert messages(sink) == []
+    assert states(client)[KEY]["muted_until"] == START + timedelta(hours=1)
+    manager.round([stale()], hook, START + timedelta(hours=1))
+    assert len(messages(sink)) == 1
+
+
+def test_task_signal_lives_like_any_alert_and_is_one_with_its_cause(manager: AlertManager, sink: str) -> None:
+    store = manager._repository
+
+    def signal(state: str, at: datetime) -> None:
+        row = {"signal_id": f"{state}{at}", "alert_key": "task:draw_sync.check_identity", "signalled_at": at}
+        store.append(
+            "alerts/append_signals", [row | {"state": state, "priority": "P0", "detail": "BadRequest", "run_id": "r"}]
+        )
+
+    hook = AlertDeliveryHook("apprise_default")
+    identity = Observation("check:identities_pass:data-sync-service", True, Priority.P0, "identity")
+    signal("firing", START)
+    manager.round([identity], hook, START)
+    assert [one["title"][:4] for one in messages(sink)] == ["[P0]"], "the failed task is explained by the identity"
+    signal("ok", START + MINUTE)
+    for n in range(1, 6):
+        manager.round([], hook, START + n * MINUTE)
+    assert not manager.board(START + 6 * MINUTE).open_alert("task:draw_sync.check_identity")
+
+
+def test_digest_names_what_is_open(manager: AlertManager, sink: str) -> None:
+    manager.round(
+        [stale(priority=Priority.P2, key="check:feed_rows_are_valid:2025-10-03")],
+        AlertDeliveryHook("apprise_default"),
+        START,
+    )
+    assert messages(sink) == []
+    text = compose_digest(list(manager.board(START).alerts.values()), get_settings(), START)
+    assert "未恢复 open 1" in text.title
+    assert "check:feed_rows_are_valid:2025-10-03" in text.body

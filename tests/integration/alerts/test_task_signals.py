@@ -1,0 +1,310 @@
+"""From a failed task or a missed deadline to one alert, its mail and its recovery: emulator, sinks, callbacks."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import requests
+from airflow.providers.smtp.hooks.smtp import SmtpHook
+from airflow.sdk import DAG
+from google.api_core.exceptions import GoogleAPIError
+from google.cloud.bigquery import Client
+
+from drawsguard.alerts.config import load_alert_config
+from drawsguard.alerts.manager import AlertManager
+from drawsguard.alerts.message import Text
+from drawsguard.monitoring.checks import load_checks
+from drawsguard.monitoring.observation import Priority
+from drawsguard.settings import get_settings
+from drawsguard.warehouse.monitoring_repository import MonitoringRepository
+from hooks.alert_delivery_hook import AlertDeliveryHook
+from local.alerts.server import make_server
+from notifiers import task_signal
+from notifiers.sla_signal import SlaMissAlert, report_run_success
+from notifiers.task_signal import may_end_a_failure, report_failure, report_success
+from tests.integration.draws_warehouse import draws_warehouse, rows, truncate
+
+pytestmark = pytest.mark.integration
+
+KEY = "task:draw_sync.sync"
+END = datetime(2025, 10, 3, 1, 5, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def client(stack: Any) -> Iterator[Client]:
+    with draws_warehouse(stack, "V040__alert_log", "V041__check_log") as client:
+        yield client
+
+
+@pytest.fixture
+def sinks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Callable[[], list[str]]]]:
+    """A channel each for chat and for the mail of both teams; each name returns the titles that it took."""
+    servers, config = {}, []
+    for name, tag in (("chat", "chat"), ("draws", "mail,team:draws"), ("points", "mail,team:points")):
+        server = servers[name] = make_server("127.0.0.1", 0, tmp_path / name)
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        config.append({"path": f"json://127.0.0.1:{server.server_address[1]}/", "tag": tag})
+    extra = {"conn_type": "apprise", "extra": {"config": config}}
+    monkeypatch.setenv("AIRFLOW_CONN_APPRISE_DEFAULT", json.dumps(extra))
+
+    def titles(port: int) -> list[str]:
+        return [one["title"] for one in requests.get(f"http://127.0.0.1:{port}/messages", timeout=5).json()]
+
+    yield {name: lambda port=server.server_address[1]: titles(port) for name, server in servers.items()}
+    for server in servers.values():
+        server.shutdown()
+
+
+@pytest.fixture
+def mails(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """What goes to the SMTP server directly, past the alerts."""
+    sent: list[dict[str, Any]] = []
+
+    async def connect(self: SmtpHook) -> SmtpHook:
+        return self
+
+    async def close(*_: object) -> None:
+        return None
+
+    async def send(_self: SmtpHook, **mail: Any) -> None:
+        sent.append(mail)
+
+    monkeypatch.setattr(SmtpHook, "get_conn", lambda self: self)
+    monkeypatch.setattr(SmtpHook, "__exit__", lambda *_: None)
+    monkeypatch.setattr(SmtpHook, "send_email_smtp", lambda _self, **mail: sent.append(mail))
+    monkeypatch.setattr(SmtpHook, "__aenter__", connect)
+    monkeypatch.setattr(SmtpHook, "__aexit__", close)
+    monkeypatch.setattr(SmtpHook, "asend_email_smtp", send)
+    return sent
+
+
+@pytest.fixture
+def manager(client: Client) -> AlertManager:
+    truncate(client, ("monitor", "alert_log"), ("monitor", "alert_signal"))
+    store = MonitoringRepository(client, dag_id="test", task_id="test")
+    return AlertManager(store, load_alert_config(), load_checks(), get_settings(), run_id="run")
+
+
+class Task:
+    """A task instance that Airflow hands to callbacks: ``failed`` are the runs in which the task is failed now."""
+
+    def __init__(
+        self, dag_id: str = "draw_sync", task_id: str = "sync", run_id: str = "scheduled__1", *,
+        try_number: int = 1, failed: tuple[str, ...] = (), previous: str | None = None,
+    ) -> None:  # fmt: skip
+        self.dag_id, self.task_id, self.run_id = dag_id, task_id, run_id
+        self.try_number, self.map_index = try_number, -1
+        self._failed, self._previous = failed, previous
+
+    def get_ti_count(
+        self, *, dag_id: str, task_ids: list[str], states: list[str], run_ids: list[str] | None = None
+    ) -> int:
+        assert (dag_id, task_ids, states) == (self.dag_id, [self.task_id], ["failed"])
+        return sum(run_ids is None or run in run_ids for run in self._failed)
+
+    def get_previous_dagrun(self) -> Any:
+        return SimpleNamespace(state=self._previous) if self._previous else None
+
+
+def context(task: Task, tags: tuple[str, ...] = ("tier:0",)) -> dict[str, Any]:
+    run = SimpleNamespace(
+        run_type="scheduled", data_interval_start=END - timedelta(minutes=5), data_interval_end=END,
+        dag_id=task.dag_id, run_id=task.run_id,
+    )  # fmt: skip
+    dag = DAG(task.dag_id, schedule=None, tags=set(tags), doc_md="A failure means that draws are late.")
+    return {"ti": task, "dag_run": run, "dag": dag, "exception": ValueError("no such table")}
+
+
+def rounds(manager: AlertManager, number: int) -> None:
+    """Let the monitor make so many rounds, a minute apart, the first one now."""
+    for n in range(number):
+        manager.round([], AlertDeliveryHook("apprise_default"), datetime.now(UTC) + timedelta(minutes=n))
+
+
+def signals(client: Client) -> list[str]:
+    table = get_settings().table("monitor", "alert_signal")
+    return [row["state"] for row in rows(client, f"SELECT state FROM {table} ORDER BY signalled_at")]
+
+
+# --- tasks ------------------------------------------------------------------------------------------------------------
+
+
+def test_failures_of_a_long_outage_are_one_alert_one_mail_and_one_recovery(
+    client: Client, manager: AlertManager, sinks: Any, mails: list[Any]
+) -> None:
+    for run in ("scheduled__1", "scheduled__2", "scheduled__3"):
+        report_failure(context(Task(run_id=run)))
+        rounds(manager, 1)
+    notified = [f"[P0] {KEY}"]
+    assert [sinks[name]() for name in ("chat", "draws", "points")] == [notified, notified, []]
+    assert mails == [], "the alert is the only mail"
+    alert = manager.board(datetime.now(UTC)).open_alert(KEY)
+    assert alert is not None
+    for part in (
+        "ValueError: no such table",
+        "attempt 1",
+        "draws are late",
+        "/runs/scheduled__1/tasks/sync",
+    ):
+        assert part in alert.detail, part
+
+    report_success(context(Task(run_id="scheduled__4", failed=("scheduled__1",))))
+    rounds(manager, 4)
+    notified.append(f"[恢复 recovered] {KEY}")
+    assert [[title.strip() for title in sinks[name]()] for name in ("chat", "draws", "points")] == [
+        notified,
+        notified,
+        [],
+    ]
+    report_success(context(Task(run_id="scheduled__5", failed=("scheduled__1",))))
+    assert signals(client) == ["firing"] * 3 + ["ok"], "what is over is not ended again"
+
+
+def test_a_points_failure_reaches_the_points_team(manager: AlertManager, sinks: Any) -> None:
+    report_failure(context(Task("points_downline", "execute"), tags=("tier:0", "points")))
+    rounds(manager, 1)
+    assert [len(sinks[name]()) for name in ("chat", "draws", "points")] == [1, 0, 1]
+
+
+def test_a_success_without_a_failure_costs_the_warehouse_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bool] = []
+    monkeypatch.setattr(task_signal, "warehouse_client", lambda: asked.append(True))
+    report_success(context(Task()))
+    assert asked == []
+
+
+@pytest.mark.parametrize(
+    ("task", "ends"),
+    [
+        (Task(), False),
+        (Task(try_number=2), True),  # cleared after it failed, or retried
+        (Task(failed=("manual__0",)), True),  # also a failure by hand is over with the next good run
+        (Task(failed=("scheduled__1",)), False),  # a mapped instance beside this one has failed
+    ],
+)
+def test_which_success_may_end_a_failure(task: Task, ends: bool) -> None:
+    assert may_end_a_failure(task) is ends
+
+
+def test_a_failure_that_cannot_be_reported_is_mailed_once_and_seen(
+    monkeypatch: pytest.MonkeyPatch, mails: list[Any]
+) -> None:
+    def unreachable() -> Client:
+        raise GoogleAPIError("BigQuery is out of reach")
+
+    monkeypatch.setattr(task_signal, "warehouse_client", unreachable)
+    for previous in ("success", "failed", "failed"):
+        with pytest.raises(GoogleAPIError, match="out of reach"):
+            report_failure(context(Task(previous=previous)))
+    assert [mail["subject"] for mail in mails] == ["[Airflow] 任务失败 Task failed: draw_sync.sync"]
+
+
+# --- deadlines --------------------------------------------------------------------------------------------------------
+
+
+def miss(run_id: str, dag_id: str = "draw_sync") -> None:
+    """Do what the triggerer does when a run has missed its deadline."""
+    run = {
+        "dag_id": dag_id, "dag_run_id": run_id, "state": "running",
+        "data_interval_start": "2025-10-03T01:00:00Z", "data_interval_end": "2025-10-03T01:05:00Z",
+    }  # fmt: skip
+    deadline = {"id": "1", "deadline_time": END + timedelta(seconds=240)}
+    notifier = SlaMissAlert(
+        to="a@example.com", look_at=[], priority="P0", context={"dag_run": run, "deadline": deadline}
+    )
+
+    async def send() -> None:
+        await notifier
+
+    asyncio.run(send())
+
+
+def test_each_miss_is_one_mail_and_all_are_one_alert_in_chat(
+    manager: AlertManager, sinks: Any, mails: list[Any]
+) -> None:
+    for run in ("scheduled__1", "scheduled__2"):
+        miss(run)
+        rounds(manager, 1)
+    assert ["SLA missed: draw_sync" in mail["subject"] for mail in mails] == [True, True]
+    assert [[title.strip() for title in sinks[name]()] for name in ("chat", "draws")] == [["[P0] sla:draw_sync"], []]
+    alert = manager.board(datetime.now(UTC)).open_alert("sla:draw_sync")
+    assert alert is not None
+    assert "A mail was sent" in alert.detail
+
+    over = context(Task(run_id="scheduled__3"))
+    report_run_success({"dag_run": SimpleNamespace(**vars(over["dag_run"]) | {"run_type": "manual"})})
+    rounds(manager, 4)
+    assert manager.board(datetime.now(UTC)).open_alert("sla:draw_sync"), "a run by hand has no deadline to keep"
+    report_run_success(over)
+    rounds(manager, 4)
+    assert len(sinks["chat"]()) == 2
+    assert sinks["draws"]() == []
+
+
+def test_a_miss_of_a_failed_task_is_not_told_twice(manager: AlertManager, sinks: Any, mails: list[Any]) -> None:
+    report_failure(context(Task()))
+    miss("scheduled__1")
+    rounds(manager, 2)
+    assert sinks["chat"]() == [f"[P0] {KEY}"]
+    assert manager.board(datetime.now(UTC)).open_alert("sla:draw_sync"), "it is kept, and in the digest"
+
+
+def test_a_miss_whose_mail_fails_is_an_alert_that_says_so(
+    manager: AlertManager, sinks: Any, mails: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(_self: SmtpHook, **_mail: Any) -> None:
+        raise ConnectionRefusedError("no mail today")
+
+    monkeypatch.setattr(SmtpHook, "asend_email_smtp", refuse)
+    with pytest.raises(ConnectionRefusedError):
+        miss("scheduled__1")
+    rounds(manager, 1)
+    alert = manager.board(datetime.now(UTC)).open_alert("sla:draw_sync")
+    assert alert is not None
+    assert "The mail could not be sent" in alert.detail
+    assert len(sinks["chat"]()) == 1
+
+
+def test_a_miss_is_mailed_although_the_warehouse_is_out_of_reach(
+    mails: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreachable() -> Client:
+        raise GoogleAPIError("BigQuery is out of reach")
+
+    monkeypatch.setattr("notifiers.sla_signal.warehouse_client", unreachable)
+    with pytest.raises(GoogleAPIError):
+        miss("scheduled__1")
+    assert len(mails) == 1
+
+
+# --- channels ---------------------------------------------------------------------------------------------------------
+
+
+def test_without_a_chat_what_was_mailed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = [{"path": "json://127.0.0.1:9/", "tag": "mail,team:draws"}]
+    extra = {"conn_type": "apprise", "extra": {"config": config}}
+    monkeypatch.setenv("AIRFLOW_CONN_APPRISE_DEFAULT", json.dumps(extra))
+    hook = AlertDeliveryHook("apprise_default")
+    taken, problems = hook.send(Text("t", "b", Priority.P0, "draws", chat_only=True))
+    assert taken
+    assert problems == []
+    assert hook.send(Text("t", "b", Priority.P0, "points", chat_only=True)) == ([], []), (
+        "nobody was notified: not delivered"
+    )
+
+
+def test_a_flood_is_one_message_for_each_audience(manager: AlertManager, sinks: Any) -> None:
+    for n in range(6):
+        report_failure(context(Task("points_push", f"t{n}"), tags=("tier:0",)))
+        report_failure(context(Task("draw_sync", f"t{n}")))
+    rounds(manager, 1)
+    assert [len(sinks[name]()) for name in ("chat", "draws", "points")] == [2, 1, 1]
+    assert all("6 条告警" in title for title in sinks["draws"]() + sinks["points"]())

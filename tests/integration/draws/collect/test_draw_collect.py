@@ -1,0 +1,325 @@
+"""The collector against the real feed server and the BigQuery emulator: what is stored is what the feed knows."""
+
+from __future__ import annotations
+
+import json
+import threading
+import uuid
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
+from google.auth.credentials import AnonymousCredentials
+from google.cloud.bigquery import Client
+
+from drawsguard.draws.collect import source_repository as store_module
+from drawsguard.draws.collect.feed import Answer, AnswerNotJsonError, FeedHttpError, Rejected
+from drawsguard.draws.collect.poll import recorded_poll
+from drawsguard.draws.collect.source_repository import SourceRepository
+from drawsguard.draws.model import Draw
+from drawsguard.settings import get_settings
+from drawsguard.sql import render
+from local.feed.server import FeedServer, FeedState
+from local.feed.simulator import NO_FAULTS, FaultRates
+from operators.draws.collect.draw_collect_operator import DrawCollectOperator
+
+pytestmark = pytest.mark.integration
+
+T0 = datetime(2025, 10, 1, tzinfo=UTC)
+
+#: What the feed's clock shows.
+NOW = datetime(2025, 10, 4, 8, 30, tzinfo=UTC)
+
+#: Faults so frequent that a few hundred draws meet each of them.
+MANY_FAULTS = FaultRates(late=0.1, corrected=0.1, duplicated=0.1, malformed=0.1, history_only=0.05)
+
+
+@pytest.fixture(scope="module")
+def warehouse(stack: Any) -> Iterator[Client]:
+    """Datasets of this module's own, with the part of the schema that the collector meets."""
+    stack.require("bigquery")
+    with pytest.MonkeyPatch.context() as environment:
+        suffix = uuid.uuid4().hex[:8]
+        for dataset in ("source", "target", "monitor"):
+            environment.setenv(f"DRAWSGUARD_{dataset.upper()}_DATASET", f"collect_{dataset}_{suffix}")
+        get_settings.cache_clear()
+        settings = get_settings()
+        client = Client(project=settings.project, credentials=AnonymousCredentials(), location=settings.location)
+        for migration in (
+            "bootstrap",
+            "V001__datasets",
+            "V002__draws",
+            "V003__logs",
+            "R__010_draw_version",
+            "R__100_draws_dedup_v",
+        ):
+            client.query(render(f"bigquery/schema/{migration}.sql")).result(timeout=60)
+        yield client
+        for name in (settings.source_dataset, settings.target_dataset, settings.monitor_dataset):
+            client.delete_dataset(name, delete_contents=True, not_found_ok=True)
+    get_settings.cache_clear()
+
+
+@pytest.fixture
+def client(warehouse: Client) -> Client:
+    """The warehouse, emptied."""
+    settings = get_settings()
+    for table in (("source", "draws"), ("source", "draws_quarantine"), ("monitor", "collect_log")):
+        warehouse.query(f"TRUNCATE TABLE {settings.table(*table)}").result()
+    return warehouse
+
+
+@pytest.fixture
+def feed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[FeedState]:
+    """A feed of three days whose clock stands still, with the fault rates of the test's parameter."""
+    state = FeedState.open(tmp_path / "feed", rates=getattr(request, "param", NO_FAULTS), start=NOW, speed=0)
+    server = FeedServer(("127.0.0.1", 0), state)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    monkeypatch.setenv("AIRFLOW_CONN_DRAW_FEED_DEFAULT", f"http://127.0.0.1:{server.server_port}")
+    yield state
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def context(**params: str | None) -> dict[str, Any]:
+    return {"params": params, "run_id": "manual__1", "ti": SimpleNamespace(try_number=1)}
+
+
+def collect(**params: str | None) -> None:
+    """Run the task as Airflow does, without waiting between the polls."""
+    operator, run = DrawCollectOperator(task_id="collect"), context(**params)
+    resumed: tuple[str, dict[str, Any]] | None = None
+    while True:
+        try:
+            return operator.resume_execution(*resumed, run) if resumed else operator.execute(run)
+        except TaskDeferred as parked:
+            resumed = parked.method_name, {**(parked.kwargs or {}), "event": datetime.now(UTC)}
+
+
+def collect_history(feed: FeedState) -> None:
+    start = feed.simulator.config.since
+    assert start is not None
+    collect(**{"from": start.isoformat(), "to": NOW.isoformat()})
+
+
+def rows(client: Client, table: str, columns: str, where: str = "TRUE", order: str = "1") -> list[tuple[Any, ...]]:
+    query = f"SELECT {columns} FROM {table} WHERE {where} ORDER BY {order}"
+    return [tuple(row.values()) for row in client.query(query).result()]
+
+
+def versions(client: Client) -> list[tuple[Any, ...]]:
+    columns = "period, timestamp, numbers, sum_value, big_small, odd_even, created_at, updated_at, ingested_at"
+    table = get_settings().table("source", "draws")
+    return rows(client, table, columns, "timestamp >= TIMESTAMP '2000-01-01'", "period, ingested_at, updated_at")
+
+
+def newest(client: Client) -> dict[int, tuple[Any, ...]]:
+    view = get_settings().table("source", "draws_dedup_v")
+    return {row[0]: row[1:] for row in rows(client, view, "period, timestamp, numbers, created_at, updated_at")}
+
+
+def truth(feed: FeedState) -> dict[int, tuple[Any, ...]]:
+    draws = feed.simulator.truth(T0, NOW, as_of=NOW)
+    return {d.period: (d.timestamp, list(d.numbers), d.created_at, d.updated_at) for d in draws}
+
+
+def log_rows(client: Client) -> list[tuple[Any, ...]]:
+    columns = "poll_number, http_status, received, inserted, quarantined, status, error"
+    return rows(client, get_settings().table("monitor", "collect_log"), columns, order="polled_at, poll_number")
+
+
+def quarantined(client: Client) -> list[tuple[Any, ...]]:
+    return rows(client, get_settings().table("source", "draws_quarantine"), "reason, raw, source, detail")
+
+
+@pytest.mark.parametrize("feed", [MANY_FAULTS], indirect=True)
+def test_history_equals_the_truth_and_a_second_run_changes_nothing(client: Client, feed: FeedState) -> None:
+    collect_history(feed)
+    assert newest(client) == truth(feed)
+    first, bad = versions(client), quarantined(client)
+    assert bad, "one draw in ten has a malformed row beside it"
+
+    collect_history(feed)
+    assert versions(client) == first
+    assert quarantined(client) == bad
+    assert [row[3] for row in log_rows(client)] == [len(first), 0]
+
+
+@pytest.mark.parametrize("feed", [MANY_FAULTS], indirect=True)
+def test_a_worker_killed_before_or_after_a_write_leaves_work_that_the_next_attempt_finishes(
+    client: Client, feed: FeedState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for step, after in (("quarantine", False), ("insert_draws", False), ("insert_draws", True)):
+        write = getattr(SourceRepository, step)
+
+        def dies(*arguments: Any, write: Any = write, after: bool = after) -> int:
+            if after:
+                write(*arguments)
+            raise SystemExit("killed")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(SourceRepository, step, dies)
+            with pytest.raises(SystemExit):
+                collect_history(feed)
+    collect_history(feed)
+    assert newest(client) == truth(feed)
+    assert len(versions(client)) == len({str(row[:-1]) for row in versions(client)}), "a version is stored once"
+    assert len(quarantined(client)) == len({row[1] for row in quarantined(client)})
+
+
+@pytest.mark.parametrize("feed", [MANY_FAULTS], indirect=True)
+def test_two_polls_hold_the_newest_draws_and_fill_holes_from_the_history(client: Client, feed: FeedState) -> None:
+    collect()
+    stored = newest(client)
+    expected = {period: row for period, row in truth(feed).items() if period >= min(stored)}
+    hidden = {p for p in expected if feed.simulator.draw(p).history_only and p < max(stored)}
+    assert hidden, "the test needs a draw that only the history shows"
+    assert stored == {period: row for period, row in expected.items() if period <= max(stored)}
+    log = log_rows(client)
+    assert [(row[0], row[1], row[5]) for row in log] == [(1, 200, "success"), (2, 200, "success")]
+    assert log[1][3] == 0, "the second poll finds nothing new"
+
+
+def test_between_polls_the_task_is_parked(client: Client, feed: FeedState) -> None:
+    with pytest.raises(TaskDeferred) as parked:
+        DrawCollectOperator(task_id="collect").execute(context())
+    pause = get_settings().collect_poll_seconds
+    wait = (parked.value.trigger.moment - datetime.now(UTC)).total_seconds()
+    assert pause - 5 < wait <= pause
+    assert parked.value.timeout > timedelta(seconds=pause), "a dead triggerer fails the task instead of stopping it"
+    assert len(log_rows(client)) == 1
+
+
+def draw(numbers: tuple[int, int, int], updated_at: datetime | None = None, period: int = 100) -> Draw:
+    return Draw.derive(period, T0, numbers, T0 + timedelta(seconds=5), updated_at)
+
+
+def minutes(count: float) -> datetime:
+    return T0 + timedelta(minutes=count)
+
+
+def test_a_correction_is_a_further_version(client: Client) -> None:
+    store = SourceRepository(client, "test", "test")
+    assert store.insert_draws([draw((1, 2, 3))], minutes(1)) == 1
+    assert store.insert_draws([draw((4, 5, 6), minutes(2))], minutes(3)) == 1
+    assert store.insert_draws([draw((4, 5, 6), minutes(2))], minutes(4)) == 0, "the same version again"
+    assert store.insert_draws([draw((1, 2, 3), minutes(1))], minutes(5)) == 0, "an answer older than what is stored"
+    assert store.insert_draws([draw((1, 2, 3), minutes(6))], minutes(7)) == 1, "corrected back"
+    assert [(row[2], row[7]) for row in versions(client)] == [
+        ([1, 2, 3], None),
+        ([4, 5, 6], minutes(2)),
+        ([1, 2, 3], minutes(6)),
+    ]
+    assert newest(client)[100][1] == [1, 2, 3]
+
+
+def test_a_correction_without_a_date_is_dated_by_the_poll(client: Client) -> None:
+    store = SourceRepository(client, "test", "test")
+    store.insert_draws([draw((1, 2, 3))], minutes(1))
+    silent = replace(draw((4, 5, 6)), created_at=minutes(3))
+    assert store.insert_draws([silent], minutes(3)) == 1
+    assert store.insert_draws([silent], minutes(4)) == 0
+    _, corrected = versions(client)
+    assert corrected[6:] == (T0 + timedelta(seconds=5), minutes(3), minutes(3)), "created_at stays that of the first"
+
+
+def test_a_moved_time_is_a_correction(client: Client) -> None:
+    store = SourceRepository(client, "test", "test")
+    store.insert_draws([draw((1, 2, 3))], minutes(1))
+    moved = replace(draw((1, 2, 3), minutes(5)), timestamp=minutes(4))
+    assert store.insert_draws([moved], minutes(6)) == 1
+    assert newest(client)[100][0] == minutes(4)
+
+
+def test_many_draws_are_written_in_batches(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "BATCH_SIZE", 300)
+    draws = [replace(draw((1, 2, 3), period=i), timestamp=T0 + i * timedelta(seconds=210)) for i in range(1, 701)]
+    statements: list[str] = []
+    counting = SimpleNamespace(query=lambda sql, **kwargs: statements.append(sql) or client.query(sql, **kwargs))
+    assert SourceRepository(counting, "test", "test").insert_draws(draws, minutes(1)) == 700  # type: ignore[arg-type]
+    assert len(statements) == 3
+    assert list(newest(client)) == list(range(1, 701))
+
+
+def test_jobs_are_labelled_and_capped(client: Client) -> None:
+    jobs: list[Any] = []
+    spy = SimpleNamespace(query=lambda sql, **kwargs: jobs.append(kwargs["job_config"]) or client.query(sql, **kwargs))
+    store = SourceRepository(spy, "draw_collect", "collect")  # type: ignore[arg-type]
+    store.insert_draws([draw((1, 2, 3))], minutes(1))
+    store.quarantine([Rejected("number_invalid", "detail", "raw")], "latest", minutes(1))
+    assert [job.maximum_bytes_billed for job in jobs] == [get_settings().maximum_bytes_billed] * 2
+    assert [job.labels for job in jobs] == [
+        {"dag": "draw_collect", "task": "collect", "statement": f"collect_{statement}"}
+        for statement in ("insert_draws", "insert_quarantine")
+    ]
+
+
+def test_garbage_is_quarantined_and_fails_the_task(client: Client, feed: FeedState) -> None:
+    feed.add_fault("garbage", None, 1)
+    with pytest.raises(AnswerNotJsonError, match="not JSON"):
+        collect()
+    ((_, status, received, inserted, count, outcome, error),) = log_rows(client)
+    assert (status, received, inserted, count, outcome) == (200, 0, 0, 1, "failed")
+    assert "AnswerNotJsonError" in error
+    ((reason, raw, source, _),) = quarantined(client)
+    assert (reason, source) == ("answer_not_json", "latest")
+    assert raw.startswith("<html>")
+    collect()  # the feed is well again
+    assert newest(client) != {}
+
+
+def test_a_server_error_fails_the_task_with_its_status(client: Client, feed: FeedState) -> None:
+    feed.add_fault("error", None, 9)
+    with pytest.raises(FeedHttpError, match="HTTP 500"):
+        collect()
+    assert [(row[1], row[5]) for row in log_rows(client)] == [(500, "failed")]
+    assert versions(client) == []
+
+
+def test_an_empty_answer_fails_the_task(client: Client, feed: FeedState) -> None:
+    feed.add_fault("empty", None, 1)
+    with pytest.raises(AnswerNotJsonError):
+        collect()
+    assert quarantined(client) == [], "nothing was received, nothing is kept"
+
+
+def test_good_pages_are_written_before_a_broken_page_fails_the_poll(client: Client) -> None:
+    def pages() -> Iterator[Answer]:
+        yield Answer(minutes(1), (draw((1, 2, 3)),), (), 1)
+        raise FeedHttpError("the second page answered HTTP 502", "Bad Gateway", 502)
+
+    store = SourceRepository(client, "draw_collect", "collect")
+    with pytest.raises(FeedHttpError), recorded_poll(store, "history", "manual__1", 1, 1) as poll:
+        poll.write(pages())
+    assert list(newest(client)) == [100]
+    ((_, status, received, inserted, count, outcome, error),) = log_rows(client)
+    assert (status, received, inserted, count, outcome) == (502, 1, 1, 1, "failed")
+    assert error == "FeedHttpError: the second page answered HTTP 502"
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"from": "2025-10-01T00:00:00+00:00", "to": None},
+        {"from": "2025-10-02T00:00:00+00:00", "to": "2025-10-01T00:00:00+00:00"},
+        {"from": "2025-10-01T00:00:00", "to": "2025-10-02T00:00:00"},
+    ],
+)
+def test_a_range_that_is_none_fails_at_once(params: dict[str, Any]) -> None:
+    with pytest.raises(AirflowFailException, match="Nothing was run"):
+        collect(**params)
+
+
+def test_a_row_is_quarantined_once(client: Client) -> None:
+    store = SourceRepository(client, "test", "test")
+    bad = Rejected("number_invalid", "not three digits", json.dumps({"nbr": 5, "number": "8+8"}), 5)
+    assert store.quarantine([bad, bad], "latest", minutes(1)) == 1
+    assert store.quarantine([bad], "history", minutes(2)) == 0
+    assert len(quarantined(client)) == 1

@@ -1,0 +1,789 @@
+"""Cleanup from the lifecycle's tables to empty Redis: tickets, four eyes, refusals, resuming, the result report."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+
+import MySQLdb
+import pytest
+import redis
+from airflow.sdk.exceptions import AirflowFailException, TaskAwaitingInput
+from openpyxl import load_workbook
+
+from drawsguard.approvals.model import DIGEST_FIELD, Approved
+from drawsguard.approvals.repository import ApprovalRepository
+from drawsguard.approvals.rules import ApprovalRefusedError
+from drawsguard.points.cleanup.config import get_config
+from drawsguard.points.cleanup.ledger import Checkpoint, Counts, Item, Sample, Scan
+from drawsguard.points.cleanup.mysql_ledger import MySqlLedger
+from drawsguard.points.cleanup.ticket import LivingPoints, plan_tickets
+from drawsguard.points.cleanup.ticket_repository import (
+    TicketRepository,
+    TicketStateError,
+    last_observed_day,
+    lock_name,
+)
+from drawsguard.points.database import prepare
+from drawsguard.points.downline.recheck import Sign
+from drawsguard.points.downline.repositories import Repositories
+from drawsguard.points.downline.structure_repository import Structure
+from drawsguard.refusal import RefusedError
+from drawsguard.settings import REPOSITORY, get_settings
+from hooks import cleanup_databases, points_databases
+from hooks.approvals_database import approvals
+from local.redis_servers import Cluster, Migration
+from operators.points.cleanup import redis_cleanup_operator
+from operators.points.cleanup.cleanup_report_operator import CleanupReportOperator
+from operators.points.cleanup.cleanup_ticket_operator import CleanupTicketOperator
+from operators.points.cleanup.dba_ticket_operator import DbaTicketDoneOperator
+from operators.points.cleanup.redis_cleanup_operator import RedisCleanupOperator
+
+pytestmark = pytest.mark.integration
+
+NOW = datetime(2024, 9, 2, 2, 4, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def services(stack):
+    return stack.require("mysql", "redis", "smtp")
+
+
+@pytest.fixture
+def connection(services):
+    config = services.config
+    opened = MySQLdb.connect(
+        host=config.host("mysql"),
+        port=config.port("MYSQL_PORT"),
+        user="governance",
+        password=config.secret("mysql_governance"),
+        charset="utf8mb4",
+        database="rsp_datagovern",
+    )
+    prepare(opened)
+    yield opened
+    opened.close()
+
+
+def execute(connection, text, *values):
+    with contextlib.closing(connection.cursor()) as cursor:
+        cursor.execute(text, values)
+    connection.commit()
+
+
+def add_batch(connection, *structures, state="downlined", observed_days=1, confirmed_by="requester"):
+    """A batch whose observation ended ``observed_days`` ago, with structures (id, cluster, type, key, field)."""
+    batch_id = f"b{uuid.uuid4().hex[:12]}"
+    ended = (datetime.now(UTC) - timedelta(days=observed_days)).replace(tzinfo=None)
+    execute(
+        connection,
+        "INSERT INTO points_lifecycle.batch (batch_id, environment, window_start, window_end, candidates,"
+        " candidate_digest, state, confirmed_by, created_at, observe_from, observe_until)"
+        " VALUES (%s, 'intranet', '2024-01-29', '2024-07-30', %s, '', %s, %s, %s, %s, %s)",
+        batch_id, len(structures), state, confirmed_by, ended, ended, ended,
+    )  # fmt: skip
+    Repositories(connection).structures.save(batch_id, [Structure(*structure) for structure in structures])
+    add_evidence(connection, datetime.now(UTC).date())
+    return batch_id
+
+
+def add_evidence(connection, last_day):
+    """Usage evidence that covers ``last_day``, and nothing after it."""
+    execute(
+        connection,
+        "DELETE FROM rsp_datagovern.evidence_batch WHERE batch_id = 'window_cleanup' OR window_end > %s",
+        last_day,
+    )
+    execute(
+        connection,
+        "INSERT INTO rsp_datagovern.evidence_batch (batch_id, flow, window_start, window_end, state, row_count,"
+        " eid_sum, checksum, run_id, published_at)"
+        " VALUES ('window_cleanup', 'window', '2024-01-01', %s, 'completed', 0, 0, 0, 'r', UTC_TIMESTAMP(6))",
+        last_day,
+    )
+
+
+def database_of_instance():
+    return int(os.environ["AIRFLOW_CONN_UTD_001_REDIS"].partition("?db=")[2])
+
+
+@pytest.fixture
+def instance(services):
+    """The Redis database that stands for utd-001-redis, the only instance of redis_flag."""
+    config = services.config
+    client = redis.Redis(port=config.port("REDIS_PORT"), password=config.secret("redis"), db=database_of_instance())
+    client.flushdb()
+    yield client
+    client.flushdb()
+    client.close()
+
+
+@pytest.fixture
+def living(monkeypatch):
+    """The points served now; tests add to it. (Where they come from has tests of its own.)"""
+    points = SimpleNamespace(value=LivingPoints((), {}))
+    monkeypatch.setattr(cleanup_databases, "living_points", lambda *_: points.value)
+    return points
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("DRAWSGUARD_POINTS_ARTIFACT_DIR", str(tmp_path))
+    get_settings.cache_clear()
+    yield tmp_path
+    get_settings.cache_clear()
+
+
+RUN = SimpleNamespace(run_id="", started_at=NOW, indexes={})
+
+
+@pytest.fixture(autouse=True)
+def run(monkeypatch):
+    """A run of its own for each test, approvers with ids, points at -80 and unused. (Those have tests of their own.)"""
+    monkeypatch.setattr(points_databases, "signs_now", lambda *_: [])
+    monkeypatch.setattr(cleanup_databases, "kept_points", lambda *_: {})
+    monkeypatch.setenv("DRAWSGUARD_APPROVERS", "approver=approver,second_approver=second_approver")
+    get_settings.cache_clear()
+    RUN.run_id, RUN.started_at, RUN.indexes = f"run-{uuid.uuid4().hex}", datetime.now(UTC) - timedelta(hours=1), {}
+    yield
+    get_settings.cache_clear()
+
+
+def new_run(run_id=None):
+    """Start another run; with a run id, one that takes it again. (A clear of a run that ended does the same.)"""
+    RUN.run_id = run_id or f"run-{uuid.uuid4().hex}"
+    RUN.started_at += timedelta(minutes=1)
+
+
+def context(task_id="clean", triggered_by=None, map_index=0):
+    run = SimpleNamespace(
+        dag_id="points_cleanup",
+        run_id=RUN.run_id,
+        triggering_user_name=triggered_by,
+        run_type="manual" if triggered_by else "scheduled",
+        start_date=RUN.started_at,
+    )
+    task = SimpleNamespace(id=uuid.uuid4(), dag_id=run.dag_id, run_id=run.run_id, task_id=task_id, map_index=map_index)
+    return {"dag_run": run, "ti": task, "task_instance": task, "run_id": run.run_id}
+
+
+def of_ticket(ticket_id, triggered_by=None):
+    return context(triggered_by=triggered_by, map_index=RUN.indexes.setdefault(ticket_id, len(RUN.indexes)))
+
+
+def execute_clean(ticket_id, triggered_by=None):
+    return clean(ticket_id).execute(of_ticket(ticket_id, triggered_by))
+
+
+def ask(ticket_id, triggered_by=None):
+    with pytest.raises(TaskAwaitingInput):
+        execute_clean(ticket_id, triggered_by)
+
+
+def respond(ticket_id, event, triggered_by=None):
+    return clean(ticket_id).execute_complete(of_ticket(ticket_id, triggered_by), event)
+
+
+def approve(ticket_id, digest):
+    ask(ticket_id)
+    return respond(ticket_id, answered(digest))
+
+
+def kept(kind=None):
+    with approvals() as repository:
+        events = repository.of_run("points_cleanup", RUN.run_id)
+    return [event for event in events if kind in (None, event.kind)]
+
+
+def answered(digest, by="approver", option="Approve"):
+    return {
+        "chosen_options": [option],
+        "params_input": {DIGEST_FIELD: digest} if digest else {},
+        "responded_by_user": {"id": by, "name": by} if by else None,
+        "responded_at": datetime.now(UTC),
+    }
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """What was asked, instead of the execution API that only a running task has."""
+    questions = []
+    monkeypatch.setattr(
+        "airflow.providers.standard.operators.hitl.upsert_hitl_detail", lambda **detail: questions.append(detail)
+    )
+    monkeypatch.setattr(
+        "operators.points.cleanup.redis_cleanup_operator.Variable", SimpleNamespace(get=lambda *_, **__: "")
+    )
+    return questions
+
+
+def clean(ticket_id):
+    return RedisCleanupOperator(task_id="clean", ticket_id=ticket_id)
+
+
+FLAG = ((1, "redis_flag", "string", "flag:{user}:1", None), (2, "redis_flag", "hash", "flag:total", "2:{day}"))
+
+
+def the_dba_ticket_is_closed_by_a_person_and_once(connection, batch_id, own, folder):
+    def close(ticket_id, person="dba"):
+        return DbaTicketDoneOperator(
+            task_id="close", ticket_id=ticket_id, note="1204 keys, scanned again: none"
+        ).execute(context(triggered_by=person))
+
+    ticket_id = f"{batch_id}/redis_mq/dba_whole"
+    for wrong, person, reason in (
+        (ticket_id, None, "has no user"),
+        (own[0], "dba", "executor is own"),
+        (f"{batch_id}/redis_mq/other", "dba", "is not known"),
+    ):
+        with pytest.raises(AirflowFailException, match=reason):
+            close(wrong, person)
+    assert close(ticket_id) == batch_id
+    with pytest.raises(AirflowFailException, match="is done"):
+        close(ticket_id)
+    CleanupReportOperator(task_id="report", batch_id=batch_id).execute(context())
+    text = (folder / batch_id / "cleanup" / f"积分清理结果-{batch_id}.md").read_text(encoding="utf-8")
+    assert f"| {ticket_id} | 已完成 done |" in text
+    assert f"DBA: {ticket_id} — dba, " in text
+    assert "1204 keys, scanned again: none" in text
+
+
+def test_batch_from_tickets_to_closed(connection, instance, living, folder, asked):
+    batch_id = add_batch(
+        connection, *FLAG, (3, "redis_mq", "string", "mq:{user}:3", None), (4, "ssdb_evt_C", "string", "m:4", None)
+    )
+    instance.mset({f"flag:{n}:1": "x" for n in range(300)} | {"flag:x:1": 1, "flag:5:11": 1})
+    instance.hset("flag:total", mapping={f"2:2024-01-{day:02}": 1 for day in range(1, 31)} | {"3:2024-01-01": 1})
+
+    own = CleanupTicketOperator(task_id="write_tickets", batch_id=batch_id).execute(context())
+    assert own == [f"{batch_id}/redis_flag/own_exact", f"{batch_id}/redis_flag/own_key"]
+    store = TicketRepository(connection)
+    tickets = {ticket.ticket_id: ticket for ticket in store.tickets(batch_id)}
+    assert tickets[f"{batch_id}/redis_mq/dba_whole"].state == "handed_over"
+    assert tickets[own[1]].estimated_keys == 300
+    (workbook,) = (folder / batch_id / "cleanup").glob("清理积分-*.xlsx")
+    assert load_workbook(workbook).sheetnames == [
+        "汇总 summary",
+        "redis_flag-精确键 exact",
+        "redis_flag-键匹配 key",
+        "redis_mq-整体移交 whole",
+        "未开单 no ticket",
+    ]
+    for ticket_id in own:
+        approve(ticket_id, tickets[ticket_id].digest)
+    assert [detail["assigned_users"] for detail in asked] == [
+        [{"id": "approver", "name": "approver"}, {"id": "second_approver", "name": "second_approver"}]
+    ] * 2
+    assert sorted(instance.keys()) == [b"flag:5:11", b"flag:total", b"flag:x:1"]
+    assert instance.hkeys("flag:total") == [b"3:2024-01-01"]
+
+    reported = CleanupReportOperator(task_id="report").execute(context())
+    assert reported[batch_id] == {"closed": True, "deleted": 330, "left": 0}
+    text = (folder / batch_id / "cleanup" / f"积分清理结果-{batch_id}.md").read_text(encoding="utf-8")
+    assert "| redis_flag | 2 | 2 | 0 | 0 | 330 | 330 | 0 | 0 |" in text
+    assert "| redis_mq | 1 | 0 | 1 | 0 |" in text
+    assert "No routing rule" in text
+    assert (
+        load_workbook(folder / batch_id / "cleanup" / f"积分清理结果-{batch_id}.xlsx")["集群 clusters"]["G4"].value
+        == 330
+    )
+    assert Repositories(connection).batches.get(batch_id).state == "cleaned"
+    the_dba_ticket_is_closed_by_a_person_and_once(connection, batch_id, own, folder)
+    events = [event["event"] for event in Repositories(connection).audit.events(batch_id)]
+    assert events == [
+        "cleanup_tickets",
+        *["cleanup_started", "cleanup_ended"] * 2,
+        "cleanup_reported",
+        "dba_ticket_done",
+        "cleanup_reported",
+    ]
+    assert [(e.action, e.kind, e.responder, e.subject) for e in kept() if e.kind != "asked"] == [
+        ("cleanup", kind, "approver", ticket_id) for ticket_id in own for kind in ("approved", "started", "finished")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("event", "reason"),
+    [
+        (lambda digest: answered(digest, by="requester"), "asked for this"),
+        (lambda digest: answered(digest, by="somebody"), "somebody may not approve"),
+        (lambda digest: answered(digest, by=None), "no answer means no"),
+        (lambda _: {"error": "timeout", "error_type": "timeout"}, "no answer means no"),
+        (lambda digest: answered(digest, option="Reject"), "did not approve"),
+        (lambda _: answered("0" * 64), "changed after it was shown"),
+        (lambda _: answered(None), "came without the form"),
+    ],
+)
+def test_answer_that_is_no_approval_deletes_nothing(connection, instance, living, folder, asked, event, reason):
+    batch_id = add_batch(connection, *FLAG)
+    instance.set("flag:1:1", 1)
+    ticket_id = CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context())[1]
+    digest = TicketRepository(connection).ticket(ticket_id).digest
+    ask(ticket_id)
+    with pytest.raises(AirflowFailException, match=reason):
+        respond(ticket_id, event(digest))
+    assert instance.get("flag:1:1") == b"1"
+    assert [event.kind for event in kept()] in (["asked", "refused"], ["asked", "rejected"], ["asked", "unanswered"])
+
+
+def test_confirmer_of_the_batch_cannot_approve_a_run_that_another_triggered(
+    connection, instance, living, folder, asked
+):
+    batch_id = add_batch(connection, *FLAG, confirmed_by="approver")
+    ticket_id = CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context())[1]
+    digest = TicketRepository(connection).ticket(ticket_id).digest
+    with pytest.raises(AirflowFailException, match="Nobody is left"):
+        execute_clean(ticket_id, "second_approver")
+    for user in ("approver", "second_approver"):
+        with pytest.raises(AirflowFailException, match="Nobody is left"):
+            respond(ticket_id, answered(digest, by=user), "second_approver")
+
+
+def test_nobody_left_to_approve_is_refused_before_asking(connection, instance, living, folder, asked, monkeypatch):
+    monkeypatch.setenv("DRAWSGUARD_APPROVERS", "requester=requester")
+    get_settings.cache_clear()
+    batch_id = add_batch(connection, *FLAG)
+    ticket_id = CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context())[1]
+    with pytest.raises(AirflowFailException, match="Nobody is left"):
+        execute_clean(ticket_id)
+    assert not asked
+    # The same scheduled run goes on to a batch that another person confirmed.
+    other = add_batch(connection, *FLAG, confirmed_by="wu")
+    ask(CleanupTicketOperator(task_id="t", batch_id=other).execute(context())[1])
+    assert [(event.kind, event.requester) for event in kept()] == [("refused", "requester"), ("asked", "wu")]
+
+
+def test_batches_of_a_scheduled_run_are_each_approved_by_who_did_not_confirm_them(
+    connection, instance, living, folder, asked
+):
+    tickets = TicketRepository(connection)
+    for confirmed_by in ("approver", "second_approver"):
+        batch_id = add_batch(connection, *FLAG[:1], confirmed_by=confirmed_by)
+        (ticket_id,) = CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context())
+        other = "second_approver" if confirmed_by == "approver" else "approver"
+        ask(ticket_id)
+        respond(ticket_id, answered(tickets.ticket(ticket_id).digest, by=other))
+        assert tickets.ticket(ticket_id).state == "done"
+
+
+@pytest.mark.parametrize("change", ["living", "structure", "halted", "watched again", "used", "config"])
+def test_approval_of_what_has_changed_meanwhile_is_refused(
+    connection, instance, living, folder, asked, change, monkeypatch
+):
+    batch_id = add_batch(connection, *FLAG, (5, "redis_flag", "string", "flag:{user}:5", None))
+    instance.set("flag:1:1", 1)
+    ticket_id = CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context())[1]
+    digest = TicketRepository(connection).ticket(ticket_id).digest
+    ask(ticket_id)
+    if change == "living":
+        (served,) = plan_tickets(
+            "x", [Structure(9, "redis_flag", "string", "flag:{user}:5", None)], LivingPoints((), {}),
+            cleanup_databases.instances_by_cluster(), get_config(),
+        ).tickets[0].structures  # fmt: skip
+        living.value = LivingPoints((served,), {})
+    elif change == "structure":
+        Repositories(connection).structures.save(
+            batch_id, [Structure(5, "redis_flag", "string", "flag:{user}:55", None)]
+        )
+    elif change == "halted":
+        Repositories(connection).observations.halt(batch_id, "used again")
+    elif change == "watched again":  # halted and released while the question waited
+        later = "UPDATE points_lifecycle.batch SET observe_until = '2099-01-01' WHERE batch_id = %s"
+        execute(connection, later, batch_id)
+    elif change == "used":  # and no observation has seen it
+        sign = Sign("use", 5, "upd_eid_5", NOW, 1)
+        monkeypatch.setattr(points_databases, "signs_now", lambda *_: [sign])
+    else:
+        wider = get_config().model_copy(update={"variables": {"default": "[^-]"}})
+        monkeypatch.setattr(cleanup_databases, "get_config", lambda: wider)
+    reasons = {
+        "halted": "used again",
+        "watched again": "is not due",
+        "used": r"is halted: 1 downlined points show signs of life: \[5\]",
+    }
+    reason = reasons.get(change, "was made with digest")
+    with pytest.raises(AirflowFailException, match=reason):
+        respond(ticket_id, answered(digest))
+    assert instance.get("flag:1:1") == b"1"
+    halted = Repositories(connection).batches.get(batch_id).halted_at is not None
+    assert halted is (change in ("halted", "used"))  # so that it can be released
+
+
+def test_ticket_is_executed_once(connection, instance, living, folder, asked):
+    batch_id = add_batch(connection, *FLAG)
+    ticket_id = CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context())[1]
+    digest = TicketRepository(connection).ticket(ticket_id).digest
+    approve(ticket_id, digest)
+    instance.set("flag:1:1", 1)
+    with pytest.raises(AirflowFailException, match="is done"):
+        execute_clean(ticket_id)
+    with pytest.raises(AirflowFailException, match="changed after it was shown"):
+        respond(ticket_id, answered(digest))
+    new_run()
+    with pytest.raises(AirflowFailException, match="is done"):
+        execute_clean(ticket_id)
+    assert instance.get("flag:1:1") == b"1"
+
+
+def test_dba_ticket_is_never_executed_here(connection, instance, living, folder, asked):
+    batch_id = add_batch(connection, (3, "redis_mq", "string", "mq:{user}:3", None))
+    assert CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context()) == []
+    with pytest.raises(AirflowFailException, match="executor is dba"):
+        execute_clean(f"{batch_id}/redis_mq/dba_whole")
+
+
+def test_stopped_sweep_goes_on_in_the_same_run_without_asking_again(
+    connection, instance, living, folder, asked, monkeypatch
+):
+    batch_id = add_batch(connection, *FLAG)
+    instance.mset({f"flag:{n}:1": "x" for n in range(50)})
+    ticket_id = CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context())[1]
+    digest = TicketRepository(connection).ticket(ticket_id).digest
+    monkeypatch.setattr(
+        "operators.points.cleanup.redis_cleanup_operator.Variable", SimpleNamespace(get=lambda *_, **__: "true")
+    )
+    with pytest.raises(AirflowFailException, match="stop switch"):
+        approve(ticket_id, digest)
+    assert TicketRepository(connection).ticket(ticket_id).state == "incomplete"
+    assert instance.dbsize() == 50
+    monkeypatch.setattr(
+        "operators.points.cleanup.redis_cleanup_operator.Variable", SimpleNamespace(get=lambda *_, **__: "false")
+    )
+    assert execute_clean(ticket_id)["deleted"] == 50
+    assert instance.dbsize() == 0
+
+
+def test_another_run_has_no_approval_and_asks(connection, instance, living, folder, asked, monkeypatch):
+    batch_id = add_batch(connection, *FLAG)
+    instance.set("flag:1:1", 1)
+    ticket_id = CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context())[1]
+    digest = TicketRepository(connection).ticket(ticket_id).digest
+    monkeypatch.setattr(RedisCleanupOperator, "_sweep", lambda *_: pytest.fail("swept"))
+    ask(ticket_id)
+    first = RUN.run_id
+    with pytest.raises(BaseException, match="swept"):
+        respond(ticket_id, answered(digest))
+    new_run()
+    ask(ticket_id)
+    new_run(first)  # A7: the run id is used again, or the run ended and was cleared
+    with pytest.raises(AirflowFailException, match="was used before"):
+        execute_clean(ticket_id)
+    with pytest.raises(AirflowFailException, match="was used before"):
+        respond(ticket_id, answered(digest))
+    assert instance.get("flag:1:1") == b"1"
+
+
+@pytest.mark.parametrize("kind", ["approved", "started", "finished"])
+def test_killed_between_two_steps_a_retry_ends_what_was_approved(
+    connection, instance, living, folder, asked, monkeypatch, kind
+):
+    batch_id = add_batch(connection, *FLAG)
+    instance.mset({f"flag:{n}:1": "x" for n in range(20)})
+    ticket_id = CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context())[1]
+    ask(ticket_id)
+    add = ApprovalRepository.add
+
+    def dying(repository, event):
+        if kind == "finished" and event.kind == kind:
+            raise KeyboardInterrupt
+        add(repository, event)
+        if event.kind == kind:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(ApprovalRepository, "add", dying)
+    with pytest.raises(KeyboardInterrupt):
+        respond(ticket_id, answered(TicketRepository(connection).ticket(ticket_id).digest))
+    monkeypatch.setattr(ApprovalRepository, "add", add)
+    assert instance.dbsize() == (0 if kind == "finished" else 20)
+    assert execute_clean(ticket_id)["deleted"] == 20
+    assert instance.dbsize() == 0
+    assert [event.kind for event in kept()] == ["asked", "approved", "started", "finished"]
+
+
+def test_a_row_of_a_ticket_is_no_approval(connection, instance, living, folder, asked):
+    """Whatever a ticket's row says of its state and its approver: nothing is swept without the approval beside it."""
+    batch_id = add_batch(connection, *FLAG)
+    ticket_id = CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context())[1]
+    execute(
+        connection,
+        "UPDATE points_lifecycle.cleanup_ticket SET state = 'running', approved_by = 'approver' WHERE ticket_id = %s",
+        ticket_id,
+    )
+    ask(ticket_id)
+    store = TicketRepository(connection)
+    with cleanup_databases.cleanup_repositories() as (_, repositories), approvals() as repository:
+        ticket = cleanup_databases.plan_batch(batch_id, store, repositories).ticket(ticket_id)
+        forged = Approved("approver", kept()[0].question_digest, datetime.now(UTC))
+        with (
+            pytest.raises(ApprovalRefusedError, match="No approval of cleanup"),
+            store.execution(ticket, forged, repository),
+        ):
+            pytest.fail("executed")
+
+
+def test_a_ticket_that_another_person_asked_about_in_the_same_task_is_refused(
+    connection, instance, living, folder, asked
+):
+    """A4 for tickets: write_tickets is cleared, and the first mapped task would ask about another ticket."""
+    batch_id = add_batch(connection, *FLAG)
+    first, second = CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context())
+    ask(first)
+    with pytest.raises(AirflowFailException, match="text of the first question"):
+        clean(second).execute(of_ticket(first))
+
+
+@pytest.mark.parametrize("change", [{"state": "confirmed"}, {"observed_days": -1}, {"state": "cleaned"}])
+def test_batch_that_is_not_due_gets_no_tickets(connection, living, folder, change):
+    batch_id = add_batch(connection, *FLAG, **change)
+    with pytest.raises(RefusedError, match="is not due"):
+        CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context())
+
+
+def test_served_points_come_from_both_environments_and_nos_once(stack, connection, monkeypatch):
+    config = stack.require("mysql", "nos").config
+    created = {"intranet": (101, "redis_flag"), "extranet": (102, "redis_evt_A")}
+    for environment, (eid, cluster) in created.items():
+        opened = MySQLdb.connect(
+            host=config.host("mysql"), port=config.port("MYSQL_PORT"), user=f"{environment}_schema",
+            password=config.secret(f"mysql_{environment}_schema"), database=f"cvs_{environment}",
+        )  # fmt: skip
+        columns = "id INT, status INT, people TEXT, lv1 TEXT, lv2 TEXT, description TEXT, `table` TEXT, modeltype TEXT,"
+        execute(opened, "DROP TABLE IF EXISTS define_nosdata_cleanuptest")
+        execute(
+            opened,
+            f"CREATE TABLE define_nosdata_cleanuptest ({columns} cluster TEXT, demand TEXT,"
+            " last_modify_time DATETIME, created_time DATETIME)",
+        )
+        execute(
+            opened,
+            "INSERT INTO define_nosdata_cleanuptest (id, status, cluster) VALUES (%s, 1, %s), (103, -80, %s),"
+            " (104, 1, 'redis_mq')",
+            eid, cluster, cluster,
+        )  # fmt: skip
+        opened.close()
+    store = TicketRepository(connection)
+    living = cleanup_databases.living_points({"redis_flag", "redis_evt_old"}, store)
+    assert {101, 102} <= living.eids  # redis_evt_A shares evt-004-redis with redis_evt_old
+    assert not {103, 104} & living.eids
+    monkeypatch.setattr(cleanup_databases, "NosHook", lambda *_: pytest.fail("asked again"))
+    assert cleanup_databases.living_points({"redis_flag", "redis_evt_old"}, store) == living
+
+
+# --- the ledger on the real server ------------------------------------------------------------------------
+def test_ledger_keeps_binary_names_and_values(connection):
+    ledger = MySqlLedger(connection, get_config().samples)
+    scan = Scan(f"{uuid.uuid4().hex}/c/own_key", "delete", 1, "utd-001-redis", "127.0.0.1:1", "0" * 32)
+    items = [Item(1, b"\x00\xff'\"\\", None), Item(2, b"", b"\n\xe9"), Item(3, "期".encode(), b"%s")]
+    ledger.intend(
+        scan, items, [Sample(items[1], "hash", None, 3, b"\x00\x80'%(x)s"), Sample(items[0], "string", 5, 9, None)]
+    )
+    assert ledger.intents(scan.ticket_id, scan.instance) == [(scan, items)]
+    assert ledger.sampled(scan.ticket_id, scan.instance) == {1: 1, 2: 1}
+    ledger.record(scan, Checkpoint(2**64 - 1), {1: Counts(2, 1, 0)})
+    ledger.record(scan, None, {1: Counts(1, 1, 3)})
+    assert ledger.checkpoint(scan) == Checkpoint(2**64 - 1)
+    assert ledger.counts(scan) == {1: Counts(3, 2, 3)}
+    assert ledger.intents(scan.ticket_id, scan.instance) == []
+    with contextlib.closing(connection.cursor()) as cursor:
+        cursor.execute(
+            "SELECT redis_key, field, value FROM points_lifecycle.cleanup_sample"
+            " WHERE ticket_id = %s ORDER BY point_id",
+            (scan.ticket_id,),
+        )
+        assert cursor.fetchall() == ((b"\x00\xff'\"\\", None, None), (b"", b"\n\xe9", b"\x00\x80'%(x)s"))
+
+
+def test_the_use_of_the_last_observed_day_is_waited_for(connection, living, folder):
+    """Use on the last day of an observation arrives the day after; until then the batch is not due."""
+    batch_id = add_batch(connection, *FLAG, observed_days=0.01)
+    last = last_observed_day(
+        Repositories(connection).batches.get(batch_id).observe_until, get_settings().business_timezone
+    )
+    add_evidence(connection, last - timedelta(days=1))
+    with pytest.raises(RefusedError, match="the usage evidence of its last day"):
+        CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context())
+    add_evidence(connection, last)
+    assert CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context())
+
+
+@pytest.mark.parametrize(
+    ("observe_until", "last"),
+    [("2024-09-01T16:00:00", "2024-09-01"), ("2024-09-01T15:59:00", "2024-09-01"), ("2024-09-01T16:01", "2024-09-02")],
+)
+def test_the_last_day_of_an_observation_is_a_business_day(observe_until, last):
+    found = last_observed_day(datetime.fromisoformat(observe_until), "Asia/Shanghai")
+    assert found == datetime.fromisoformat(last).date()
+
+
+@pytest.mark.parametrize("change", ["lock", "halted", "kept", "used"])
+def test_a_running_sweep_ends_before_the_next_deletion_when_things_change(
+    services, connection, instance, living, folder, asked, monkeypatch, change
+):
+    """An idle connection loses its lock, a batch is halted, a point comes back or is used: while the sweep runs."""
+    batch_id = add_batch(connection, *FLAG)
+    instance.mset({f"flag:{n}:1": "x" for n in range(3000)})
+    ticket_id = CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context())[1]
+    digest = TicketRepository(connection).ticket(ticket_id).digest
+    ask(ticket_id)
+    monkeypatch.setattr(redis_cleanup_operator, "LOOK_SECONDS", 0.0)
+    record, calls = MySqlLedger.record, []
+
+    def then_things_change(ledger, scan, checkpoint, counts):
+        record(ledger, scan, checkpoint, counts)
+        calls.append(scan)
+        if len(calls) != 1:
+            return
+        if change == "lock":
+            with contextlib.closing(connection.cursor()) as cursor:
+                cursor.execute("SELECT IS_USED_LOCK(%s)", (lock_name(ticket_id),))
+                execute(connection, f"KILL {cursor.fetchone()[0]}")
+        elif change == "halted":
+            Repositories(connection).observations.halt(batch_id, "used again")
+        elif change == "kept":
+            monkeypatch.setattr(cleanup_databases, "kept_points", lambda *_: {1: "It is served."})
+        else:
+            monkeypatch.setattr(points_databases, "signs_now", lambda *_: [Sign("use", 1, "upd_eid_1", NOW, 1)])
+
+    monkeypatch.setattr(MySqlLedger, "record", then_things_change)
+    reason = {"lock": "is lost", "halted": "halted: used again", "kept": "It is served", "used": "signs of life"}
+    with pytest.raises(AirflowFailException, match=reason[change]):
+        respond(ticket_id, answered(digest))
+    assert 0 < instance.dbsize() < 3000
+    left = 3000 - instance.dbsize()
+    assert left <= 1000, "only what was approved before the change was deleted"
+    state = TicketRepository(connection).ticket(ticket_id).state
+    assert state == ("running" if change == "lock" else "incomplete")
+    halted = Repositories(connection).batches.get(batch_id).halted_at is not None
+    assert halted is (change in ("halted", "used"))
+
+
+def test_tickets_of_points_that_come_back_are_withdrawn_unless_they_are_being_executed(connection, living, folder):
+    batch_id = add_batch(connection, *FLAG)
+    ticket_ids = CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context())
+    store = TicketRepository(connection)
+    assert store.withdraw_points(batch_id, {99}) == []
+    with cleanup_databases.cleanup_repositories() as (other, _):
+        lock = "SELECT GET_LOCK(%s, 0)"
+        execute(connection, lock, lock_name(ticket_ids[1]))
+        with pytest.raises(TicketStateError, match="is being executed"):
+            other.withdraw_points(batch_id, {1, 2})
+        execute(connection, "SELECT RELEASE_LOCK(%s)", lock_name(ticket_ids[1]))
+        assert {ticket.state for ticket in other.tickets(batch_id)} == {"open"}
+        assert other.withdraw_points(batch_id, {1}) == [ticket_ids[1]]
+    assert [store.ticket(ticket_id).state for ticket_id in ticket_ids] == ["open", "withdrawn"]
+
+
+def test_second_sweep_of_a_ticket_is_kept_out(services, connection, living, folder):
+    batch_id = add_batch(connection, *FLAG)
+    plan = plan_tickets(
+        batch_id, [Structure(*FLAG[0])], LivingPoints((), {}), cleanup_databases.instances_by_cluster(), get_config()
+    )
+    store = TicketRepository(connection)
+    store.save_tickets(batch_id, plan, {})
+    (ticket,) = plan.tickets
+    refused = pytest.raises(TicketStateError, match="being executed by another task")
+    approved = Approved("approver", "q" * 64, NOW)
+    allowed = SimpleNamespace(require_under_way=lambda *_: None)
+    with (
+        cleanup_databases.cleanup_repositories() as (other, _),
+        store.execution(ticket, approved, allowed),
+        refused,
+        other.execution(ticket, approved, allowed),
+    ):
+        pytest.fail("two sweeps of one ticket")
+
+
+VICTIM = """
+import json, sys
+sys.path[:0] = ["plugins"]
+import MySQLdb, redis
+from redis.cluster import RedisCluster
+from drawsguard.points.cleanup.config import get_config
+from drawsguard.points.cleanup.instance import RedisInstance
+from drawsguard.points.cleanup.mysql_ledger import MySqlLedger
+from drawsguard.points.cleanup.structure import read_structure
+from drawsguard.points.cleanup.sweep import Sweep
+from drawsguard.points.cleanup.throttle import Throttle
+from drawsguard.points.cleanup.ticket import Ticket
+from drawsguard.points.database import prepare
+from drawsguard.points.downline.structure_repository import Structure
+
+config, arguments = get_config(), json.loads(sys.argv[1])
+stored = Structure(1, "redis_flag", "string", "flag:{user}:1", None)
+ticket = Ticket(arguments["batch"], "redis_flag", config.routes[2], ("utd-001-redis",),
+                (read_structure(stored, config.variable_classes),))
+settings = config.sweep.model_copy(update={"scan_count": 50, "batch_items": 20})
+kind = RedisCluster if arguments["cluster"] else redis.Redis
+instance = RedisInstance("utd-001-redis", lambda: kind(**arguments["redis"]))
+ledger = MySqlLedger(prepare(MySQLdb.connect(**arguments["mysql"])), config.samples)
+print("ready", flush=True)
+Sweep(ticket, [instance], ledger, settings, config.samples, throttle=Throttle(1e9, 4000, 1000)).run()
+"""
+
+
+@pytest.fixture(params=["single", "cluster"])
+def killed_on(request):
+    """A client of a server or of a cluster of six, how the victim connects to it, and what happens after each death."""
+    if request.param == "single":
+        client = request.getfixturevalue("instance")
+        options = client.get_connection_kwargs()
+        yield client, {name: options[name] for name in ("port", "password", "db")}, lambda: None
+        return
+    cluster = Cluster(replicas=1)
+    slots = iter(range(0, 16384, 311))
+
+    def reshard():
+        for slot in itertools.islice(slots, 3):
+            target = next(port for port in cluster.masters() if port != cluster.owner(slot))
+            Migration(cluster, slot, target).open().send().close()
+
+    with contextlib.closing(cluster.client()) as client:
+        yield client, {"host": "127.0.0.1", "port": cluster.servers[0].port}, reshard
+    cluster.close()
+
+
+def test_sweep_killed_by_sigkill_again_and_again_counts_every_key_once(services, connection, killed_on):
+    client, place, after_death = killed_on
+    for n in range(1000):
+        client.set(f"flag:{n}:1", "x")
+        client.set(f"flag:{n}:2", "x")
+    config = services.config
+    arguments = {
+        "batch": f"k{uuid.uuid4().hex[:10]}",
+        "cluster": isinstance(client, redis.RedisCluster),
+        "redis": place,
+        "mysql": {
+            "host": config.host("mysql"), "port": config.port("MYSQL_PORT"), "user": "governance",
+            "password": config.secret("mysql_governance"), "charset": "utf8mb4",
+        },
+    }  # fmt: skip
+    chance = random.Random(7)
+    for kill in (True, True, True, False):
+        process = subprocess.Popen(
+            [sys.executable, "-c", VICTIM, json.dumps(arguments)], cwd=REPOSITORY, stdout=subprocess.PIPE
+        )
+        assert process.stdout.readline() == b"ready\n"
+        if kill:
+            time.sleep(chance.uniform(0.05, 0.3))
+            process.send_signal(signal.SIGKILL)
+        assert process.wait(timeout=120) == (-signal.SIGKILL if kill else 0)
+        if kill:
+            after_death()
+    assert {key.decode() for key in client.scan_iter(count=1000)} == {f"flag:{n}:2" for n in range(1000)}
+    with contextlib.closing(connection.cursor()) as cursor:
+        cursor.execute(
+            "SELECT phase, SUM(found), SUM(deleted) FROM points_lifecycle.cleanup_count"
+            " WHERE ticket_id = %s GROUP BY phase",
+            (f"{arguments['batch']}/redis_flag/own_key",),
+        )
+        assert cursor.fetchall() == (("delete", 1000, 1000),)

@@ -1,0 +1,201 @@
+"""Tickets follow what the batch took out of service: its journal, in every environment, as the rows are today."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import product
+from typing import Any
+
+import pytest
+
+from drawsguard.points.cleanup.standing import not_cleaned, standing_in
+from drawsguard.points.cleanup.ticket_repository import TicketRepository
+from drawsguard.points.database import close, transaction, utc
+from drawsguard.points.downline.execution import Execution
+from drawsguard.points.downline.journal import Journal
+from drawsguard.points.downline.restore import plan_restore
+from drawsguard.points.environments import ENVIRONMENTS
+from drawsguard.points.review.batch_repository import BatchStateError
+from drawsguard.points.review.batch_state import FOLLOWING, BatchState
+from tests.integration.points_world import BATCH, World, new_world, small_world
+
+pytestmark = pytest.mark.integration
+
+POINTS = frozenset({*range(1, 8), *range(11, 14)})
+
+
+@pytest.fixture
+def world(stack: Any) -> Iterator[World]:
+    """A batch that is downlined in both environments; point 7 lives on the intranet only."""
+    made = new_world(stack.require("mysql").config)
+    made.load(*small_world())
+    made.confirm()
+    for name in ENVIRONMENTS:
+        made.downline(name)
+    made.repositories.observations.start(BATCH, 30)
+    yield made
+    close(made.governance)
+
+
+def kept(world: World, batch_id: str = BATCH, observed_from: datetime | None = None) -> dict[int, str]:
+    observed_from = observed_from or utc(datetime.now(UTC))
+    standings = []
+    for name in ENVIRONMENTS:
+        with world.environment(name) as connection:
+            standings.append(standing_in(connection, batch_id, name, POINTS, observed_from))
+    return not_cleaned(POINTS, standings)
+
+
+def restore(world: World, name: Any, *points: int) -> None:
+    with world.environment(name) as connection:
+        journal = Journal(connection, BATCH, name)
+        plan = plan_restore(connection, journal, BATCH, name, frozenset(points))
+        Execution(connection, journal, lambda: False, plan.digest, 100).restore(plan)
+
+
+def test_what_the_batch_left_at_80_everywhere_is_cleaned(world: World) -> None:
+    assert kept(world) == {}
+
+
+def test_a_point_that_was_restored_in_one_environment_is_kept(world: World) -> None:
+    restore(world, "intranet", 4)
+    restore(world, "extranet", 5)
+    assert kept(world).keys() == {4, 5}
+    assert "served on the intranet" in kept(world)[4]
+    assert "served on the extranet" in kept(world)[5]
+
+
+def test_a_point_that_another_batch_took_out_of_service_again_is_that_batchs(world: World) -> None:
+    """Restored from batch A, or revived by hand, and downlined again by batch B: A's month says nothing about it."""
+    restore(world, "intranet", 4)
+    restore(world, "extranet", 4)
+    assert "or it was restored" in kept_after_status(world, 4, 0)
+    for name in ENVIRONMENTS:
+        world.sql(
+            name, "UPDATE define_nosdata_general SET status = 1, last_modify_time = last_modify_time WHERE id = 5"
+        )
+        world.sql(
+            name, "UPDATE define_nosdata_general SET status = 1, last_modify_time = last_modify_time WHERE id = 4"
+        )
+    world.confirm(4, 5, batch_id="b2")
+    for name in ENVIRONMENTS:
+        world.downline(name, "b2")
+    assert kept(world).keys() == {4, 5}
+    assert "Batch b2 took it out of service" in kept(world)[5]
+    assert kept(world, "b2").keys() == POINTS - {4, 5}
+
+
+def kept_after_status(world: World, point: int, status: int) -> str:
+    for name in ENVIRONMENTS:
+        world.sql(
+            name,
+            "UPDATE define_nosdata_general SET status = %s, last_modify_time = last_modify_time WHERE id = %s",
+            status,
+            point,
+        )
+    return kept(world)[point]
+
+
+def test_a_row_that_somebody_touched_since_keeps_its_point(world: World) -> None:
+    same = "last_modify_time = last_modify_time"
+    for statement in (
+        # Taken back into service and out again, by hand: last_modify_time says so.
+        "UPDATE define_nosdata_general SET status = 1 WHERE id = 1",
+        "UPDATE define_nosdata_general SET status = -80 WHERE id = 1",
+        f"UPDATE define_nosdata_general SET description = 'x', {same} WHERE id = 2",
+        "DELETE FROM define_nosdata_general WHERE id = 5",
+        "INSERT INTO define_nosdata_mqzdr SELECT * FROM define_nosdata_general WHERE id = 6",
+        "UPDATE define_nosdata_mqzdr SET description = 'y' WHERE id = 6",
+    ):
+        world.sql("extranet", statement)
+    found = kept(world, observed_from=world.repositories.batches.get(BATCH).observe_from)
+    assert found.keys() == {1, 2, 5, 6}
+    assert all("are not as they were" in reason for reason in found.values())
+
+
+def test_a_point_that_left_the_plan_is_kept_although_its_structure_is_there(stack: Any) -> None:
+    world = new_world(stack.require("mysql").config)
+    world.load(*small_world())
+    world.confirm(1, 2, 3)
+    for name in ENVIRONMENTS:
+        world.downline(name)
+    assert kept(world).keys() == POINTS - {1, 2, 3}
+    # Somebody else took these out of service: no row of theirs is this batch's.
+    for name in ENVIRONMENTS:
+        world.sql(name, "UPDATE define_nosdata_general SET status = -80 WHERE id = 4")
+    assert kept(world).keys() == POINTS - {1, 2, 3}
+    close(world.governance)
+
+
+def test_a_row_that_was_at_80_before_on_the_extranet_is_no_obstacle(stack: Any) -> None:
+    world = new_world(stack.require("mysql").config)
+    world.load(*small_world())
+    same = "last_modify_time = last_modify_time"
+    world.sql("extranet", f"UPDATE define_nosdata_general SET status = -80, {same} WHERE id = 4")
+    world.sql("extranet", f"UPDATE define_nosdata_general SET status = 0, {same} WHERE id = 5")
+    world.confirm()
+    for name in ENVIRONMENTS:
+        world.downline(name)
+    began = utc(datetime.now(UTC))
+    assert kept(world, observed_from=began) == {}
+    world.sql("extranet", "UPDATE define_nosdata_general SET status = 1 WHERE id = 5")
+    world.sql("extranet", "UPDATE define_nosdata_general SET status = -80 WHERE id = 5")
+    assert kept(world, observed_from=began).keys() == {5}
+    close(world.governance)
+
+
+def test_what_was_taken_out_of_service_after_the_observation_began_is_kept(world: World) -> None:
+    early = utc(datetime.now(UTC)) - timedelta(hours=1)
+    assert kept(world, observed_from=early).keys() == POINTS
+    assert "after its observation began" in kept(world, observed_from=early)[1]
+
+
+# --- the states of a batch ------------------------------------------------------------------------------
+def test_the_store_takes_no_other_step(world: World) -> None:
+    batches = world.repositories.batches
+    taken = set()
+    for state, following in product(BatchState, BatchState):
+        world.sql("governance", "UPDATE points_lifecycle.batch SET state = %s", str(state))
+        if following in FOLLOWING[state]:
+            with transaction(world.governance):
+                assert batches.move(BATCH, following).state == state
+            assert batches.get(BATCH).state == following
+            taken.add((state, following))
+            continue
+        for refused in (batches.move, batches.require_move):
+            with pytest.raises(BatchStateError, match=f"is {state} and cannot become {following}"):
+                refused(BATCH, following)
+        assert batches.get(BATCH).state == state
+    assert len(taken) == 11
+
+
+def test_an_extranet_downline_after_the_cleanup_has_begun_changes_no_row(stack: Any) -> None:
+    """Closed between intranet and extranet: what goes down then would never be observed."""
+    world = new_world(stack.require("mysql").config)
+    world.load(*small_world())
+    world.confirm()
+    world.downline("intranet")
+    world.repositories.observations.start(BATCH, 30)
+    world.prepare_change("extranet")
+    before = world.rows("extranet")
+    for state in ("cleaning", "cleaned"):
+        world.sql("governance", "UPDATE points_lifecycle.batch SET state = %s", state)
+        with pytest.raises(BatchStateError, match="make a new report"):
+            world.downline("extranet")
+        with pytest.raises(BatchStateError, match="cannot become downlined"):
+            world.repositories.observations.start(BATCH, 30)
+    assert world.rows("extranet") == before
+    close(world.governance)
+
+
+def test_a_batch_that_is_being_downlined_again_is_not_due_until_it_is_verified(world: World) -> None:
+    world.sql("governance", "UPDATE points_lifecycle.batch SET observe_until = '2024-07-01'")
+    tickets = TicketRepository(world.governance)
+    assert tickets.due_batches("Asia/Shanghai") == [BATCH]
+    with transaction(world.governance):
+        world.repositories.batches.move(BATCH, BatchState.DOWNLINING)
+    assert tickets.due_batches("Asia/Shanghai") == []
+    assert [batch for batch, *_ in world.repositories.observations.observed()] == [BATCH]
+    world.repositories.observations.start(BATCH, 30)
+    assert tickets.due_batches("Asia/Shanghai") == []  # its month began again

@@ -1,0 +1,249 @@
+"""The report's operators on real servers: workbook, text, mails, and refusals; and the observation of a batch."""
+
+from __future__ import annotations
+
+import mailbox
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from email.header import decode_header, make_header
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException
+from openpyxl import load_workbook
+
+from drawsguard.alerts.config import load_alert_config
+from drawsguard.alerts.manager import AlertManager
+from drawsguard.alerts.message import Text
+from drawsguard.alerts.state import Alert
+from drawsguard.monitoring.checks import load_checks
+from drawsguard.points.database import close
+from drawsguard.refusal import RefusedError
+from drawsguard.settings import get_settings
+from drawsguard.warehouse.monitoring_repository import MonitoringRepository
+from hooks import points_databases
+from local.golden.load import confirm
+from operators.points.downline.points_confirm_operator import PointsConfirmOperator
+from operators.points.downline.points_downline_report_operator import PointsDownlineReportOperator
+from operators.points.downline.points_observe_operator import PointsObserveOperator
+from operators.points.review.points_report_mail_operator import PointsReportMailOperator
+from operators.points.review.points_usage_report_operator import PointsUsageReportOperator
+from tests.integration.draws_warehouse import draws_warehouse
+from tests.integration.points_world import BATCH, TODAY, WINDOW, World, new_world, small_world
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def world(stack: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[World]:
+    """A small world that nobody has reported yet, an artifact folder, and an empty mail box."""
+    made = new_world(stack.require("mysql", "smtp").config)
+    made.load(*small_world())
+    made.sql("governance", "DELETE FROM rsp_datagovern.ads_evt_ops_status")
+    monkeypatch.setenv("DRAWSGUARD_POINTS_ARTIFACT_DIR", str(tmp_path))
+    get_settings.cache_clear()
+    monkeypatch.setattr(points_databases, "business_today", lambda: TODAY)
+    for mail in box(made).keys():  # noqa: SIM118 - a mailbox is no dictionary
+        box(made).remove(mail)
+    yield made
+    get_settings.cache_clear()
+    close(made.governance)
+
+
+def box(world: World) -> mailbox.Maildir:
+    return mailbox.Maildir(world.config.state / "smtp" / "maildir", create=True)
+
+
+def mails(world: World) -> dict[str, Any]:
+    return {f"{mail['To']}: {make_header(decode_header(mail['Subject']))}": mail for mail in box(world)}
+
+
+def context() -> Any:
+    return {"dag_run": SimpleNamespace(triggering_user_name="requester"), "run_id": f"manual__{uuid.uuid4()}"}
+
+
+def make_report() -> str:
+    evidence = f"window_{WINDOW.last}"
+    task = PointsUsageReportOperator(task_id="r", environment="intranet", batch_id=BATCH, evidence_batch=evidence)
+    return task.execute(context())
+
+
+def test_the_report_leaves_workbook_text_and_batch(world: World, tmp_path: Path) -> None:
+    assert make_report() == BATCH
+    text = (tmp_path / BATCH / f"review-{BATCH}.tsv").read_text(encoding="utf-8").splitlines()
+    assert len(text) == 1 + 10
+    assert text[0].startswith("类 class\t积分 id\t集群 cluster")
+    book = load_workbook(tmp_path / BATCH / f"review-{BATCH}.xlsx", read_only=True)
+    assert book.sheetnames[0] == "汇总 summary"
+    assert world.repositories.batches.get(BATCH).state == "reported"
+    assert len(world.repositories.batches.candidates(BATCH)) == 10
+
+
+def test_a_report_that_runs_twice_gives_the_same_batch(world: World) -> None:
+    make_report()
+    digest = world.repositories.batches.get(BATCH).digest
+    make_report()
+    assert world.repositories.batches.get(BATCH).digest == digest
+    assert len(world.repositories.batches.candidates(BATCH)) == 10
+
+
+def test_the_team_gets_the_workbook_and_every_owner_their_own_list(world: World) -> None:
+    intranet, extranet = small_world()
+    rows = intranet.points["define_nosdata_general"]
+    rows[:2] = [rows[0]._replace(people="wangfang"), rows[1]._replace(people="")]
+    world.load(intranet, extranet)
+    make_report()
+    mailed = PointsReportMailOperator(task_id="m", batch_id=BATCH).execute(context())
+    assert mailed == {"chenwei": 8, "wangfang": 1, "": 1}
+    sent = mails(world)
+    assert len(sent) == 4
+    (team,) = [mail for name, mail in sent.items() if "Points review b1: 10" in name]
+    assert [part.get_filename() for part in team.walk() if part.get_filename()] == [f"review-{BATCH}.xlsx"]
+    (owner,) = [mail for name, mail in sent.items() if name.startswith("wangfang@example.com")]
+    body = owner.get_payload(0).get_payload(decode=True).decode()
+    assert "积分 1<" in body
+    assert "积分 3" not in body
+    assert sum(name.startswith(get_settings().points_email) for name in sent) == 2  # the workbook, and what nobody owns
+
+
+def test_incomplete_evidence_makes_neither_batch_nor_workbook(world: World, tmp_path: Path) -> None:
+    world.sql("governance", "UPDATE rsp_datagovern.evidence_day SET minutes = 700 WHERE pt_dt = '2024-06-06'")
+    with pytest.raises(AirflowFailException, match=r"2024-06-06 \(700 min\)"):
+        make_report()
+    assert world.repositories.batches.known(BATCH) is None
+    assert list(tmp_path.rglob("*.xlsx")) == []
+
+
+def test_a_confirmed_workbook_is_read_and_another_file_is_not(world: World, tmp_path: Path) -> None:
+    make_report()
+    confirm(tmp_path / BATCH / f"review-{BATCH}.xlsx", tmp_path / "done.xlsx", [1, 2])
+    assert PointsConfirmOperator(task_id="c", workbook="done.xlsx").execute(context()) == BATCH
+    batch = world.repositories.batches.get(BATCH)
+    assert (batch.state, batch.confirmed_by) == ("confirmed", "requester")
+    assert world.plan("intranet").plan.points() == {1, 2}
+    for path in ("missing.xlsx", "../../etc/passwd", ""):
+        with pytest.raises(RefusedError, match="There is no workbook"):
+            PointsConfirmOperator(task_id="c", workbook=path).execute(context())
+
+
+def test_the_result_goes_to_workbook_audit_and_mail(world: World, tmp_path: Path) -> None:
+    world.confirm()
+    world.downline("intranet")
+    counts = PointsDownlineReportOperator(task_id="r", batch_id=BATCH).execute(context())
+    assert (counts["intranet"]["points"]["total"], counts["extranet"]["points"]["total"]) == (10, 0)
+    assert (tmp_path / BATCH / f"audit-{BATCH}.jsonl").read_text(encoding="utf-8").count('"candidate"') == 10
+    assert load_workbook(tmp_path / BATCH / f"result-{BATCH}.xlsx").sheetnames == [
+        "汇总 summary",
+        "明细 rows",
+        "差异 differences",
+    ]
+    (mail,) = [mail for name, mail in mails(world).items() if "Downline result b1" in name]
+    assert len([part for part in mail.walk() if part.get_filename()]) == 2
+
+
+# --- observation --------------------------------------------------------------------------------------
+@pytest.fixture(scope="module")
+def monitor(stack: Any) -> Iterator[MonitoringRepository]:
+    """The monitor's tables, where the observation raises its alerts."""
+    with draws_warehouse(stack, "V040__alert_log", "V041__check_log") as client:
+        yield MonitoringRepository(client, dag_id="test", task_id="test")
+
+
+class Channel(list[Text]):
+    """Takes every message."""
+
+    def send(self, text: Text) -> tuple[list[str], list[str]]:
+        self.append(text)
+        return ["chat"], []
+
+
+def alert(monitor: MonitoringRepository, channel: Channel, now: datetime) -> Alert | None:
+    """Run a round of the monitor and return the batch's open alert."""
+    manager = AlertManager(monitor, load_alert_config(), load_checks(), get_settings(), run_id="monitor")
+    manager.round([], channel, now)
+    return manager.board(now + timedelta(days=1)).open_alert(f"points:points_observe.{BATCH}")
+
+
+def observe(world: World, days_left: int, metric: str | None = None) -> dict[str, int]:
+    """Downline the batch, move its observation so that ``days_left`` remain, let a metric appear, and watch."""
+    world.confirm()
+    world.downline("intranet")
+    world.repositories.plans.copy_journal(BATCH, "intranet", world.journal("intranet"))
+    now = datetime.now(UTC).replace(tzinfo=None)
+    world.sql(
+        "governance",
+        "UPDATE points_lifecycle.batch SET state = 'downlined', observe_from = %s, observe_until = %s",
+        now - timedelta(days=30 - days_left),
+        now + timedelta(days=days_left, minutes=-1),
+    )
+    if metric:
+        seen = datetime.now(ZoneInfo("Asia/Shanghai")).replace(tzinfo=None)
+        world.sql("governance", "INSERT INTO rsp_datagovern.ads_evt_ops_status VALUES (%s, %s, 3)", metric, seen)
+    return PointsObserveOperator(task_id="o").execute(context())
+
+
+@pytest.mark.usefixtures("monitor")
+def test_use_after_the_downline_halts_the_batch_and_offers_the_restore(world: World) -> None:
+    assert observe(world, 20, "que_eid_4") == {BATCH: 1}
+    batch = world.repositories.batches.get(BATCH)
+    assert batch.halted_at is not None
+    assert "[4]" in str(batch.halted_reason)
+    (mail,) = mails(world).values()
+    body = mail.get_payload(0).get_payload(decode=True).decode()
+    assert "points_restore" in body
+    assert '"ids": [4]' in body
+
+
+def test_use_is_one_p1_alert_that_is_told_and_ends_with_the_restore(
+    world: World, monitor: MonitoringRepository
+) -> None:
+    observe(world, 20, "que_eid_4")
+    PointsObserveOperator(task_id="o").execute(context())
+    channel, now = Channel(), datetime.now(UTC)
+    fired = alert(monitor, channel, now)
+    assert fired is not None
+    assert fired.priority == "P1"
+    alert(monitor, channel, now + timedelta(minutes=10))
+    (text,) = channel
+    assert text.chat_only, "the observation has sent its own mail"
+    for part in ("1 downlined points show use", "/zh/points-observe.md", "/dags/points_observe"):
+        assert part in text.body, part
+    # Restored: also a batch that is halted beyond the end of its observation is looked at until nothing is left.
+    world.sql("governance", "UPDATE points_lifecycle.batch SET observe_until = UTC_TIMESTAMP() - INTERVAL 1 DAY")
+    world.sql("governance", "UPDATE points_lifecycle.batch_row SET state = 'restored' WHERE row_id = 4")
+    assert PointsObserveOperator(task_id="o").execute(context()) == {BATCH: 0}
+    for minutes in (20, 30):
+        ended = alert(monitor, channel, now + timedelta(minutes=minutes))
+    assert ended is None
+    assert len(channel) == 2
+
+
+@pytest.mark.usefixtures("monitor")
+def test_use_through_a_tag_counts_as_use_after_the_downline(world: World) -> None:
+    assert observe(world, 20, "upd_tag_503") == {BATCH: 3}
+
+
+@pytest.mark.usefixtures("monitor")
+def test_errors_on_a_downlined_point_halt_the_batch_too(world: World) -> None:
+    assert observe(world, 20, "err_eid_4") == {BATCH: 1}
+    assert world.repositories.batches.get(BATCH).halted_at is not None
+
+
+@pytest.mark.usefixtures("monitor")
+def test_a_quiet_batch_is_not_halted_and_its_owners_are_told_once(world: World) -> None:
+    assert observe(world, 14) == {BATCH: 0}
+    assert world.repositories.batches.get(BATCH).halted_at is None
+    first = mails(world)
+    assert [name.split(":")[0] for name in first] == ["chenwei@example.com"]
+    PointsObserveOperator(task_id="o").execute(context())
+    assert len(box(world)) == 1
+
+
+@pytest.mark.usefixtures("monitor")
+def test_a_batch_far_from_its_cleanup_tells_nobody(world: World) -> None:
+    assert observe(world, 25, "que_eid_9999") == {BATCH: 0}
+    assert len(box(world)) == 0
