@@ -85,6 +85,19 @@ def _mysql_answers(config: Config) -> None:
     ).close()
 
 
+def _redis_answers(config: Config) -> None:
+    """Redis takes connections before it has read its files, and may end over them."""
+    import redis
+
+    with redis.Redis(
+        host=config.host("redis"),
+        port=config.port("REDIS_PORT"),
+        password=config.secret("redis"),
+        socket_timeout=3,
+    ) as client:
+        client.ping()
+
+
 # --- BigQuery ---------------------------------------------------------------------------------------
 _BIGQUERY_ENVIRONMENT = REPOSITORY / ".local" / "venv" / "bigquery"
 
@@ -98,7 +111,9 @@ def _prepare_bigquery(config: Config) -> None:
 
 def _bigquery(config: Config) -> list[str]:
     return [
-        str(_BIGQUERY_ENVIRONMENT / "bin" / "bqemulator"),
+        str(_BIGQUERY_ENVIRONMENT / "bin" / "python"),
+        "-P",
+        str(REPOSITORY / "local" / "bigquery" / "emulator.py"),
         "start",
         "--persistent",
         f"--data-dir={config.state / 'bigquery'}",
@@ -385,7 +400,7 @@ SERVICES = (
         prepare=_prepare_postgres,
         stop_signal="INT",  # PostgreSQL's fast shutdown: does not wait for clients to leave
     ),
-    Service("redis", "Redis", _redis, ("REDIS_PORT",), accepts("redis", "REDIS_PORT")),
+    Service("redis", "Redis", _redis, ("REDIS_PORT",), _redis_answers),
     Service("smtp", "SMTP sink", _smtp, ("SMTP_PORT",), accepts("smtp", "SMTP_PORT")),
     Service(
         "feed",

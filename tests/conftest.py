@@ -10,7 +10,7 @@ import shutil
 import socket
 import tempfile
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,9 +60,6 @@ def pytest_unconfigure() -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-#: Tests side by side look for free ports in ranges of their own.
-PORT_RANGE = 6000 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-
 STACK_ENVIRONMENT = {
     # Fresh draws every 15 s, and a deadline that a test can wait for.
     "FEED_LIVE_INTERVAL": "15",
@@ -72,34 +69,42 @@ STACK_ENVIRONMENT = {
 }
 
 
-#: Offset of a port that no service has. Bound, it keeps a range this process's own until the process ends.
-PORT_OF_THE_RANGE = 149
+#: Ports of the stacks of tests: above those of `make up`, `make demo` and `make bench`, and below those that the system
+#: gives to connections, any of which can be in use when a service starts later.
+PORTS = range(20000, 32600, 150)
+#: Offset of a port that no service has. Bound, it keeps a stack's ports this process's own until the process ends.
+PORT_OF_THE_STACK = 149
 
-#: What keeps them: another process that looks for a range at the same time goes on to the next.
-_RANGES: list[socket.socket] = []
+#: What keeps them: another process that looks for ports at the same time goes on to the next.
+_KEPT: list[socket.socket] = []
 
 
-def _free_port_base(first: int) -> int:
-    """Reserve a base, ``first`` or above, from which all ports of a stack (offsets 0–120) are free at this moment."""
+def free_port_base() -> int:
+    """Reserve a base from which all ports of a stack (offsets 0–120) are free at this moment."""
     from local.config import PORT_OFFSETS
 
-    for base in range(first + PORT_RANGE, first + PORT_RANGE + 6000, 150):
+    for base in PORTS:
         taken = socket.socket()
         try:
-            taken.bind(("127.0.0.1", base + PORT_OF_THE_RANGE))
+            taken.bind(("127.0.0.1", base + PORT_OF_THE_STACK))
             for offset in PORT_OFFSETS.values():
                 with socket.socket() as probe:
                     probe.bind(("127.0.0.1", base + offset))
         except OSError:
             taken.close()
             continue
-        _RANGES.append(taken)
+        _KEPT.append(taken)
         return base
-    raise RuntimeError(f"no 150 free ports in a row from {first} on: end other stacks first")
+    raise RuntimeError(f"no 150 free ports in a row from {PORTS.start} to {PORTS.stop}: end other stacks first")
 
 
-#: One running Airflow; one JVM with Hive; one with Spark.
-TOGETHER = ("tests/e2e/", "tests/sql/hive/", "tests/integration/points/telemetry/")
+#: What runs on one worker: tests of one running Airflow (one file has its own), of one JVM with Hive, of one with Spark.
+TOGETHER = (
+    ("tests/e2e/test_auth_managers.py",),
+    ("tests/e2e/",),
+    ("tests/sql/hive/",),
+    ("tests/integration/points/telemetry/", "tests/integration/preflight/"),
+)
 
 
 def pytest_xdist_make_scheduler(config, log):
@@ -108,7 +113,7 @@ def pytest_xdist_make_scheduler(config, log):
 
     class ByFile(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return next((folder for folder in TOGETHER if nodeid.startswith(folder)), str(super()._split_scope(nodeid)))
+            return next((group[0] for group in TOGETHER if nodeid.startswith(group)), str(super()._split_scope(nodeid)))
 
     return ByFile(config, log)
 
@@ -120,7 +125,7 @@ EXPORTED = ("_EMULATOR_HOST", "_BACKUP_SCHEMA", "_SCRATCH_SCHEMA", "_JOURNAL_SCH
 class EmbeddedStack:
     """The services that tests asked for, on private ports and in a folder that goes away afterwards."""
 
-    def __init__(self, state: Path, first_port: int, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(self, state: Path, environment: Mapping[str, str] | None = None) -> None:
         from local.config import Config
         from local.stack import Stack
         from tests.given_mysql import Address
@@ -133,7 +138,7 @@ class EmbeddedStack:
         }
         if address := Address.from_environment(environ):
             environ |= {"MYSQL_HOST": address.host, "MYSQL_PORT": str(address.port)}
-        self.config = Config(state, _free_port_base(first_port), environ | STACK_ENVIRONMENT | dict(environment or {}))
+        self.config = Config(state, free_port_base(), environ | STACK_ENVIRONMENT | dict(environment or {}))
         self.stack = Stack(self.config)
         self.exported = False
         self._given: GivenMysql | None = None
@@ -190,7 +195,7 @@ class EmbeddedStack:
 @pytest.fixture(scope="session")
 def stack() -> Iterator[EmbeddedStack]:
     """The embedded services; ``stack.require("bigquery", …)`` starts what a test needs."""
-    embedded = EmbeddedStack(TEST_STATE, first_port=22000).export()
+    embedded = EmbeddedStack(TEST_STATE).export()
     yield embedded
     embedded.down()
 
@@ -199,6 +204,12 @@ def stack() -> Iterator[EmbeddedStack]:
 def make_stack() -> type[EmbeddedStack]:
     """How another stack is made, apart from the services that tests share."""
     return EmbeddedStack
+
+
+@pytest.fixture(scope="session")
+def ports_of_a_stack() -> Callable[[], int]:
+    """How ports are found for a stack that a test makes itself."""
+    return free_port_base
 
 
 @pytest.fixture

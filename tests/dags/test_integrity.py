@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+import time_machine
 from airflow.dag_processing.dagbag import DagBag
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, DeadlineAlert, DeadlineReference, Param
 from airflow.sdk.definitions.callback import AsyncCallback
 from airflow.sdk.exceptions import ParamValidationError
+from airflow.serialization.serialized_objects import DagSerialization
+from airflow.timetables.base import TimeRestriction
 
 from notifiers.first_failure import first_failure_mail
 from notifiers.sla_signal import SlaMissAlert, report_run_success
@@ -51,6 +54,17 @@ def test_every_date_param_refuses_a_word(bag: DagBag) -> None:
     for param in dated:
         with pytest.raises(ParamValidationError, match="yesterday"):
             param.resolve("yesterday")
+
+
+@pytest.mark.parametrize("minutes", [1, 30, 140])
+def test_a_cleanup_that_is_unpaused_asks_nobody_before_its_next_mark(bag: DagBag, minutes: int) -> None:
+    """By default Airflow starts the run of a mark that has passed by up to a tenth of the schedule: 2.4 hours."""
+    mark = datetime(2026, 1, 15, 2, tzinfo=UTC)
+    timetable = DagSerialization.from_dict(DagSerialization.to_dict(bag.dags["points_cleanup"])).timetable
+    restriction = TimeRestriction(earliest=None, latest=None, catchup=False)
+    with time_machine.travel(mark + timedelta(minutes=minutes), tick=False):
+        run = timetable.next_dagrun_info(last_automated_data_interval=None, restriction=restriction)
+    assert run.logical_date == mark + timedelta(days=1)
 
 
 @pytest.mark.parametrize("path", policy.DAG_FILES, ids=lambda path: path.name)

@@ -31,7 +31,7 @@ def config(make_stack: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     """A small Airflow with FAB's auth manager."""
     state = tmp_path_factory.mktemp("fab")
     environment = {"AUTH_MANAGER": "fab", "AIRFLOW__CORE__DAGS_FOLDER": str(DAGS_FOLDER)}
-    embedded = make_stack(state, first_port=38000, environment=environment)
+    embedded = make_stack(state, environment=environment)
     try:
         embedded.require("airflow-scheduler", "airflow-dag-processor")
         admin = AirflowApi.of(embedded.config)

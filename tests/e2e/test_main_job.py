@@ -5,16 +5,15 @@ from __future__ import annotations
 import pytest
 
 from local.airflow_api import AirflowApi, ApiError
-from local.demo.__main__ import play, verdict
-from local.demo.context import DemoContext
+from local.demo.__main__ import verdict
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")
-def summary(airflow_stack):
+def summary(main_job):
     """The figures of the main job, read back from the stores after it was played once."""
-    return play(DemoContext(airflow_stack.config), names=())
+    return main_job.result()
 
 
 def test_every_promise_of_the_main_job_is_kept(summary):

@@ -133,11 +133,11 @@ def test_a_test_process_leaves_nothing(tmp_path: Path) -> None:
     case = tmp_path / "test_writes.py"
     case.write_text(
         "import os, tempfile, pathlib\n"
-        "from tests.conftest import TEST_STATE, _free_port_base\n"
+        "from tests.conftest import TEST_STATE, free_port_base\n"
         "def test_writes(tmp_path):\n"
         "    tempfile.mkdtemp()\n"
         "    (tmp_path / 'file').write_text('x')\n"
-        "    _free_port_base(27000)\n"
+        "    free_port_base()\n"
         "    artifacts = pathlib.Path(os.environ['DRAWSGUARD_POINTS_ARTIFACT_DIR'])\n"
         "    artifacts.mkdir(parents=True)\n"
         "    assert artifacts.is_relative_to(TEST_STATE)\n",

@@ -22,9 +22,9 @@ pytestmark = pytest.mark.integration
 
 
 @pytest.fixture
-def small_stack(tmp_path_factory, stack):
+def small_stack(tmp_path_factory, ports_of_a_stack):
     """A stack of its own with the two lightest services."""
-    config = Config(tmp_path_factory.mktemp("s"), stack.config.port_base + 150, dict(os.environ))
+    config = Config(tmp_path_factory.mktemp("s"), ports_of_a_stack(), dict(os.environ))
     small = Stack(config)
     yield small
     small.down()
