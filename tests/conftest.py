@@ -64,8 +64,9 @@ STACK_ENVIRONMENT = {
     # Fresh draws every 15 s, and a deadline that a test can wait for.
     "FEED_LIVE_INTERVAL": "15",
     "DRAWSGUARD_SYNC_DEADLINE_SECONDS": "30",
-    # Spark lives for minutes here: quick compilation beats good code.
-    "JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1",
+    # Spark lives for minutes here, on few rows: quick compilation beats good code, and none at all beats both.
+    "JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1 -Dspark.sql.codegen.wholeStage=false"
+    " -Dspark.sql.codegen.factoryMode=NO_CODEGEN",
 }
 
 
@@ -98,7 +99,7 @@ def free_port_base() -> int:
     raise RuntimeError(f"no 150 free ports in a row from {PORTS.start} to {PORTS.stop}: end other stacks first")
 
 
-#: What runs on one worker: tests of one running Airflow (one file has its own), of one JVM with Hive, of one with Spark.
+#: What runs on one worker: one running Airflow (one file has its own), one JVM with Hive, one with Spark.
 TOGETHER = (
     ("tests/e2e/test_auth_managers.py",),
     ("tests/e2e/",),
