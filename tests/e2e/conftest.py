@@ -22,11 +22,11 @@ TRIGGERED = ("draw_sync", "oidc_repair")
 
 @pytest.fixture(scope="package")
 def airflow_stack(make_stack: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A whole stack but for Hive, apart from the services of other tests, whose data its DAGs would meet."""
+    """A whole stack, apart from the services of other tests, whose data its DAGs would meet."""
     state: Path = tmp_path_factory.mktemp("e2e")
     embedded = make_stack(state)
     try:
-        embedded.require(*[service.name for service in SERVICES if service.name != "hive"])
+        embedded.require(*[service.name for service in SERVICES])
         prepare(AirflowApi.of(embedded.config))
         yield embedded
     finally:
