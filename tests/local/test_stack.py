@@ -10,6 +10,7 @@ from xmlrpc.client import dumps
 
 import psutil
 import pytest
+import redis
 from supervisor.xmlrpc import UnixStreamHTTPConnection
 
 from local import stack as stack_module
@@ -132,10 +133,19 @@ def test_too_little_memory_is_said_before_anything_starts(small_stack, monkeypat
 
 
 def test_a_service_that_cannot_start_is_explained_with_its_log(small_stack):
-    redis = small_stack.config.directory("redis")
-    (redis / "appendonlydir").write_text("a file where Redis needs a folder")
+    folder = small_stack.config.directory("redis")
+    (folder / "appendonlydir").write_text("a file where Redis needs a folder")
     with pytest.raises(StackError, match=r"redis \(Redis\) is not ready(.|\n)*the end of .*redis.log"):
         small_stack.up(["redis"])
+
+
+def test_redis_that_listens_and_does_not_answer_is_not_ready(small_stack):
+    (service,) = [service for service in SERVICES if service.name == "redis"]
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", small_stack.config.port("REDIS_PORT")))
+        silent.listen()
+        with pytest.raises(redis.TimeoutError):
+            service.probe(small_stack.config)
 
 
 def test_every_service_binds_loopback_and_has_a_port_of_its_own():
