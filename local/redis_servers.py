@@ -35,7 +35,7 @@ def free_port() -> int:
     while True:
         with socket.socket() as probe, socket.socket() as bus:
             probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+            port: int = probe.getsockname()[1]
             with contextlib.suppress(OSError, OverflowError):
                 bus.bind(("127.0.0.1", port + 10_000))
                 return port
@@ -170,4 +170,4 @@ class Migration:
 def _joined(client: redis.Redis) -> bool:
     """Whether a node serves its cluster; a replica that never had its master's data could not take over."""
     in_step = client.info("replication").get("master_link_status", "up") == "up"
-    return in_step and client.cluster("info")["cluster_state"] == "ok"
+    return in_step and bool(client.cluster("info")["cluster_state"] == "ok")

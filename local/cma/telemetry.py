@@ -230,7 +230,9 @@ class Day:
 
     def _pick(self, fault: str) -> Codes:
         """Return distinct positions of good records that the fault copies."""
-        return self._rng.choice(self._records.shape[1], min(self._faults[fault], self._records.shape[1]), replace=False)
+        count = min(self._faults[fault], self._records.shape[1])
+        positions: Codes = self._rng.choice(self._records.shape[1], count, replace=False)
+        return positions
 
     def _other_days(self) -> tuple[str, ...]:
         before, after = self.day - timedelta(days=1), self.day + timedelta(days=1)

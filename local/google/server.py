@@ -123,7 +123,7 @@ class ControlPlane:
     # --- iam and iamcredentials ---------------------------------------------------------------------------------------
 
     def _account(self, email: str) -> dict[str, Any]:
-        account = self.state["accounts"].get(email)
+        account: dict[str, Any] | None = self.state["accounts"].get(email)
         if account is None:
             raise RefusedError(404, f"Unknown service account {email}")
         return account
@@ -196,7 +196,8 @@ class ControlPlane:
         for replaced_at, policy in self._replaced.get(name, []):
             if replaced_at > oldest:
                 return policy
-        return policies[name]
+        present: dict[str, Any] = policies[name]
+        return present
 
     def run_policy(self, match: re.Match[str], body: dict[str, Any], *_: Any) -> Reply:
         self._service(match["service"])
@@ -218,7 +219,8 @@ class ControlPlane:
     def _service(self, name: str) -> dict[str, Any]:
         if name not in self.state["services"]:
             raise RefusedError(404, f"Resource 'services/{name}' was not found")
-        return self.state["services"][name]
+        service: dict[str, Any] = self.state["services"][name]
+        return service
 
     def get_service(self, match: re.Match[str], *_: Any) -> Reply:
         return 200, self._service(match["service"])
@@ -276,7 +278,8 @@ class ControlPlane:
     def _job(self, name: str) -> dict[str, Any]:
         if name not in self.state["jobs"]:
             raise RefusedError(404, f"Job not found: {name}")
-        return self.state["jobs"][name]
+        job: dict[str, Any] = self.state["jobs"][name]
+        return job
 
     def get_job(self, match: re.Match[str], *_: Any) -> Reply:
         job = self._job(match["job"])

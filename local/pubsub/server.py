@@ -60,7 +60,8 @@ class Publisher:
         return request
 
     def get_topic(self, request: pubsub.GetTopicRequest) -> pubsub.Topic:
-        return pubsub.Topic.deserialize(self.store.topic(request.topic))
+        topic: pubsub.Topic = pubsub.Topic.deserialize(self.store.topic(request.topic))
+        return topic
 
     def list_topics(self, request: pubsub.ListTopicsRequest) -> pubsub.ListTopicsResponse:
         return pubsub.ListTopicsResponse(topics=map(pubsub.Topic.deserialize, self.store.topics(request.project)))
@@ -114,7 +115,9 @@ class Subscriber:
         return request
 
     def get_subscription(self, request: pubsub.GetSubscriptionRequest) -> pubsub.Subscription:
-        return pubsub.Subscription.deserialize(self.store.subscription(request.subscription))
+        stored = self.store.subscription(request.subscription)
+        subscription: pubsub.Subscription = pubsub.Subscription.deserialize(stored)
+        return subscription
 
     def list_subscriptions(self, request: pubsub.ListSubscriptionsRequest) -> pubsub.ListSubscriptionsResponse:
         found = self.store.subscriptions(request.project)
@@ -156,7 +159,8 @@ class Subscriber:
 
 
 def _serializer(kind: Any) -> Callable[[Any], bytes]:
-    return kind.serialize if hasattr(kind, "serialize") else kind.SerializeToString
+    serializer: Callable[[Any], bytes] = kind.serialize if hasattr(kind, "serialize") else kind.SerializeToString
+    return serializer
 
 
 def _handler(method: Callable[[Any], Any], request: Any, response: Any) -> grpc.RpcMethodHandler:

@@ -117,7 +117,7 @@ class Store:
             row = self._connection.execute(statement, (name,)).fetchone()
         if row is None:
             raise MissingError(name)
-        return row[0]
+        return bytes(row[0])
 
     def _definitions(self, statement: str, pattern: str) -> list[bytes]:
         with self._lock:

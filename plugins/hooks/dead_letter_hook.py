@@ -83,7 +83,8 @@ class DeadLetterQueue:
             timeout=PATIENCE,
             dlq_id=letter.dlq_id,
         )
-        return future.result(timeout=2 * PATIENCE)
+        message_id: str = future.result(timeout=2 * PATIENCE)
+        return message_id
 
     def pull(self) -> list[Delivered]:
         """Return the next messages; none when nothing waits."""

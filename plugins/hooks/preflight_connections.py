@@ -140,7 +140,7 @@ class PreflightConnections:
 
     def redis(self, instance: str) -> Redis | RedisCluster:
         """Return the client of a Redis instance."""
-        client: Redis | RedisCluster = RedisInstanceHook(instance).get_conn()
+        client: Redis | RedisCluster = RedisInstanceHook(instance).get_conn()  # type: ignore[no-untyped-call]  # redis-py has no type for it
         return client
 
     # --- services -----------------------------------------------------------------------------------------------

@@ -40,7 +40,11 @@ def cell_text(value: object) -> str:
 
 
 def add_table(
-    workbook: Workbook, title: str, notes: Sequence[Sequence[Any]], columns: Sequence[Column], rows: Iterable[Sequence]
+    workbook: Workbook,
+    title: str,
+    notes: Sequence[Sequence[Any]],
+    columns: Sequence[Column],
+    rows: Iterable[Sequence[Any]],
 ) -> Any:
     """Add a sheet: lines of notes, then a table with a frozen, filtered header. Returns the sheet.
 

@@ -103,7 +103,7 @@ def rights(world: World, instance: str) -> Iterator[Finding]:
         try:
             # A cluster's key may lie on any master: the cluster's own client finds it.
             target = client if _KEY in command else _masters(client)[0][1]
-            target.execute_command(*words)
+            target.execute_command(*words)  # type: ignore[no-untyped-call]  # redis-py has no type for it
         except redis_errors.ResponseError as error:  # NoPermissionError is one
             refused[name] = str(error)
     if not refused:

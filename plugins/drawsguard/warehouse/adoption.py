@@ -58,7 +58,8 @@ class AdoptedTable:
     @property
     def dataset(self) -> str:
         """The dataset of its side."""
-        return getattr(get_settings(), f"{self.side}_dataset")
+        name: str = getattr(get_settings(), f"{self.side}_dataset")
+        return name
 
     @property
     def full_name(self) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from drawsguard.points.cleanup.template import Template
 
@@ -119,7 +119,7 @@ class TemplateAutomaton(Generic[Label]):
         return pairs
 
 
-def _common_steps(left: _Node, mine: int, right: _Node, theirs: int) -> Iterable[tuple[int, int]]:
+def _common_steps(left: _Node[Any], mine: int, right: _Node[Any], theirs: int) -> Iterable[tuple[int, int]]:
     for byte in left.literals.keys() & right.literals.keys():
         yield left.literals[byte], right.literals[byte]
     left_wide = [(left.repeats, mine), *left.variables.items()]
