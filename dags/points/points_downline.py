@@ -16,6 +16,7 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, Param, task
 
+from drawsguard.dry_run import is_dry_run
 from drawsguard.settings import get_settings
 from notifiers.task_defaults import task_defaults
 from operators.points.downline.nos_structure_operator import NosStructureOperator
@@ -53,11 +54,13 @@ with DAG(
     },
 ) as dag:
     read_workbook = PointsConfirmOperator(task_id="read_workbook", workbook="{{ params.workbook }}")
-    plan_intranet = PointsPlanOperator(task_id="plan_intranet", batch_id=BATCH, environment="intranet")
+    plan_intranet = PointsPlanOperator(
+        task_id="plan_intranet", batch_id=BATCH, environment="intranet", workbook="{{ params.workbook }}"
+    )
 
     @task.short_circuit
     def carry_out(params: dict[str, bool] | None = None) -> bool:
-        return params is not None and not params["dry_run"]
+        return not is_dry_run(params)
 
     structures = NosStructureOperator(task_id="nos_structures", batch_id=BATCH)
     last = read_workbook >> plan_intranet >> carry_out() >> structures

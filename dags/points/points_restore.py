@@ -13,6 +13,7 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, Param, task
 
+from drawsguard.dry_run import is_dry_run
 from drawsguard.settings import get_settings
 from notifiers.task_defaults import task_defaults
 from operators.points.downline.points_restore_operator import PointsRestoreOperator
@@ -51,7 +52,7 @@ with DAG(
 
     @task.short_circuit
     def carry_out(params: dict[str, bool] | None = None) -> bool:
-        return params is not None and not params["dry_run"]
+        return not is_dry_run(params)
 
     plan = PointsRestorePlanOperator(task_id="plan", **asked)
     restore = PointsRestoreOperator(task_id="restore", **asked)

@@ -43,6 +43,8 @@ SELECTOR = f"{PREFIX}ENVIRONMENT"
 
 #: Names that Jinja may put into a statement; values are always bound instead.
 IDENTIFIER_PATTERN = r"^[A-Za-z_][A-Za-z0-9_-]{0,127}$"
+#: Names that others gave in MySQL: letters of any script. Statements write them between backticks.
+MYSQL_IDENTIFIER = r"[\w$][\w$-]{0,63}"
 
 
 class SettingsError(ValueError):

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from drawsguard.settings import IDENTIFIER_PATTERN, INCLUDE, get_settings
+from drawsguard.settings import IDENTIFIER_PATTERN, INCLUDE, MYSQL_IDENTIFIER, get_settings
 
 #: The folder that `render` reads from.
 SQL_ROOT = INCLUDE / "sql"
@@ -33,11 +33,11 @@ def _environment(root: Path) -> Environment:
     )
 
 
-def _checked(name: str, value: Identifiers) -> Identifiers:
+def _checked(name: str, value: Identifiers, pattern: str) -> Identifiers:
     for part in [value] if isinstance(value, str) else value:
-        if not isinstance(part, str) or not re.fullmatch(IDENTIFIER_PATTERN, part):
+        if not isinstance(part, str) or not re.fullmatch(pattern, part):
             raise ValueError(
-                f"Identifier {name}={part!r} does not match {IDENTIFIER_PATTERN}. Only names are rendered into a "
+                f"Identifier {name}={part!r} does not match {pattern}. Only names are rendered into a "
                 "statement; bind values as query parameters instead."
             )
     return value
@@ -61,7 +61,9 @@ def render_from(root: Path, path: str, /, **identifiers: Identifiers) -> str:
     """Return the statement in ``<root>/<path>`` as `render` does: for statements that are not part of production."""
     settings = get_settings()
     names: dict[str, Identifiers] = {name: getattr(settings, name) for name in DEFAULT_IDENTIFIERS} | identifiers
-    text = _environment(root).get_template(path).render({name: _checked(name, value) for name, value in names.items()})
+    pattern = MYSQL_IDENTIFIER if path.startswith("mysql/") else IDENTIFIER_PATTERN
+    checked = {name: _checked(name, value, pattern) for name, value in names.items()}
+    text = _environment(root).get_template(path).render(checked)
     return without_header(text)
 
 

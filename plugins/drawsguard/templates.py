@@ -28,9 +28,9 @@ from drawsguard.settings import INCLUDE
 #: The folder that `render_template` reads from.
 TEMPLATE_ROOT = INCLUDE / "templates"
 
-#: Line breaks of every kind, and control characters that no text needs.
-_BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
-_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]+")
+#: Line breaks of every kind, and control characters that no text needs; those of direction reorder what follows.
+_BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
 _ASCII_MARKUP = re.compile(r"([\\`*\[\]<>|~#])")
 #: An underscore inside a word is no markup, and most of ours are in the names of tables.
 _UNDERSCORE = re.compile(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
@@ -98,8 +98,14 @@ def _plain(value: object) -> str:
     return value if isinstance(value, Markup) else one_line(value)
 
 
+def _as_written(value: object) -> object:
+    return _CONTROLS.sub(" ", value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
 def _environment_of(suffix: str) -> Environment:
-    finalize: Callable[[Any], Any] | None = {".md": escape_markdown, ".txt": _plain}.get(suffix)
+    finalize: Callable[[Any], Any] | None = {
+        ".md": escape_markdown, ".txt": _plain, ".html": _as_written
+    }.get(suffix)  # fmt: skip
     environment = Environment(
         loader=FileSystemLoader(TEMPLATE_ROOT),
         autoescape=select_autoescape(disabled_extensions=("md", "txt"), default=True),  # anything else is HTML

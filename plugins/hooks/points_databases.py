@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date, datetime
 from pathlib import Path
@@ -18,6 +18,7 @@ from drawsguard.points.downline.recheck import Sign
 from drawsguard.points.downline.repositories import Repositories
 from drawsguard.points.environments import Environment
 from drawsguard.points.policy import get_policy
+from drawsguard.points.review.confirmed import Confirmed
 from drawsguard.points.schema import Server, require_current
 from drawsguard.points.telemetry.config import points_config
 from drawsguard.settings import get_settings
@@ -75,9 +76,12 @@ def signs_now(opened: Repositories, batch_id: str, observed_from: datetime) -> l
         return signs_of_life(opened, connection, batch_id, observed_from, points_config(), zone)
 
 
-def planner(opened: Repositories) -> Planner:
-    """Return the planner on real connections and today's business day."""
-    return Planner(opened, environment, get_policy(), business_today())
+def planner(opened: Repositories, tried: Mapping[int, Confirmed] | None = None) -> Planner:
+    """Return the planner on real connections and today's business day.
+
+    :param tried: decisions of a workbook that is not kept, for a dry run.
+    """
+    return Planner(opened, environment, get_policy(), business_today(), tried)
 
 
 def business_today() -> date:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from drawsguard.links import runbook_link
 from drawsguard.refusal import address_of
 from drawsguard.settings import get_settings
 from drawsguard.templates import render_template
+
+log = logging.getLogger(__name__)
 
 
 def send_mail(to: str | Sequence[str], name: str, files: Sequence[Path] = (), **values: Any) -> None:
@@ -33,6 +36,22 @@ def send_mail(to: str | Sequence[str], name: str, files: Sequence[Path] = (), **
             ),
             files=[str(path) for path in files],
         )
+
+
+def send_each(mails: Iterable[tuple[str, Callable[[], None]]]) -> list[str]:
+    """Send mails of which each is for somebody else: one that is refused keeps none of the others from being sent.
+
+    :param mails: whom each is for, and what sends it and remembers that it was sent.
+    :returns: whom it could not be sent to, each with the reason.
+    """
+    failures: list[str] = []
+    for recipient, send in mails:
+        try:
+            send()
+        except Exception as error:
+            log.exception("The mail for %s was not sent", recipient)
+            failures.append(f"{recipient}: {type(error).__name__}: {error}")
+    return failures
 
 
 def owner_address(owner: str) -> str:

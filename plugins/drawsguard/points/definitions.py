@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -9,7 +10,9 @@ from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
 from drawsguard.points.database import TimeText, fetch, stream
+from drawsguard.points.policy import get_policy
 from drawsguard.refusal import RefusedError
+from drawsguard.settings import MYSQL_IDENTIFIER
 
 Kind = Literal["point", "tag"]
 Lock = Literal["yes", "no"]
@@ -79,23 +82,90 @@ class Membership:
         ]
 
 
-def tables(connection: Any, kind: Kind) -> list[str]:
-    """Return the names of an environment's definition tables of one kind.
+class Found(NamedTuple):
+    """The tables of one kind: definitions with the storage engine of each, and what is left alone, each with why."""
+
+    engines: dict[str, str]
+    left_alone: dict[str, str]
+
+
+def find_tables(connection: Any, kind: Kind) -> Found:
+    """Return an environment's definition tables of one kind, and what only has a name like one.
+
+    A view is none, and a table whose suffix is more than one word (a copy, a backup) is none unless it is configured.
 
     :raises DefinitionError: when there is none: the connection points to the wrong schema.
     """
-    names = [name for (name,) in fetch(connection, "definitions/list_tables.sql", {"pattern": TABLE_PATTERNS[kind]})]
-    if not names:
+    rules = get_policy().tables
+    engines: dict[str, str] = {}
+    left_alone: dict[str, str] = {}
+    for name, table_type, engine in fetch(connection, "definitions/list_tables.sql", {"pattern": TABLE_PATTERNS[kind]}):
+        suffix = str(name).split("_", 2)[2]
+        if table_type != "BASE TABLE":
+            left_alone[name] = "is a view"
+        elif name in rules.left_alone:
+            left_alone[name] = "is configured to be left alone"
+        elif name in rules.also or re.fullmatch(rules.suffix, suffix):
+            engines[name] = str(engine)
+        else:
+            left_alone[name] = f"has a suffix that does not match {rules.suffix}"
+    if not engines:
+        others = f" ({', '.join(f'{name} {why}' for name, why in left_alone.items())})" if left_alone else ""
         raise DefinitionError(
-            f"The connection's schema has no table like {TABLE_PATTERNS[kind]}: check the schema of the Airflow "
-            "connection mysql_points_intranet or mysql_points_extranet."
+            f"The connection's schema has no table like {TABLE_PATTERNS[kind]}{others}: check the schema of the "
+            "Airflow connection mysql_points_intranet or mysql_points_extranet, and tables in "
+            "include/config/downline.yaml."
         )
-    return names
+    return Found(engines, left_alone)
+
+
+def tables(connection: Any, kind: Kind) -> list[str]:
+    """Return the names of an environment's definition tables of one kind; see `find_tables`."""
+    return list(find_tables(connection, kind).engines)
+
+
+def tables_left_alone(connection: Any) -> dict[str, str]:
+    """Return what has a name like a definition table's and is none, each with why."""
+    return {name: why for kind in TABLE_PATTERNS for name, why in find_tables(connection, kind).left_alone.items()}
+
+
+def require_rollback(connection: Any) -> None:
+    """Refuse definition tables whose changes cannot be rolled back: a chunk that fails would leave its rows changed.
+
+    :raises DefinitionError: naming each.
+    """
+    for kind in TABLE_PATTERNS:
+        for table, engine in find_tables(connection, kind).engines.items():
+            if engine.casefold() != "innodb":
+                raise DefinitionError(
+                    f"Table {table} has the storage engine {engine}, which cannot roll back. Nothing was changed. "
+                    f"ALTER TABLE {table} ENGINE = InnoDB, then run again."
+                )
 
 
 def identity_columns(connection: Any, table: str) -> list[str]:
-    """Return the columns that a row's identity covers, in table order."""
-    return [name for (name,) in fetch(connection, "definitions/list_columns.sql", {"table_name": table})]
+    """Return the columns that a row's identity covers, in table order.
+
+    :raises DefinitionError: naming a column that no statement can name.
+    """
+    return plain_names(
+        table, [name for (name,) in fetch(connection, "definitions/list_columns.sql", {"table_name": table})]
+    )
+
+
+def plain_names(table: str, columns: list[str]) -> list[str]:
+    """Return the names of a table's columns, each of which a statement can name.
+
+    :raises DefinitionError: naming the first that is none.
+    """
+    for column in columns:
+        if not re.fullmatch(MYSQL_IDENTIFIER, column):
+            raise DefinitionError(
+                f"Column {column!r} of {table} has a name that no statement can hold safely (letters of any script, "
+                "digits, _ and $ can). Nothing was changed. Rename it, or leave the table alone "
+                "(tables.left_alone in include/config/downline.yaml)."
+            )
+    return columns
 
 
 def live_definitions(connection: Any) -> Iterator[Definition]:
@@ -104,7 +174,17 @@ def live_definitions(connection: Any) -> Iterator[Definition]:
         for point, status, *rest in stream(connection, "definitions/live_points.sql", table=table):
             people, lv1, lv2, description, modeltype, cluster, demand = (text or "" for text in rest[:-2])
             yield Definition(
-                table, int(point), int(status), people, lv1, lv2, description, modeltype, cluster, demand, *rest[-2:]
+                table,
+                row_id(table, point),
+                int(status),
+                people,
+                lv1,
+                lv2,
+                description,
+                modeltype,
+                cluster,
+                demand,
+                *rest[-2:],
             )
 
 
@@ -114,7 +194,7 @@ def read_tags(connection: Any) -> list[Tag]:
     :raises DefinitionError: naming the tag whose member list is not a list of ids.
     """
     return [
-        Tag(table, int(tag), int(status), _members(table, tag, eids))
+        Tag(table, row_id(table, tag), int(status), _members(table, tag, eids))
         for table in tables(connection, "tag")
         for tag, status, eids in fetch(connection, "definitions/tags.sql", table=table)
     ]
@@ -131,7 +211,7 @@ def members_by_tag(tags: Iterable[Tag]) -> dict[int, set[int]]:
 def live_counts(connection: Any) -> dict[str, list[int]]:
     """Return the ids of the live rows of each define_nosdata_* table."""
     return {
-        table: [int(point) for (point,) in stream(connection, "definitions/live_ids.sql", table=table)]
+        table: [row_id(table, point) for (point,) in stream(connection, "definitions/live_ids.sql", table=table)]
         for table in tables(connection, "point")
     }
 
@@ -158,8 +238,8 @@ def rows_of_ids(
         values = {"ids": part, "lowest": lowest, "highest": highest}
         rows = fetch(connection, "downline/rows_of_ids.sql", values, table=table, kind=kind, columns=columns, lock=lock)
         found += [
-            Row(int(row_id), identity, int(status), text, cluster or "")
-            for row_id, identity, status, text, cluster in rows
+            Row(row_id(table, number), identity, int(status), text, cluster or "")
+            for number, identity, status, text, cluster in rows
         ]
     return found
 
@@ -171,9 +251,22 @@ def status_of_ids(connection: Any, kind: Kind, ids: Iterable[int]) -> dict[int, 
     for table in tables(connection, kind):
         for start in range(0, len(wanted), _IDS_PER_QUERY):
             values = {"ids": tuple(wanted[start : start + _IDS_PER_QUERY])}
-            for row_id, status in fetch(connection, "definitions/status_of_ids.sql", values, table=table):
-                found[int(row_id)].append((table, int(status)))
+            for number, status in fetch(connection, "definitions/status_of_ids.sql", values, table=table):
+                found[row_id(table, number)].append((table, int(status)))
     return dict(found)
+
+
+def row_id(table: str, value: object) -> int:
+    """Return the id of a row, which must be a whole number in its plain spelling.
+
+    :raises DefinitionError: when it is none: what cannot be named cannot be taken out of service, or left alone.
+    """
+    if isinstance(value, int) or (isinstance(value, str) and re.fullmatch(r"[1-9][0-9]{0,17}", value)):
+        return int(value)
+    raise DefinitionError(
+        f"{table} has a row with the id {value!r}, expected a whole number. Nothing was changed. Correct the row, or "
+        "leave the table alone (tables.left_alone in include/config/downline.yaml), then run again."
+    )
 
 
 def _members(table: str, tag: int, eids: str | None) -> frozenset[int]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from pathlib import Path
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from drawsguard.settings import config_file
 
@@ -22,6 +23,23 @@ class Selection(_Section):
 
     clusters: frozenset[str] = Field(min_length=1)
     modeltypes: frozenset[str] = Field(min_length=1)
+
+
+class Tables(_Section):
+    """Which tables of an environment are definition tables, by name."""
+
+    suffix: str
+    also: frozenset[str]
+    left_alone: frozenset[str]
+
+    @field_validator("suffix")
+    @classmethod
+    def _is_an_expression(cls, text: str) -> str:
+        try:
+            re.compile(text)
+        except re.error as error:
+            raise ValueError(f"{text!r} is not a regular expression ({error}).") from error
+        return text
 
 
 class Evidence(_Section):
@@ -61,6 +79,7 @@ class Observe(_Section):
 class DownlinePolicy(_Section):
     """Everything a person may tune; see the comments in the file."""
 
+    tables: Tables
     selection: Selection
     evidence: Evidence
     caps: Caps

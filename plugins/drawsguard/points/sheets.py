@@ -26,8 +26,15 @@ HEADER_ALIGNMENT = Alignment(wrap_text=True, vertical="center")
 #: Two lines: programs do not grow a row automatically for text that wraps (points).
 HEADER_HEIGHT = 32
 
-#: Maximum number of characters in a cell of the format.
+#: Maximum number of characters in a cell of the format, each of at most 16 bits.
 _CELL_LIMIT = 32767
+#: What XML cannot carry beside the control characters; and what reorders the text that follows.
+_NO_TEXT = re.compile("[\ud800-\udfff\ufffe\uffff\u202a-\u202e\u2066-\u2069]")
+#: A character by its number, as the format writes what XML cannot carry (ECMA-376 part 1, 22.9.2.19).
+_ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")
+_READS_ESCAPED = re.compile(r"_(?=x[0-9A-Fa-f]{4}_)")
+#: What a spreadsheet program takes for the beginning of a formula, in letters of either width; and blanks before it.
+_FORMULA = re.compile(r"[\s\u200b-\u200f\u2060\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20\u2212]")
 
 
 def cell_text(value: object) -> str:
@@ -36,7 +43,42 @@ def cell_text(value: object) -> str:
         return ""
     if isinstance(value, datetime):
         return value.strftime("%Y-%m-%d %H:%M:%S")
-    return re.sub(r"\s+", " ", ILLEGAL_CHARACTERS_RE.sub("", str(value))).strip()[:_CELL_LIMIT]
+    text = re.sub(r"\s+", " ", _NO_TEXT.sub("", ILLEGAL_CHARACTERS_RE.sub("", str(value)))).strip()
+    if len(text) * 2 > _CELL_LIMIT:
+        text = text.encode("utf-16-le")[: _CELL_LIMIT * 2].decode("utf-16-le", "ignore").strip()
+    return text
+
+
+def escape_text(text: str) -> str:
+    """Return text as the file holds it: what reads like an escaped character (``_x000D_``) stays those characters."""
+    return _READS_ESCAPED.sub("_x005F_", text)
+
+
+def unescape_text(text: str) -> str:
+    """Return text as a spreadsheet program shows it; an escape that stands for no character stays as it is."""
+
+    def character(found: re.Match[str]) -> str:
+        number = int(found[1], 16)
+        return found[0] if 0xD800 <= number <= 0xDFFF else chr(number)
+
+    return _ESCAPED.sub(character, text)
+
+
+def reads_as_formula(text: str) -> bool:
+    """Return whether a spreadsheet program could take text that is typed or pasted for a formula."""
+    return _FORMULA.match(text) is not None
+
+
+def pasted_line(values: Iterable[object]) -> str:
+    """Return values as one line of tab-separated text that can be pasted: none leaves its cell or becomes a formula."""
+    return "\t".join(map(_pasted, values))
+
+
+def _pasted(value: object) -> str:
+    if isinstance(value, (int, float)):
+        return str(value)
+    text = cell_text(value)
+    return f"'{text}" if reads_as_formula(text) else text
 
 
 def add_table(
@@ -81,23 +123,26 @@ def set_page(sheet: Any, header_row: int | None = None) -> None:
 
 
 def sheet_name(title: str) -> str:
-    """Return ``title`` as a name that Excel allows: 31 characters, none of ``[]:*?/\\``."""
-    return re.sub(r"[\[\]:*?/\\]", "-", title)[:31]
+    """Return ``title`` as a name that Excel allows: 31 characters, none of ``[]:*?/\\``, no quote at either end."""
+    name = re.sub(r"[\[\]:*?/\\]", "-", cell_text(title))[:31]
+    return re.sub("^'|'$", "-", name) or "-"
 
 
 def text_cell(sheet: Any, value: Any, *, bold: bool = False) -> Any:
-    """Return a cell; text never becomes a formula, whatever it starts with."""
+    """Return a cell; text never becomes a formula, whatever it starts with, not even when somebody edits the cell."""
     if not isinstance(value, str):
         return value
-    cell = WriteOnlyCell(sheet, cell_text(value) or None)
-    if cell.value is not None:
+    text = cell_text(value)
+    cell = WriteOnlyCell(sheet, escape_text(text) or None)
+    if text:
         cell.data_type = "s"
+        cell.quotePrefix = reads_as_formula(text)
     if bold:
         cell.font = BOLD
     return cell
 
 
 def _header(sheet: Any, text: str) -> Any:
-    cell = WriteOnlyCell(sheet, text)
+    cell = text_cell(sheet, text)
     cell.font, cell.fill, cell.alignment = HEADER_FONT, HEADER_FILL, HEADER_ALIGNMENT
     return cell

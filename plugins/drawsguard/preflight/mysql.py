@@ -13,6 +13,7 @@ from typing import Any
 from drawsguard.points import definitions, schema
 from drawsguard.points.database import fetch, statement, statements_of
 from drawsguard.points.environments import ENVIRONMENTS, Environment, backup_schema, journal_schema, scratch_schema
+from drawsguard.points.policy import get_policy
 from drawsguard.points.schema import SERVERS, Server
 from drawsguard.preflight.model import Check, Finding, World, failed, grouped, listed, passed, warned
 from drawsguard.preflight.run import cause
@@ -210,6 +211,20 @@ def engines(world: World, server: Server) -> Iterator[Finding]:
         yield passed(f"InnoDB: {fine} 张表 tables")
     else:
         yield failed("没有 InnoDB 表 no table with InnoDB", _POINTS_SCHEMA)
+
+
+def tables(world: World, server: Environment) -> Iterator[Finding]:
+    """What has a name like a definition table's and is none is known to somebody."""
+    with world.mysql(conn_ids(world.settings)[server]) as connection:
+        found = [name for kind in definitions.TABLE_PATTERNS for name in definitions.tables(connection, kind)]
+        yield passed(f"定义表 definition tables: {listed(found)}")
+        for table, why in definitions.tables_left_alone(connection).items():
+            if table not in get_policy().tables.left_alone:
+                yield warned(
+                    f"{table} {why}",
+                    "若是定义表，写入 tables.also，否则写入 tables.left_alone。It is left alone: name it in "
+                    "include/config/downline.yaml, under tables.also if it is one, else under tables.left_alone.",
+                )
 
 
 # --- statements ------------------------------------------------------------------------------------------------
@@ -415,6 +430,11 @@ def _checks_of(server: Server) -> list[Check]:
         Check(part, "rights", "权限 Rights", partial(rights, server=server), _GRANTS),
         Check(part, "versions", "结构版本 Schema version", partial(versions, server=server), _POINTS_SCHEMA),
         Check(part, "engines", "存储引擎 Storage engines", partial(engines, server=server), _GRANTS),
+        *(
+            Check(part, "tables", "定义表 Definition tables", partial(tables, server=name), _GRANTS)
+            for name in ENVIRONMENTS
+            if name == server
+        ),
         Check(part, "statements", "每条语句 Every statement", partial(statements, server=server), _GRANTS, seconds=120),
         Check(part, "schema_owner", "结构用户 User of points_schema", partial(schema_owner, server=server), _GRANTS),
     ]

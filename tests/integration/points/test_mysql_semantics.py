@@ -199,6 +199,14 @@ def test_generated_columns_go_down_and_come_back(world: World) -> None:
     assert set(computed) == {(1, 1)}
 
 
+def test_columns_with_names_of_any_script_go_down_and_come_back(world: World) -> None:
+    world.sql("intranet", "ALTER TABLE define_nosdata_general ADD 备注 VARCHAR(20) NULL, ADD `größe-2` INT NULL")
+    world.sql("intranet", "UPDATE define_nosdata_general SET 备注 = CONCAT('第', id), `größe-2` = id")
+    through_downline_and_restore(world)
+    kept = world.sql("intranet", "SELECT 备注, `größe-2` FROM define_nosdata_general WHERE id = 2")
+    assert kept == [("第2", 2)]
+
+
 def test_hidden_key_of_a_table_without_one_is_copied(world: World) -> None:
     """As sql_generate_invisible_primary_key makes it; the numbers of deleted rows are gaps."""
     world.sql(

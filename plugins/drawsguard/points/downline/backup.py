@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from drawsguard.points.database import execute, fetch
+from drawsguard.points.definitions import plain_names
 from drawsguard.points.environments import Environment, backup_schema, scratch_schema
 
 #: Longest identifier of the server.
@@ -54,7 +55,7 @@ def _columns(connection: Any, schema: str, table: str) -> list[str]:
     columns = [name for (name,) in fetch(connection, "downline/backup/all_columns.sql", values)]
     if not columns:
         raise BackupError(f"Table {schema}.{table} does not exist.")
-    return columns
+    return plain_names(f"{schema}.{table}", columns)
 
 
 def back_up(connection: Any, batch_id: str, environment: Environment, table: str) -> Backup:
@@ -105,7 +106,7 @@ def _same(table: str, what: str, expected: Checksum, found: Checksum) -> None:
     if expected != found:
         raise BackupError(
             f"{table}: {what} has {found.rows} rows, checksum {found.value}; expected {expected.rows} rows, "
-            f"{expected.value}. Nothing was changed. Clear the backup task to make and prove a new backup."
+            f"{expected.value}. Nothing was changed. Trigger a new run, which makes and proves a new backup."
         )
 
 

@@ -20,6 +20,9 @@ from drawsguard.points.downline.plan import Plan
 
 Clock = Callable[[], datetime]
 
+#: A run asks about one plan only, so no task of this one can be cleared to ask about another.
+_NEW_RUN = "Trigger a new run: it plans what is left as it is now, and asks for its approval."
+
 
 class PlanChangedError(RuntimeError):
     """The rows are not the approved ones. The chunk was rolled back."""
@@ -97,14 +100,14 @@ class Execution:
         affected = execute(self.connection, "downline/set_downline.sql", {"ids": ids}, table=table)
         if affected != len(rows):
             raise PlanChangedError(
-                f"The UPDATE of {table} changed {affected} rows, planned {len(rows)}; rolled back. Plan again."
+                f"The UPDATE of {table} changed {affected} rows, planned {len(rows)}; rolled back. {_NEW_RUN}"
             )
         after = definitions.rows_of_ids(self.connection, table, kind, ids, downlined=True)
         missing = _after(rows) - Counter(after)
         if missing:
             raise PlanChangedError(
                 f"{table}: rows are not at {DOWNLINED} with their last_modify_time unchanged: {_shown(missing)}; "
-                "rolled back. Check triggers on the table, then plan again."
+                f"rolled back. Check triggers on the table, then: {_NEW_RUN}"
             )
 
     def _restore_chunk(self, kind: Kind, table: str, rows: list[PlannedRow]) -> None:
@@ -124,7 +127,7 @@ class Execution:
             changed = execute(self.connection, "downline/restore/restore_row.sql", values, table=table, columns=columns)
             if changed != 1 or not self.journal.mark_restored(row, self.digest, self.clock()):
                 raise PlanChangedError(
-                    f"{table}: row {row.row_id} could not be restored exactly once; rolled back. Plan it again."
+                    f"{table}: row {row.row_id} could not be restored exactly once; rolled back. {_NEW_RUN}"
                 )
         live = definitions.rows_of_ids(self.connection, table, kind, ids)
         missing = _before(rows) - Counter(live)
@@ -152,7 +155,7 @@ def _compare(table: str, planned: Counter[Row], found: Counter[Row]) -> None:
         raise PlanChangedError(
             f"{table}: live rows are not the approved ones; rolled back. "
             f"Planned, not found: {_shown(planned - found)}; found, not planned: {_shown(found - planned)}. "
-            "Plan again and have the new plan approved."
+            f"{_NEW_RUN}"
         )
 
 

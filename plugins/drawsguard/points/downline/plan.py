@@ -149,8 +149,9 @@ def plan_downline(
     :param connection: a prepared connection to the environment.
     :param expected: what the reviewers saw; None where they saw another environment.
     :returns: the plan, and the environment's tags and live points with the batch's own rows counted as live.
-    :raises PlanRefusedError: when there is nothing to plan.
+    :raises DefinitionError: when a definition table cannot be read safely, or not be rolled back.
     """
+    definitions.require_rollback(connection)
     entries = journal.entries()
     done = {entry.row for entry in entries if entry.state == "downlined"}
     restored = {(entry.row.kind, entry.row.row_id) for entry in entries if entry.state == "restored"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
@@ -24,8 +24,9 @@ from drawsguard.points.downline.recheck import Sign, signs_since
 from drawsguard.points.downline.repositories import Repositories
 from drawsguard.points.environments import Environment
 from drawsguard.points.policy import DownlinePolicy
-from drawsguard.points.review.batch_repository import CELL_CLUSTER, CELL_MODIFIED, CELL_TABLE
+from drawsguard.points.review.batch_repository import CELL_CLUSTER, CELL_MODIFIED, CELL_TABLE, StoredCandidate
 from drawsguard.points.review.candidate import Decision
+from drawsguard.points.review.confirmed import Confirmed
 from drawsguard.points.review.evidence import check_age
 from drawsguard.points.telemetry.config import PointsConfig
 from drawsguard.points.telemetry.oper_type import parser
@@ -47,12 +48,14 @@ class Planner:
     """Makes the plans of one batch.
 
     :param today: the business day, to detect stale evidence.
+    :param tried: decisions of a workbook that is not kept, for a dry run; None: those that are kept.
     """
 
     repositories: Repositories
     connect: Connect
     rules: DownlinePolicy
     today: date
+    tried: Mapping[int, Confirmed] | None = None
 
     def plan(self, batch_id: str, environment: Environment) -> Planned:
         """Return the batch's current plan in an environment; nothing is changed.
@@ -98,7 +101,7 @@ class Planner:
         confirmed = {
             candidate.point_id: candidate.evidence
             for candidate in self.repositories.batches.candidates(batch_id)
-            if candidate.decision == Decision.DOWNLINE
+            if self._decision(candidate) == Decision.DOWNLINE
         }
         if not confirmed:
             raise PlanRefusedError(
@@ -109,6 +112,12 @@ class Planner:
             for point, cells in confirmed.items()
         }
         return self._plan(batch_id, "intranet", frozenset(confirmed), seen if reported_on == "intranet" else None)
+
+    def _decision(self, candidate: StoredCandidate) -> str | None:
+        if self.tried is None:
+            return candidate.decision
+        tried = self.tried.get(candidate.point_id)
+        return str(tried.decision) if tried else None
 
     def _extranet(self, batch_id: str, intranet: Planned) -> Planned:
         with self.connect("intranet") as connection:

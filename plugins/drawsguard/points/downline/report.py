@@ -18,7 +18,7 @@ from drawsguard.points.downline.planner import Connect
 from drawsguard.points.downline.repositories import Repositories
 from drawsguard.points.environments import ENVIRONMENTS, Environment
 from drawsguard.points.review.batch_repository import Batch, StoredCandidate
-from drawsguard.points.sheets import add_table, cell_text
+from drawsguard.points.sheets import add_table, cell_text, pasted_line
 
 _COUNT_COLUMNS = (("环境 environment", 18), ("类别 kind", 14), ("分组 group", 28), ("数量 number", 14))
 _ROW_COLUMNS = (
@@ -63,12 +63,12 @@ class DownlineReport:
 
     def lines(self) -> Iterator[str]:
         """Yield the result as lines of tab-separated text, per environment, cluster and table."""
+        yield from map(pasted_line, self.numbers())
+
+    def numbers(self) -> Iterator[tuple[str, str, str, int]]:
+        """Yield the result as rows: environment, kind, cluster or table, number."""
         for name, counts in self.counts.items():
-            for kind, groups in counts.items():
-                yield "\t".join([name, kind, "合计 total", str(groups["total"])])
-                for group in ("by_cluster", "by_table"):
-                    for key, number in groups[group].items():
-                        yield "\t".join([name, kind, key, str(number)])
+            yield from _numbers(name, counts)
 
     def audit(self) -> Iterator[dict[str, Any]]:
         """Yield the audit: the batch, its events and approvals, then every candidate from evidence to changed row."""
@@ -147,8 +147,7 @@ def write_result(folder: Path, report: DownlineReport) -> tuple[Path, Path]:
     batch_id = report.batch.batch_id
     workbook, audit = folder / f"result-{batch_id}.xlsx", folder / f"audit-{batch_id}.jsonl"
     book = Workbook(write_only=True)
-    counts = [(*labels, int(number)) for *labels, number in (line.split("\t") for line in report.lines())]
-    add_table(book, "汇总 summary", [], _COUNT_COLUMNS, counts)
+    add_table(book, "汇总 summary", [], _COUNT_COLUMNS, report.numbers())
     rows = []
     for name, entries in report.entries.items():
         for entry in entries:
@@ -172,15 +171,17 @@ def write_result(folder: Path, report: DownlineReport) -> tuple[Path, Path]:
 
 def plan_lines(plan: Plan) -> Iterator[str]:
     """Yield a plan as lines of tab-separated text: counts, differences, then every row."""
-    for kind, groups in plan.counts().items():
-        yield "\t".join([plan.environment, kind, "合计 total", str(groups["total"])])
-        for group in ("by_cluster", "by_table"):
-            for key, number in groups[group].items():
-                yield "\t".join([plan.environment, kind, key, str(number)])
+    yield from map(pasted_line, _numbers(plan.environment, plan.counts()))
     for difference in plan.differences:
-        yield "\t".join(
-            ["差异 difference", difference.kind, str(difference.row_id), difference.table, difference.reason]
-        )
+        yield pasted_line(["差异 difference", difference.kind, difference.row_id, difference.table, difference.reason])
     for row in plan.rows:
         state = "done" if row in plan.done else "pending"
-        yield "\t".join([row.kind, row.table, str(row.row_id), str(row.old_status), row.last_modify_time, state])
+        yield pasted_line([row.kind, row.table, row.row_id, row.old_status, row.last_modify_time, state])
+
+
+def _numbers(environment: str, counts: dict[str, Any]) -> Iterator[tuple[str, str, str, int]]:
+    for kind, groups in counts.items():
+        yield environment, kind, "合计 total", groups["total"]
+        for group in ("by_cluster", "by_table"):
+            for key, number in groups[group].items():
+                yield environment, kind, key, number

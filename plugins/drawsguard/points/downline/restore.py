@@ -26,6 +26,7 @@ def plan_restore(
     :param points: point ids; None means every row that the batch downlined here.
     :raises PlanRefusedError: when the batch never downlined an id here, or anything.
     """
+    definitions.require_rollback(connection)
     entries = journal.entries()
     known = {entry.row.row_id for entry in entries if entry.row.kind == "point"}
     if not known:

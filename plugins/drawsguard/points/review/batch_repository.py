@@ -135,13 +135,15 @@ class BatchRepository:
             raise BatchStateError(f"Batch {batch_id!r} is not known. Run points_usage_report, or check the id.")
         return found
 
-    def require_move(self, batch_id: str, following: BatchState) -> None:
+    def require_move(self, batch_id: str, following: BatchState, *, by_way_of: BatchState | None = None) -> None:
         """Refuse early what `move` would refuse; nothing is changed.
 
+        :param by_way_of: a state that may come before; None: the move is the next one.
         :raises BatchStateError: when the batch is not known, or may not become ``following``.
         """
         batch = self.get(batch_id)
-        if not may_follow(batch.state, following):
+        states = [batch.state, *([by_way_of] if by_way_of and may_follow(batch.state, by_way_of) else [])]
+        if not any(may_follow(state, following) for state in states):
             raise _refused_move(batch, following)
 
     def move(self, batch_id: str, following: BatchState) -> Batch:
@@ -180,20 +182,34 @@ class BatchRepository:
         known = {c.point_id: KnownCandidate(c.point_class, c.row_digest) for c in self.candidates(batch_id)}
         return KnownBatch(batch_id, batch.digest, known)
 
+    def require_decidable(self, batch_id: str, decisions: Mapping[int, Confirmed]) -> bool:
+        """Return whether a workbook's decisions can be kept; False: the batch went on with the same ones.
+
+        :raises BatchStateError: when the batch is beyond confirmation, and the decisions are others.
+        """
+        decidable = self._may_decide(batch_id, decisions)
+        self.connection.rollback()
+        return decidable
+
+    def _may_decide(self, batch_id: str, decisions: Mapping[int, Confirmed]) -> bool:
+        batch = self.find(batch_id)
+        if batch is not None and batch.state in ("reported", "confirmed"):
+            return True
+        if batch and {c.point_id: c.decision for c in self.candidates(batch_id)} == {
+            point: str(confirmed.decision) for point, confirmed in decisions.items()
+        }:
+            return False
+        self.connection.rollback()
+        state = "unknown" if batch is None else batch.state
+        raise BatchStateError(f"Batch {batch_id} is {state}: its decisions can no longer change.")
+
     def save_decisions(self, batch_id: str, decisions: Mapping[int, Confirmed], confirmed_by: str) -> None:
         """Keep what the confirmed workbook says.
 
         :raises BatchStateError: when the batch is beyond confirmation.
         """
-        batch = self.find(batch_id)
-        if batch is None or batch.state not in ("reported", "confirmed"):
-            if batch and {c.point_id: c.decision for c in self.candidates(batch_id)} == {
-                point: str(confirmed.decision) for point, confirmed in decisions.items()
-            }:
-                return  # the same workbook again, to continue where a run broke off
-            self.connection.rollback()
-            state = "unknown" if batch is None else batch.state
-            raise BatchStateError(f"Batch {batch_id} is {state}: its decisions can no longer change.")
+        if not self._may_decide(batch_id, decisions):
+            return  # the same workbook again, to continue where a run broke off
         rows = [
             {
                 "batch_id": batch_id,

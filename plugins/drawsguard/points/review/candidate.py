@@ -86,7 +86,7 @@ def evidence_cells(candidate: Candidate) -> list[EvidenceCell]:
     ]
 
 
-def row_digest(point_class: PointClass, cells: Sequence[EvidenceCell]) -> str:
+def row_digest(point_class: PointClass, cells: Sequence[EvidenceCell | float]) -> str:
     """Return the digest of one evidence row; a row moved to another class's sheet no longer has it."""
     return digest_of([str(point_class), *cells])
 

@@ -11,11 +11,12 @@ from typing import Any
 from drawsguard.points import definitions
 from drawsguard.points.database import fetch, stream
 from drawsguard.points.policy import DownlinePolicy
-from drawsguard.points.review.candidate import HEADERS, EvidenceCell, evidence_cells
+from drawsguard.points.review.candidate import HEADERS, evidence_cells
 from drawsguard.points.review.classify import Candidate, classify
 from drawsguard.points.review.evidence import EvidenceRefusedError, Window, check_age, check_days, check_readable
 from drawsguard.points.review.usage import UsageIndex
 from drawsguard.points.review.workbook import ReviewRow
+from drawsguard.points.sheets import pasted_line
 from drawsguard.points.telemetry.config import PointsConfig
 from drawsguard.points.telemetry.oper_type import parser
 
@@ -30,6 +31,7 @@ class Report:
     others: Counter[str]
     undefined_tags: list[int]
     unknown_samples: list[str]
+    left_alone: dict[str, str]
 
     def notes(self) -> dict[str, Any]:
         """Return the summary's extra lines: bilingual label → value."""
@@ -42,6 +44,10 @@ class Report:
             notes["有使用但未定义的积分域 tags used but not defined"] = ", ".join(map(str, self.undefined_tags[:20]))
         if self.unknown_samples:
             notes["无法识别的指标 unreadable metrics"] = ", ".join(self.unknown_samples)
+        if self.left_alone:
+            notes["不作为定义表 tables left alone"] = "; ".join(
+                f"{name} {why}" for name, why in self.left_alone.items()
+            )
         return notes
 
 
@@ -77,10 +83,11 @@ def make_report(
     check_readable(usage.unknown, rules.evidence)
     undefined = usage.spread_tags(definitions.members_by_tag(definitions.read_tags(environment)))
     outcome = classify(definitions.live_definitions(environment), usage, rules.selection, window.start)
+    left_alone = definitions.tables_left_alone(environment)
     environment.rollback()
     governance.rollback()
     rows = [ReviewRow(candidate.point_class, evidence_cells(candidate)) for candidate in _consumed(outcome.candidates)]
-    return Report(batch_id, window, rows, outcome.others, undefined, usage.unknown.samples)
+    return Report(batch_id, window, rows, outcome.others, undefined, usage.unknown.samples, left_alone)
 
 
 def _consumed(candidates: list[Candidate]) -> Iterator[Candidate]:
@@ -92,15 +99,6 @@ def _consumed(candidates: list[Candidate]) -> Iterator[Candidate]:
 
 def tab_separated(rows: Sequence[ReviewRow]) -> Iterator[str]:
     """Yield the candidates as lines of tab-separated text that can be pasted into a spreadsheet."""
-    yield "\t".join(["类 class", *HEADERS])
+    yield pasted_line(["类 class", *HEADERS])
     for row in rows:
-        yield "\t".join([row.point_class.label, *[_pasted(cell) for cell in row.cells]])
-
-
-def _pasted(cell: EvidenceCell) -> str:
-    if not isinstance(cell, str):
-        return str(cell)
-    # One line and one column: a tab or a line break would put what follows it into a cell of its own.
-    text = " ".join(cell.split())
-    # Pasted text that starts like a formula would be executed as one.
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@") else text
+        yield pasted_line([row.point_class.label, *row.cells])

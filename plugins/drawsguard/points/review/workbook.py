@@ -31,7 +31,15 @@ from drawsguard.points.review.candidate import (
 )
 from drawsguard.points.review.classify import PointClass
 from drawsguard.points.review.evidence import Window
-from drawsguard.points.sheets import BOLD, HEADER_ALIGNMENT, HEADER_FILL, HEADER_FONT, TITLE, set_page
+from drawsguard.points.sheets import (
+    HEADER_ALIGNMENT,
+    HEADER_FILL,
+    HEADER_FONT,
+    TITLE,
+    reads_as_formula,
+    set_page,
+    text_cell,
+)
 
 #: Last row of a sheet in the format.
 _LAST_ROW = 1_048_576
@@ -104,7 +112,7 @@ def _write_summary(workbook: Workbook, head: ReviewHead, rows: Sequence[ReviewRo
     ]
     for number, line in enumerate(lines, 1):
         sheet.append(
-            [_bold(sheet, line[0]), *map(_plain(sheet), line[1:])]
+            [text_cell(sheet, line[0], bold=True), *(text_cell(sheet, value) for value in line[1:])]
             if line and number != 1
             else [_title(sheet, line[0])]
             if line
@@ -115,9 +123,9 @@ def _write_summary(workbook: Workbook, head: ReviewHead, rows: Sequence[ReviewRo
         counts = count_rows(rows, position_in_row)
         sheet.append([_header(sheet, text) for text in (title, *[c.label for c in PointClass], "合计 total")])
         for name, by_class in counts.items():
-            sheet.append([name, *[by_class[c] for c in PointClass], by_class.total()])
+            sheet.append([text_cell(sheet, name), *[by_class[c] for c in PointClass], by_class.total()])
         total = sum((by_class for by_class in counts.values()), Counter[PointClass]())
-        sheet.append([_bold(sheet, "合计 total"), *[total[c] for c in PointClass], total.total()])
+        sheet.append([text_cell(sheet, "合计 total", bold=True), *[total[c] for c in PointClass], total.total()])
         sheet.append([])
         if counts:
             sheet.add_chart(_chart(sheet, title, position, len(counts)), place)
@@ -177,42 +185,28 @@ def _write_class(
     protection.enable()
     # False means allowed: people may filter, sort and widen columns of a protected sheet.
     protection.autoFilter = protection.sort = protection.formatColumns = protection.formatRows = False
-    sheet.append([_bold(sheet, text) for text in (BATCH_LABEL, head.batch_id, DIGEST_LABEL, head.digest)])
+    sheet.append(
+        [text_cell(sheet, text, bold=True) for text in (BATCH_LABEL, head.batch_id, DIGEST_LABEL, head.digest)]
+    )
     sheet.append(
         [
             _header(sheet, header, _DECISION_FILL if number >= len(EVIDENCE_COLUMNS) else HEADER_FILL)
             for number, header in enumerate(HEADERS)
         ]
     )
-    plain = _plain(sheet)
     for cells in rows:
-        sheet.append([plain(value) for value in cells])
+        sheet.append([_evidence(sheet, value) for value in cells])
 
 
-def _plain(sheet: Any) -> Any:
-    """Return a function that keeps text as text: a description that starts with = must not become a formula."""
-
-    def keep(value: Any) -> Any:
-        if not isinstance(value, str):
-            return value
-        if value[:1] not in ("=", "#"):
-            return value or None
-        cell = WriteOnlyCell(sheet, value)
-        cell.data_type = "s"
-        return cell
-
-    return keep
+def _evidence(sheet: Any, value: EvidenceCell) -> Any:
+    """Return a cell of evidence; most text needs no cell object of its own, which costs time."""
+    special = isinstance(value, str) and (value[:1] in ("", "#") or "_x" in value or reads_as_formula(value))
+    return text_cell(sheet, value) if special else value
 
 
 def _header(sheet: Any, text: str, fill: PatternFill = HEADER_FILL) -> Any:
     cell = WriteOnlyCell(sheet, text)
     cell.font, cell.fill, cell.alignment = HEADER_FONT, fill, HEADER_ALIGNMENT
-    return cell
-
-
-def _bold(sheet: Any, text: str) -> Any:
-    cell = WriteOnlyCell(sheet, text)
-    cell.font = BOLD
     return cell
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 
 from airflow.sdk import BaseOperator, Context
 from airflow.sdk.exceptions import AirflowException
@@ -11,14 +12,14 @@ from airflow.sdk.exceptions import AirflowException
 from drawsguard.alerts import signals
 from drawsguard.monitoring.observation import Priority
 from drawsguard.points.database import utc
-from drawsguard.points.downline.observe import alert_detail, alert_key, downlined_points, due_notices
+from drawsguard.points.downline.observe import Notice, alert_detail, alert_key, downlined_points, due_notices
 from drawsguard.points.downline.repositories import Repositories
 from drawsguard.points.policy import get_policy
 from drawsguard.settings import get_settings
 from drawsguard.warehouse.monitoring_repository import MonitoringRepository
 from hooks import points_databases
 from hooks.warehouse_hook import warehouse_client
-from notifiers.points_mail import owner_address, send_mail
+from notifiers.points_mail import owner_address, send_each, send_mail
 
 
 class PointsObserveOperator(BaseOperator):
@@ -74,6 +75,10 @@ class PointsObserveOperator(BaseOperator):
             batch_id, f"{len(points)} downlined points show signs of life: {points[:20]}"
         ):
             repositories.audit.note(batch_id, "halted", "airflow", points=points)
+        detail = alert_detail(batch_id, points)
+        now = datetime.now(UTC)
+        signals.fire(self._monitor(), alert_key(batch_id), Priority.P1, detail, run_id=run_id, now=now)
+        # After the alert, which must be raised whatever becomes of the mail.
         send_mail(
             settings.points_email,
             "downline/use_after_downline",
@@ -82,9 +87,6 @@ class PointsObserveOperator(BaseOperator):
             points=points,
             restore_url=f"{settings.ui_base_url}/dags/points_restore",
         )
-        detail = alert_detail(batch_id, points)
-        now = datetime.now(UTC)
-        signals.fire(self._monitor(), alert_key(batch_id), Priority.P1, detail, run_id=run_id, now=now)
         return len(signs)
 
     def _monitor(self) -> MonitoringRepository:
@@ -95,7 +97,14 @@ class PointsObserveOperator(BaseOperator):
         owners = {c.point_id: c.owner for c in repositories.batches.candidates(batch_id) if c.point_id in points}
         now = utc(datetime.now(UTC))
         days = get_policy().observe.notice_days
-        for notice in due_notices(owners, until, now, days, repositories.observations.notices(batch_id)):
+
+        def tell(notice: Notice) -> None:
             send_mail(owner_address(notice.owner), "cleanup/notice", batch_id=batch_id, notice=notice, until=until)
             repositories.observations.save_notice(batch_id, notice.days_before, notice.owner, len(notice.points))
             self.log.info("Notified %s of %s points", notice.owner or "the team (no owner)", len(notice.points))
+
+        due = due_notices(owners, until, now, days, repositories.observations.notices(batch_id))
+        if failures := send_each((f"owner {notice.owner!r}", partial(tell, notice)) for notice in due):
+            raise AirflowException(
+                f"{len(failures)} of {len(due)} notices were not sent, the others were: {failures[:20]}"
+            )

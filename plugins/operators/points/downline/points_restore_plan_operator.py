@@ -7,6 +7,7 @@ from typing import Any
 
 from airflow.sdk import BaseOperator, Context
 
+from drawsguard.dry_run import is_dry_run
 from drawsguard.points.downline.report import plan_lines
 from drawsguard.refusal import RefusedError
 from hooks import points_databases
@@ -14,7 +15,7 @@ from hooks.restore_plan import restore_plan
 
 
 class PointsRestorePlanOperator(BaseOperator):
-    """Plan a restore, store and show it; nothing is changed. Returns digest and counts.
+    """Plan a restore, store and show it; nothing is changed. Returns digest and counts. A dry run stores nothing.
 
     :param batch_id: the batch; :param environment: where; :param ids: points, none for all (all templated).
     """
@@ -34,8 +35,10 @@ class PointsRestorePlanOperator(BaseOperator):
             plan = restore_plan(self.batch_id, self.environment, self.ids)
             if not plan.pending:
                 raise RefusedError(f"Batch {self.batch_id}: everything asked for is restored already.")
-            repositories.plans.save(plan)
-            requester = context["dag_run"].triggering_user_name or ""
-            repositories.audit.note(self.batch_id, "restore_planned", requester, plan.environment, digest=plan.digest)
+            if not is_dry_run(context.get("params")):
+                repositories.plans.save(plan)
+                requester = context["dag_run"].triggering_user_name or ""
+                detail = {"digest": plan.digest}
+                repositories.audit.note(self.batch_id, "restore_planned", requester, plan.environment, **detail)
         self.log.info("Restore plan %s\n%s", plan.digest, "\n".join(plan_lines(plan)))
         return {"digest": plan.digest, "rows": len(plan.pending), "counts": plan.counts()}

@@ -8,28 +8,34 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.header import decode_header, make_header
 from pathlib import Path
+from smtplib import SMTPDataError, SMTPRecipientsRefused
 from types import SimpleNamespace
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from openpyxl import load_workbook
 
 from drawsguard.alerts.config import load_alert_config
 from drawsguard.alerts.manager import AlertManager
 from drawsguard.alerts.message import Text
 from drawsguard.alerts.state import Alert
+from drawsguard.dry_run import is_dry_run
 from drawsguard.monitoring.checks import load_checks
 from drawsguard.points.database import close
 from drawsguard.refusal import RefusedError
 from drawsguard.settings import get_settings
 from drawsguard.warehouse.monitoring_repository import MonitoringRepository
 from hooks import points_databases
+from local.config import MYSQL_GRANTS
 from local.golden.load import confirm
 from operators.points.downline.points_confirm_operator import PointsConfirmOperator
 from operators.points.downline.points_downline_report_operator import PointsDownlineReportOperator
 from operators.points.downline.points_observe_operator import PointsObserveOperator
+from operators.points.downline.points_plan_operator import PointsPlanOperator
+from operators.points.downline.points_restore_plan_operator import PointsRestorePlanOperator
+from operators.points.review import points_report_mail_operator
 from operators.points.review.points_report_mail_operator import PointsReportMailOperator
 from operators.points.review.points_usage_report_operator import PointsUsageReportOperator
 from tests.integration.draws_warehouse import draws_warehouse
@@ -62,8 +68,9 @@ def mails(world: World) -> dict[str, Any]:
     return {f"{mail['To']}: {make_header(decode_header(mail['Subject']))}": mail for mail in box(world)}
 
 
-def context() -> Any:
-    return {"dag_run": SimpleNamespace(triggering_user_name="requester"), "run_id": f"manual__{uuid.uuid4()}"}
+def context(*, dry_run: bool = False) -> Any:
+    run = SimpleNamespace(triggering_user_name="requester")
+    return {"dag_run": run, "run_id": f"manual__{uuid.uuid4()}", "params": {"dry_run": dry_run}}
 
 
 def make_report() -> str:
@@ -110,6 +117,33 @@ def test_the_team_gets_the_workbook_and_every_owner_their_own_list(world: World)
     assert sum(name.startswith(get_settings().points_email) for name in sent) == 2  # the workbook, and what nobody owns
 
 
+def test_a_refused_mail_keeps_nobody_else_from_being_told_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    intranet, extranet = small_world()
+    rows = intranet.points["define_nosdata_general"]
+    rows[:2] = [rows[0]._replace(people="adam"), rows[1]._replace(people="lin, wu")]
+    world.load(intranet, extranet)
+    make_report()
+    told: list[tuple[str, str]] = []
+    refused = {"adam": SMTPRecipientsRefused({"adam": (550, b"no such user")}), "": SMTPDataError(552, b"too large")}
+
+    def send(to: str, _name: str, files: Any = (), *, owner: str = "", **_: Any) -> None:
+        if owner in refused:
+            raise refused[owner]
+        told.append((owner, to))
+
+    monkeypatch.setattr(points_report_mail_operator, "send_mail", send)
+    task, now = PointsReportMailOperator(task_id="m", batch_id=BATCH), context()
+    with pytest.raises(AirflowException, match=r"2 of 4 mails of batch b1 were not sent.*552.*adam.*550"):
+        task.execute(now)
+    others = [("chenwei", "chenwei@example.com"), ("lin, wu", get_settings().points_email)]
+    assert told == others
+    refused.clear()
+    task.execute(now)
+    assert [owner for owner, _ in told] == ["chenwei", "lin, wu", "", "adam"], "a retry tells nobody twice"
+    task.execute(context())
+    assert len(told) == 8, "another run tells everybody"
+
+
 def test_incomplete_evidence_makes_neither_batch_nor_workbook(world: World, tmp_path: Path) -> None:
     world.sql("governance", "UPDATE rsp_datagovern.evidence_day SET minutes = 700 WHERE pt_dt = '2024-06-06'")
     with pytest.raises(AirflowFailException, match=r"2024-06-06 \(700 min\)"):
@@ -128,6 +162,56 @@ def test_a_confirmed_workbook_is_read_and_another_file_is_not(world: World, tmp_
     for path in ("missing.xlsx", "../../etc/passwd", ""):
         with pytest.raises(RefusedError, match="There is no workbook"):
             PointsConfirmOperator(task_id="c", workbook=path).execute(context())
+
+
+def everything(world: World, folder: Path) -> dict[str, Any]:
+    """Every row of every table that the lifecycle can write, and every file of its folder."""
+    found: dict[str, Any] = {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    for server, schemas in MYSQL_GRANTS.items():
+        for schema in schemas:
+            tables = f"SELECT table_name FROM information_schema.tables WHERE table_schema = '{schema}'"
+            for (table,) in world.sql(server, tables):
+                found[f"{schema}.{table}"] = sorted(world.sql(server, f"SELECT * FROM `{schema}`.`{table}`"), key=str)
+    return found
+
+
+def test_a_dry_run_changes_nothing_at_all(world: World, tmp_path: Path) -> None:
+    make_report()
+    review = tmp_path / BATCH / f"review-{BATCH}.xlsx"
+    confirm(review, tmp_path / "first.xlsx", [1])
+    confirm(review, tmp_path / "other.xlsx", [1, 2])
+
+    def play(workbook: str, dry_run: bool) -> Any:
+        now = context(dry_run=dry_run)
+        assert PointsConfirmOperator(task_id="c", workbook=workbook).execute(now) == BATCH
+        plan = PointsPlanOperator(task_id="p", batch_id=BATCH, environment="intranet", workbook=workbook)
+        return plan.execute(now)["counts"]["points"]["total"]
+
+    before = everything(world, tmp_path)
+    assert play("first.xlsx", True) == 1
+    assert everything(world, tmp_path) == before, "of a batch that nobody confirmed"
+    assert play("first.xlsx", False) == 1
+    confirmed = everything(world, tmp_path)
+    assert confirmed != before
+    assert play("other.xlsx", True) == 2
+    assert everything(world, tmp_path) == confirmed, "of a confirmed batch, with another workbook"
+    planned = world.prepare_change("intranet")
+    with world.environment("intranet") as connection:
+        world.execute(planned, connection)
+    downlined = everything(world, tmp_path)
+    asked = {"batch_id": BATCH, "environment": "intranet", "ids": "[]"}
+    assert PointsRestorePlanOperator(task_id="r", **asked).execute(context(dry_run=True))["rows"] == 1
+    assert everything(world, tmp_path) == downlined
+    with pytest.raises(AirflowFailException, match="decisions can no longer change"):
+        play("other.xlsx", True)
+
+
+@pytest.mark.parametrize(
+    "params", [None, {}, {"dry_run": None}, {"dry_run": "false"}, {"dry_run": 0}, {"dry_run": True}]
+)
+def test_whatever_is_not_exactly_false_is_a_dry_run(params: Any) -> None:
+    assert is_dry_run(params)
+    assert not is_dry_run({"dry_run": False})
 
 
 def test_the_result_goes_to_workbook_audit_and_mail(world: World, tmp_path: Path) -> None:

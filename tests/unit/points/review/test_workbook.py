@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -10,6 +12,10 @@ from typing import Any
 
 import pytest
 from openpyxl import Workbook, load_workbook
+from openpyxl.chart import BarChart
+from openpyxl.comments import Comment
+from openpyxl.formatting.rule import FormulaRule
+from openpyxl.styles import Font
 
 from drawsguard.points.definitions import Definition
 from drawsguard.points.review.candidate import (
@@ -27,7 +33,11 @@ from drawsguard.points.review.confirmed import KnownBatch, KnownCandidate, Workb
 from drawsguard.points.review.evidence import Window
 from drawsguard.points.review.usage import UNUSED
 from drawsguard.points.review.workbook import ReviewHead, ReviewRow, write_review
+from drawsguard.points.review.workbook_file import Limits, WorkbookFile, WorkbookFileError
+from drawsguard.points.sheets import escape_text, unescape_text
 
+#: The part of the class's sheet, as our writer and openpyxl name it.
+UNUSED_PART = "xl/worksheets/sheet4.xml"
 OLD = datetime.fromisoformat("2021-03-04 05:06:07")
 DECISION = len(EVIDENCE_COLUMNS) + 1
 UNUSED_SHEET = PointClass.UNUSED.label
@@ -56,6 +66,14 @@ class Review:
         workbook = load_workbook(self.path)
         change(workbook)
         workbook.save(self.path)
+
+    def edit_parts(self, change: Callable[[dict[str, bytes]], object]) -> None:
+        with zipfile.ZipFile(self.path) as archive:
+            parts = {name: archive.read(name) for name in archive.namelist()}
+        change(parts)
+        with zipfile.ZipFile(self.path, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, content in parts.items():
+                archive.writestr(name, content)
 
     def refusal(self) -> str:
         with pytest.raises(WorkbookRefusedError) as caught:
@@ -109,8 +127,6 @@ def test_the_workbook_has_a_summary_and_a_sheet_a_class(review: Review) -> None:
 
 
 def _parts(path: Path) -> list[str]:
-    import zipfile
-
     with zipfile.ZipFile(path) as archive:
         return archive.namelist()
 
@@ -176,13 +192,54 @@ def test_a_sorted_workbook_is_read_by_id(review: Review) -> None:
     assert after[1].row != before[1].row
 
 
-def test_a_filtered_workbook_with_hidden_rows_is_read_whole(review: Review) -> None:
-    def hide(workbook: Any) -> None:
-        workbook[UNUSED_SHEET].row_dimensions[3].hidden = True
-        workbook[UNUSED_SHEET].auto_filter.add_filter_column(0, ["2"])
+def test_a_filter_may_hide_what_is_kept_and_nothing_that_goes(review: Review) -> None:
+    def hide(row: int) -> Callable[[Any], None]:
+        def change(workbook: Any) -> None:
+            workbook[UNUSED_SHEET].row_dimensions[row].hidden = True
+            workbook[UNUSED_SHEET].auto_filter.add_filter_column(0, ["2"])
 
-    review.edit(hide)
-    assert str(review.read()[1].decision) == "downline"
+        return change
+
+    review.edit(hide(5))
+    assert review.read()[3].decision is Decision.KEEP
+    review.edit(hide(3))
+    assert "row 3: point 1 is to be taken offline in a row that is hidden" in review.refusal()
+
+
+def test_a_whole_number_in_another_spelling_is_that_number(review: Review) -> None:
+    """Google Sheets writes 1.0, other programs 1E0."""
+
+    def respell(parts: dict[str, bytes]) -> None:
+        text = parts[UNUSED_PART].decode()
+        changed = re.sub(r"<v>(\d+)</v>", r"<v>\1.0</v>", text).replace("<v>3.0</v>", "<v>3E0</v>")
+        assert changed.count(".0</v>") > 10
+        parts[UNUSED_PART] = changed.encode()
+
+    before = review.read()
+    review.edit_parts(respell)
+    assert review.read() == before
+
+
+@pytest.mark.parametrize("text", ["a_x005F_b", "line_x000D_", "_x000d_", "_x0041_", "_xD800_", "x_x005F_x000D_"])
+def test_text_that_reads_like_an_escape_survives_every_program(tmp_path: Path, text: str) -> None:
+    made = make(tmp_path / "escapes.xlsx", [candidate(1, description=text)])
+    assert made.read()[1].decision is Decision.KEEP
+    made.edit(lambda _: None)  # openpyxl keeps the escapes as they are
+    assert made.read()[1].decision is Decision.KEEP
+    assert escape_text(text) in load_workbook(made.path)[UNUSED_SHEET]["H3"].value
+    assert unescape_text(escape_text(text)) == text  # what Excel and LibreOffice show
+
+
+@pytest.mark.parametrize("text", ["a\ud800b", "a\ufffeb\uffff", "a\x00b", "\U0001f600" * 20_000])
+def test_text_that_the_format_cannot_carry_is_cut_before_it_is_bound(tmp_path: Path, text: str) -> None:
+    made = make(tmp_path / "odd.xlsx", [candidate(1, description=text)])
+    assert made.read()[1].decision is Decision.KEEP
+    assert len(load_workbook(made.path)[UNUSED_SHEET]["H3"].value.encode("utf-16-le")) <= 2 * 32_767
+
+
+def test_one_reason_a_row_is_enough(review: Review) -> None:
+    review.edit(lambda w: setattr(at(w, 3, 30), "value", "x"))
+    assert "is missing" not in review.refusal()
 
 
 REFUSALS: dict[str, tuple[Callable[[Any], object], str]] = {
@@ -200,6 +257,45 @@ REFUSALS: dict[str, tuple[Callable[[Any], object], str]] = {
     "no reviewer": (lambda w: decide(w, 1, reviewer=None), "row 3: point 1 is to be taken offline without a reviewer"),
     "blank reviewer": (lambda w: decide(w, 1, reviewer="  "), "row 3: point 1 is to be taken offline without"),
     "merged cells": (lambda w: w[UNUSED_SHEET].merge_cells("S3:S6"), "row 3: cells are merged from S3 on"),
+    "duplicate header": (lambda w: setattr(at(w, 2, 22), "value", HEADERS[18]), "row 2: text outside the table"),
+    "note above": (lambda w: setattr(at(w, 1, 6), "value", "x"), "row 1: text outside the table, in column F"),
+    "note below": (lambda w: setattr(at(w, 9, 8), "value", "x"), "row 9: the id is None, with text in column H"),
+    "full-width id": (lambda w: setattr(at(w, 3, 1), "value", "１"), "row 3: the id is '１' (str)"),
+    "huge id": (lambda w: setattr(at(w, 3, 1), "value", 10**30), "row 3: the id is 1e+30 (float)"),
+    "date as id": (lambda w: setattr(at(w, 3, 1), "value", OLD), "row 3: cell A3: its number format"),
+    "zero as decision": (lambda w: setattr(at(w, 3, DECISION), "value", 0), "row 3: the decision is 0 in column S"),
+    "invisible in a decision": (lambda w: setattr(at(w, 3, DECISION), "value", "keep\u200b"), "row 3: the decision is"),
+    "invisible reviewer": (lambda w: decide(w, 1, reviewer="\u200b\u2060"), "offline without a reviewer"),
+    "long reviewer": (lambda w: decide(w, 1, reviewer="x" * 256), "row 3: the reviewer in column T has 256 characters"),
+    "long remark": (lambda w: setattr(at(w, 5, 21), "value", "x" * 10_001), "row 5: the remark in column U has 10001"),
+    "id format": (lambda w: setattr(at(w, 3, 1), "number_format", '"2"'), "row 3: cell A3: its number format"),
+    "decision format": (lambda w: setattr(at(w, 3, DECISION), "number_format", ';;;"keep"'), "row 3: cell S3: its num"),
+    "white decision": (lambda w: setattr(at(w, 3, DECISION), "font", Font(color="FFFFFFFF")), "cell S3: its text has"),
+    "tiny decision": (lambda w: setattr(at(w, 3, DECISION), "font", Font(size=1)), "cell S3: its text is too small"),
+    "flat row": (lambda w: setattr(w[UNUSED_SHEET].row_dimensions[3], "height", 0.5), "row 3: point 1 is to be taken"),
+    "hidden decisions": (
+        lambda w: setattr(w[UNUSED_SHEET].column_dimensions["S"], "hidden", True),
+        "column S is hidden",
+    ),
+    "hidden sheet": (lambda w: setattr(w[UNUSED_SHEET], "sheet_state", "hidden"), "the sheet is hidden"),
+    "very hidden sheet": (lambda w: setattr(w[UNUSED_SHEET], "sheet_state", "veryHidden"), "the sheet is hidden"),
+    "comment": (lambda w: setattr(at(w, 3, DECISION), "comment", Comment("no!", "x")), "a comment on cell S3"),
+    "drawing": (lambda w: w[UNUSED_SHEET].add_chart(BarChart(), "S3"), "a drawing or picture lies over the cells"),
+    "conditional": (
+        lambda w: w[UNUSED_SHEET].conditional_formatting.add(
+            "S3:S9", FormulaRule(formula=["TRUE"], font=Font(color="FFFFF2CC"))
+        ),
+        "conditional formatting of S3:S9",
+    ),
+    "chart sheet": (lambda w: w.create_chartsheet("Chart1"), "sheet Chart1: the report did not write this sheet"),
+    "sheet of the same role": (
+        lambda w: setattr(w.copy_worksheet(w[UNUSED_SHEET]), "title", f"{UNUSED_SHEET} "),
+        "the report did not write",
+    ),
+    "batch of 10,000 characters": (
+        lambda w: setattr(w[SUMMARY_SHEET]["B2"], "value", "b" * 10_000),
+        "row 2: 'bbbb",
+    ),
     "header edited": (lambda w: setattr(at(w, 2, 3), "value", "x"), "row 2: header C is 'x'"),
     "text beside the table": (lambda w: setattr(at(w, 3, 30), "value", "x"), "row 3: text outside the table"),
     "sheet added": (lambda w: w.create_sheet("Sheet1"), "sheet Sheet1: the report did not write this sheet"),
@@ -250,14 +346,116 @@ def test_a_batch_that_is_not_known_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(512), "has a password"),
-        (b"id,decision\n1,downline\n", "not an .xlsx"),
-        (b"", "not an .xlsx"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(512), "has a password, or is an old .xls"),
+        (b"id,decision\n1,downline\n", "not an .xlsx file, it is text"),
+        (b"\x00\x01\x02", "not an .xlsx file, it is something else"),
+        (b"", "not an .xlsx file, it is empty"),
+        (b"PK\x03\x04", "damaged or cut off"),
     ],
 )
 def test_a_file_that_is_no_open_workbook_is_refused(review: Review, content: bytes, reason: str) -> None:
     review.path.write_bytes(content)
     assert reason in review.refusal()
+
+
+def test_a_workbook_that_was_cut_off_is_refused(review: Review) -> None:
+    content = review.path.read_bytes()
+    review.path.write_bytes(content[: len(content) // 2])
+    assert "damaged or cut off" in review.refusal()
+
+
+def test_bit_rot_in_one_part_is_named(review: Review) -> None:
+    content = bytearray(review.path.read_bytes())
+    with zipfile.ZipFile(review.path) as archive:
+        entry = archive.getinfo("xl/theme/theme1.xml")
+    content[entry.header_offset + 30 + len(entry.filename) + entry.compress_size // 2] ^= 0x40
+    review.path.write_bytes(content)
+    message = review.refusal()
+    assert "is damaged" in message
+    assert "copy the workbook again" in message
+
+
+def _replaced(part: str, old: str, new: str) -> Callable[[dict[str, bytes]], None]:
+    def change(parts: dict[str, bytes]) -> None:
+        text = parts[part].decode()
+        assert old in text
+        parts[part] = text.replace(old, new, 1).encode()
+
+    return change
+
+
+def _added(part: str, content: bytes = b"x") -> Callable[[dict[str, bytes]], None]:
+    return lambda parts: parts.update({part: content})
+
+
+_BOMB = '<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;">]><worksheet'
+_OUTSIDE = '<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/passwd">]><worksheet'
+_SHEET_3 = '<c r="A3" t="n"'
+
+HOSTILE: dict[str, tuple[Callable[[dict[str, bytes]], object], str]] = {
+    "entities": (_replaced(UNUSED_PART, "<worksheet", _BOMB), f"part {UNUSED_PART} declares a document type"),
+    "outside entity": (_replaced(UNUSED_PART, "<worksheet", _OUTSIDE), f"part {UNUSED_PART} declares a document type"),
+    "not well formed": (_replaced(UNUSED_PART, "</row>", "</rox>"), f"part {UNUSED_PART} is damaged"),
+    "another encoding": (_added(UNUSED_PART, b'<?xml version="1.0" encoding="klingon"?><a/>'), "is damaged"),
+    "part missing": (lambda parts: parts.pop(UNUSED_PART), f"part {UNUSED_PART} is missing"),
+    "no workbook": (lambda parts: parts.pop("xl/workbook.xml"), "part xl/workbook.xml is missing"),
+    "no relations": (lambda parts: parts.pop("_rels/.rels"), "it names no workbook"),
+    "strict": (
+        _replaced("_rels/.rels", "http://schemas.openxmlformats.org/officeDocument/2006/relationships/officeDocument",
+                  "http://purl.oclc.org/ooxml/officeDocument/relationships/officeDocument"),
+        "Strict Open XML workbook; open it in a spreadsheet program and save it as an ordinary",
+    ),
+    "opendocument": (_added("mimetype"), "an OpenDocument file (.ods)"),
+    "xlsb": (_added("xl/workbook.bin"), "a binary workbook (.xlsb)"),
+    "docx": (_added("word/document.xml"), "a Word document"),
+    "macros": (_added("xl/vbaProject.bin"), "holds macros, links or embedded files (xl/vbaproject.bin)"),
+    "part twice": (_added(UNUSED_PART.upper()), "is there twice"),
+    "bomb": (_added("xl/media/x.png", bytes(8 << 20)), "unpacks to more than"),
+    "many parts": (lambda parts: parts.update({f"x/{n}": b"" for n in range(1001)}), "parts, the limit is 1000"),
+    "row far below": (_replaced(UNUSED_PART, '<row r="5"', '<row r="30000000"'), "row number '30000000' after row 4"),
+    "row twice": (_replaced(UNUSED_PART, '<row r="4"', '<row r="3"'), "row number 3 after row 3 cannot be"),
+    "cell of another row": (_replaced(UNUSED_PART, _SHEET_3, '<c r="A4" t="n"'), "the cell 'A4' is not of this row"),
+    "cell twice": (_replaced(UNUSED_PART, '<c r="B3"', '<c r="A3"'), "a cell is there twice, or out of order"),
+    "NaN": (_replaced(UNUSED_PART, f"{_SHEET_3}><v>1</v>", f"{_SHEET_3}><v>NaN</v>"), "cell A3 holds 'NaN'"),
+    "Infinity": (_replaced(UNUSED_PART, f"{_SHEET_3}><v>1</v>", f"{_SHEET_3}><v>1e999</v>"), "cell A3 holds '1e999'"),
+    "5,000 digits": (_replaced(UNUSED_PART, "<v>1</v>", f"<v>{'9' * 5000}</v>"), "cell A3 holds '999"),
+    "string out of range": (_replaced(UNUSED_PART, _SHEET_3, '<c r="A3" t="s"'), "cell A3 names text '1', which"),
+    "style out of range": (_replaced(UNUSED_PART, _SHEET_3, '<c r="A3" s="999"'), "cell A3 names style '999'"),
+    "formula with a value": (_replaced(UNUSED_PART, "<v>1</v>", "<f>1+1</f><v>1</v>"), "row 3: formula or error value"),
+    "value twice": (_replaced(UNUSED_PART, "<v>1</v>", "<v>1</v><v>2</v>"), "row 3: a cell with two values"),
+    "merged within a text": (
+        _replaced(UNUSED_PART, "<is><t>", '<is><t><mergeCells><mergeCell ref="S3:S6"/></mergeCells>'), "within a text",
+    ),
+    "rows twice": (_replaced(UNUSED_PART, "</sheetData>", "</sheetData><sheetData/>"), "holds its rows twice"),
+    "rows hidden": (_replaced(UNUSED_PART, "<sheetFormatPr", '<sheetFormatPr zeroHeight="1"'), "row that is hidden"),
+    "sheet twice": (
+        _replaced("xl/workbook.xml", PointClass.READ_ONLY.label, PointClass.UNUSED.label), "is there twice"
+    ),
+    "deep": (_replaced(UNUSED_PART, "</sheetData>", "</sheetData>" + "<a>" * 100 + "</a>" * 100), "inside each other"),
+    "one long tag": (
+        _replaced(UNUSED_PART, "<sheetData>", f'<sheetData x="{"".join(map(str, range(400_000)))}">'), "a tag or",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_damaged_or_hostile_file_is_one_refusal_with_part_and_reason(review: Review, name: str) -> None:
+    change, reason = HOSTILE[name]
+    review.edit_parts(change)
+    message = review.refusal()
+    assert reason in message
+    assert message.count("\n- ") == (2 if name == "rows hidden" else 1)
+
+
+def test_elements_are_counted(review: Review) -> None:
+    review.edit_parts(_replaced(UNUSED_PART, "</sheetData>", "</sheetData>" + "<a/>" * 6_000))
+    with pytest.raises(WorkbookFileError, match="more than 5000 elements in the file"):
+        list_rows(review.path, Limits(elements=5_000))
+
+
+def list_rows(path: Path, limits: Limits) -> list[Any]:
+    with WorkbookFile(path, limits) as file:
+        return [row for sheet in file.sheets for row in file.rows(sheet)]
 
 
 def test_a_workbook_of_something_else_is_refused(review: Review) -> None:
