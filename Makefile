@@ -3,6 +3,8 @@
 SHELL := /bin/bash
 PYTHON := .venv/bin/python
 STACK := $(PYTHON) -m local.stack
+# Each process would compile Airflow again, for seconds.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup demo test up down status logs preflight bench lint lock audit image
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import sys
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -29,6 +30,10 @@ os.environ["TMPDIR"] = tempfile.tempdir = TEMPORARY
 # Where a test that is not about artifacts leaves them; the demo of the same checkout has another folder.
 os.environ["DRAWSGUARD_POINTS_ARTIFACT_DIR"] = str(TEST_STATE / "points")
 os.environ["DRAWSGUARD_REPORT_FOLDER"] = str(TEST_STATE / "reports")
+
+# Without its bytecode Airflow is compiled again by each of the hundreds of processes that a run starts, for seconds.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # Airflow reads these when it is first imported: they must be set before any test module is.
 os.environ["AIRFLOW_HOME"] = str(TEST_STATE / "airflow")
@@ -64,9 +69,11 @@ STACK_ENVIRONMENT = {
     # Fresh draws every 15 s, and a deadline that a test can wait for.
     "FEED_LIVE_INTERVAL": "15",
     "DRAWSGUARD_SYNC_DEADLINE_SECONDS": "30",
-    # Spark lives for minutes here, on few rows: quick compilation beats good code, and none at all beats both.
+    # Spark lives for minutes here, on few rows: quick compilation beats good code, and none at all beats both; one
+    # thread collects garbage as well as many, and the jars' bytecode is known to be good.
     "JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1 -Dspark.sql.codegen.wholeStage=false"
-    " -Dspark.sql.codegen.factoryMode=NO_CODEGEN",
+    " -Dspark.sql.codegen.factoryMode=NO_CODEGEN -XX:+UseSerialGC"
+    " -XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerificationRemote",
 }
 
 
@@ -99,11 +106,13 @@ def free_port_base() -> int:
     raise RuntimeError(f"no 150 free ports in a row from {PORTS.start} to {PORTS.stop}: end other stacks first")
 
 
-#: What runs on one worker: one running Airflow (one file has its own), one JVM with Hive, one with Spark.
+#: What runs on one worker: one running Airflow (one file has its own), one JVM with Hive, one with Spark, and
+#: what records the statements that the code sends.
 TOGETHER = (
     ("tests/e2e/test_auth_managers.py",),
     ("tests/e2e/",),
     ("tests/sql/hive/",),
+    ("tests/sql/analyzer/",),
     ("tests/integration/points/telemetry/", "tests/integration/preflight/"),
 )
 
@@ -180,10 +189,10 @@ class EmbeddedStack:
         return address is not None
 
     def down(self) -> None:
-        """Stop the services, and leave a given MySQL as it was found."""
+        """End the services, whose data nobody needs any more, and leave a given MySQL as it was found."""
         if self._given:
             self._given.close()
-        self.stack.down()
+        self.stack.discard()
 
     def restart(self, service: str) -> None:
         """Stop a service abruptly (SIGKILL) and start it again, as a crash would."""

@@ -30,7 +30,7 @@ def airflow_stack(make_stack: Any, tmp_path_factory: pytest.TempPathFactory) -> 
         prepare(AirflowApi.of(embedded.config))
         yield embedded
     finally:
-        embedded.stack.down()
+        embedded.down()
         shutil.rmtree(state, ignore_errors=True)
 
 

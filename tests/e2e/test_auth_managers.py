@@ -39,7 +39,7 @@ def config(make_stack: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         admin.pause(DAG_ID, paused=False)
         yield embedded.config
     finally:
-        embedded.stack.down()
+        embedded.down()
         shutil.rmtree(state, ignore_errors=True)
 
 

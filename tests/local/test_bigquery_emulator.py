@@ -47,22 +47,41 @@ first.set("expressions", [])
 first.args["where"].this.args["expression"].replace(sqlglot.exp.Literal.number(1))
 second = sqlglot.parse_one(QUERY, read="bigquery")
 parses_of_the_text = parses
+
+from bqemulator.sql.translator import SQLTranslator
+translator = SQLTranslator()
+average, columns = "SELECT AVG(a) AS a FROM d.t", {"t": {"a": "DECIMAL(38, 9)"}}
+unknown = translator.translate(average).value
+emulator.translate_each_text_once()
+translated = [translator.translate(average, schema=columns).value]
+translated += [translator.translate(average, schema=schema).value for schema in (columns, None)]
+again = [translator.translate(average, schema=schema).value for schema in (columns, None)]
+parses_of_all = parses
+translator.translate(average, schema=columns)
 print(json.dumps({
     "plain": plain,
     "second": second.sql("bigquery"),
     "parses": parses_of_the_text,
+    "unknown": unknown,
+    "translated": translated,
+    "again": again,
+    "parses_later": parses - parses_of_all,
     "as_duckdb": sqlglot.parse_one("SELECT 1 // 2", read="duckdb").sql("duckdb"),
     "refused": [refused(), refused()],
 }))
 """
 
 
-def test_a_text_is_parsed_once_and_what_is_done_to_its_tree_stays_with_the_caller() -> None:
+def test_a_text_is_parsed_and_translated_once_and_what_is_done_to_its_tree_stays_with_the_caller() -> None:
     answer = subprocess.run(
         [PYTHON, "-P", "-c", PROBE], cwd=REPOSITORY, check=True, capture_output=True, text=True, timeout=120
     )
-    found = json.loads(answer.stdout)
+    found = json.loads(answer.stdout.splitlines()[-1])  # the emulator has logged before
     assert found["second"] == found["plain"]
     assert found["parses"] == 1
+    typed, typed_again, untyped = found["translated"]
+    assert typed == typed_again != untyped == found["unknown"]
+    assert found["again"] == [typed, untyped]
+    assert found["parses_later"] == 0
     assert found["as_duckdb"] == "SELECT 1 // 2"
     assert found["refused"] == [True, True]

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import time
+from pathlib import Path
 from xmlrpc.client import dumps
 
 import psutil
@@ -45,6 +46,25 @@ def test_up_twice_keeps_what_runs_and_down_stops_it(small_stack):
     assert not psutil.pid_exists(first)
     assert small_stack.running() == {}
     small_stack.down()  # harmless
+
+
+def test_a_discarded_stack_leaves_no_process_and_no_shared_memory(small_stack):
+    small_stack.up(["postgres", "redis"])
+    family = psutil.Process(small_stack.supervisor_pid()).children(recursive=True)
+    assert len(family) > 3, "PostgreSQL has children of its own, or this test shows little"
+    server = _pid(small_stack, "postgres")
+    assert _shared_memory(server)
+    small_stack.discard()
+    assert [process for process in family if process.is_running() and process.status() != psutil.STATUS_ZOMBIE] == []
+    assert small_stack.running() == {}
+    assert _shared_memory(server) == []
+    small_stack.discard()  # harmless
+
+
+def _shared_memory(creator: int) -> list[str]:
+    """Return the System V segments that a process made: a PostgreSQL server has one, which outlives a SIGKILL."""
+    segments = Path("/proc/sysvipc/shm").read_text().splitlines()[1:]
+    return [segment for segment in segments if segment.split()[4] == str(creator)]
 
 
 def test_another_auth_manager_beside_a_running_stack_is_refused(small_stack):

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from types import SimpleNamespace
 from typing import Any
 from unittest import mock
@@ -24,7 +25,7 @@ from drawsguard.draws.collect.feed import AnswerNotJsonError, parse_answer
 from drawsguard.draws.features.definitions import HORIZON
 from drawsguard.draws.window import SyncRequest, Window
 from drawsguard.settings import REPOSITORY, get_settings
-from tests.sql.analyzer.recording import Answer, Recorder, Row
+from tests.sql.analyzer.recording import Answer, Recorder, Row, Sent
 
 NOW = datetime(2026, 3, 3, 1, 5, tzinfo=UTC)
 BEGIN = NOW - timedelta(minutes=5)
@@ -58,6 +59,11 @@ class Drive:
         with recorder.recording(), answering, unlinked, connections, time_machine.travel(NOW):
             self.run(recorder)
         return recorder
+
+    @cached_property
+    def sent(self) -> list[Sent]:
+        """What it sends, in order; driven once for all who ask."""
+        return self.record().sent
 
 
 DRIVES: list[Drive] = []

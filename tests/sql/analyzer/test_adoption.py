@@ -40,7 +40,7 @@ def legacy(analyzer: Analyzer) -> Catalog:
 
 def test_every_stage_is_accepted(legacy: Catalog) -> None:
     # One by one: the same text is judged again at a later stage.
-    assert [refused for one in ADOPTION.record().sent for refused in judge(legacy, [one])] == []
+    assert [refused for one in ADOPTION.sent for refused in judge(legacy, [one])] == []
     settings = get_settings()
     for dataset, name in ((settings.source_dataset, "draws"), (settings.target_dataset, "draws")):
         columns = [column for column, _ in legacy.tables[settings.project, dataset, name]]
@@ -50,8 +50,8 @@ def test_every_stage_is_accepted(legacy: Catalog) -> None:
 
 
 def test_everything_is_created_at_the_end_and_the_statistics_after_the_names_are_switched() -> None:
-    files = [one.file or "" for one in ADOPTION.record().sent]
-    ordinary = {one.file for one in SCHEMA.record().sent if one.file}
+    files = [one.file or "" for one in ADOPTION.sent]
+    ordinary = {one.file for one in SCHEMA.sent if one.file}
     assert ordinary <= set(files)
     renames = [index for index, file in enumerate(files) if file.endswith("history/rename.sql")]
     # BigQuery refuses a partitioned view over an unpartitioned table, which the analyzer does not see.
@@ -61,7 +61,7 @@ def test_everything_is_created_at_the_end_and_the_statistics_after_the_names_are
 
 
 def test_the_order_of_an_empty_warehouse_is_refused_on_tables_of_old(legacy: Catalog) -> None:
-    refused = judge(legacy, SCHEMA.record().sent)
+    refused = judge(legacy, SCHEMA.sent)
     for view in ("R__100", "R__110", "R__310", "R__320", "R__330"):
         assert any(f"schema/{view}_" in one for one in refused), view
 
@@ -84,9 +84,9 @@ def test_the_tables_of_log_sinks_have_to_be_there_before_the_sinks(
     catalog.analyze(
         f"CREATE SCHEMA `{monitor}`; CREATE TABLE `{monitor}.{table}` (logName STRING, timestamp TIMESTAMP)"
     )
-    refused = [one for one in judge(catalog, SCHEMA.record().sent) if f"schema/{view}_" in one]
+    refused = [one for one in judge(catalog, SCHEMA.sent) if f"schema/{view}_" in one]
     assert len(refused) == 1
     assert missing in refused[0] or "resource" in refused[0]
-    files = [one.file or "" for one in SCHEMA.record().sent]
+    files = [one.file or "" for one in SCHEMA.sent]
     made = files.index("include/sql/bigquery/schema/V042__exported_logs.sql")
     assert made < min(index for index, file in enumerate(files) if "/R__" in file)

@@ -34,7 +34,7 @@ def recorded() -> dict[str, list[dict[str, Any]]]:
     """Return each file's ways of being called, each once."""
     found: dict[str, list[dict[str, Any]]] = {}
     for drive in [SCHEMA, *DRIVES]:
-        for sent in drive.record().sent:
+        for sent in drive.sent:
             if sent.file and sent.file.startswith(FOLDER):
                 ways = found.setdefault(sent.file.removeprefix(FOLDER), [])
                 if (one := binding(sent)) not in ways:

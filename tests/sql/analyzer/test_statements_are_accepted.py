@@ -26,7 +26,7 @@ def catalog(analyzer: Analyzer) -> Catalog:
     """The warehouse after all migrations, in the order in which they are applied."""
     settings = get_settings()
     catalog = Catalog(analyzer, (settings.project, f"region-{settings.location}"))
-    refused = judge(catalog, SCHEMA.record().sent)
+    refused = judge(catalog, SCHEMA.sent)
     assert refused == []
     return catalog
 
@@ -34,7 +34,7 @@ def catalog(analyzer: Analyzer) -> Catalog:
 @pytest.fixture(scope="session")
 def recorded() -> dict[str, list[Sent]]:
     """What each path sent, in order."""
-    return {drive.name: drive.record().sent for drive in [SCHEMA, *DRIVES]}
+    return {drive.name: drive.sent for drive in [SCHEMA, *DRIVES]}
 
 
 def judge(catalog: Catalog, sent: list[Sent]) -> list[str]:
