@@ -29,6 +29,7 @@ ENVIRONMENT = {
     "STACK_DIR": str(REPOSITORY / ".local" / "bench_latency"),
     "PORT_BASE": os.environ.get("BENCH_PORT_BASE", "19400"),
     "FEED_LIVE_INTERVAL": str(INTERVAL),
+    "DRAWSGUARD_DRAW_INTERVAL_SECONDS": str(INTERVAL),
 }
 SERVICES = (
     "bigquery", "smtp", "feed", "pubsub", "airflow-api-server", "airflow-scheduler", "airflow-dag-processor",

@@ -19,7 +19,7 @@ from local.stack import Stack
 
 MIGRATIONS = (
     "V001__datasets", "bootstrap", "V002__draws", "V003__logs", "R__010_draw_version", "V020__draws_14w",
-    "V021__feature_update_log", "V024__repair_log",
+    "V021__feature_update_log", "V024__repair_log", "R__140_draw_versions_hourly_mv", "R__150_draws_hourly_mv",
 )  # fmt: skip
 
 #: The newest draw of every benchmark table; older ones precede it, 210 s apart.

@@ -9,7 +9,8 @@ an outage, for a first load, or to fetch late corrections. Any range may be read
 
 **When it fails.** The error says what the feed answered. *unreachable*, *HTTP 5xx*: the feed is down; the next minute
 tries again. *not JSON*, *without data*, *all rows rejected*: the feed changed its format; compare the newest rows of
-`draws_quarantine` with the fields documented in `drawsguard.draws.collect.feed`. Afterwards trigger this DAG for the
+`draws_quarantine` with the fields documented in `drawsguard.draws.collect.feed`. *contradict the draws around them*:
+the feed's times are wrong, or stored ones; see the runbook data-conflict. Afterwards trigger this DAG for the
 time of the failure; `draw_sync` then syncs them.
 """
 

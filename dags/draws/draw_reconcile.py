@@ -4,9 +4,9 @@
 the error names the periods. *duplicate*: the target holds a draw twice and the draw was never collected; *foreign*: it
 holds values that were never collected. Find out who else writes to the target, delete those rows, and run it again.
 
-It compares the values of the last 48 hours, and every version that was collected since the last reconcile with the
-target, however old the draw is; late and corrected draws that no sync window reached are merged and verified. A draw
-that is duplicated because a correction moved it further in time than a sync looks, becomes one row again.
+It compares the values of the last 48 hours, and of every hour that got versions since the last complete reconcile,
+however old the draws are; late and corrected draws that no sync window reached are merged and verified. A draw that the
+target holds twice, anywhere, becomes one row again. What cannot be repaired stops nothing else and is named at the end.
 """
 
 from __future__ import annotations

@@ -4,12 +4,14 @@
 that a person starts only reports, unless `dry_run` is switched off. **When it fails**: *unreachable* or *HTTP …*:
 the feed could not be asked for draws that were never collected; the others are repaired. *still missing after their
 MERGE*: something removes rows from the target. *differs from the source*: find out who else writes to the target.
+*contradict the draws around them*: the feed's times are wrong, or stored ones (runbook data-conflict). Whatever fails
+stops nothing else: the rest is repaired and recorded first.
 
 It finds the exact periods that are missing, by the continuity of periods over source and target, and by source minus
-target: one by one among the draws of the last days; of older days it reads the counts of `draws_hourly_mv`, and then
-only the days that hold too few draws, so its cost does not grow with the tables. A gap that a duplicate draw of
-the same day hides is found once `draw_reconcile` has repaired the duplicate. Draws from before the first draw of both
-tables are not known to be missing: give a range.
+target. It reads the hourly counts of `draws_hourly_mv` and compares draw by draw only the ranges of periods in which
+something is wrong, so its cost does not grow with the tables. Times play no part: a draw may lie anywhere. Draws from
+before the first draw of both tables are not known to be missing: read the feed's history of that time with
+`draw_collect`.
 
 It reads the feed's history where the source lacks a draw, merges just those draws, verifies them, and records
 detection, repair and the time between in `repair_log`. Draws that neither has are listed there and asked for again.

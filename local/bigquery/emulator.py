@@ -1,7 +1,8 @@
-"""The BigQuery emulator, started so that it parses and translates each text once.
+"""The BigQuery emulator, parsing and translating each text once and computing fingerprints in the engine.
 
 On its way through the emulator a statement is parsed again for every rewrite, and the same statements come every
-minute; this was most of the emulator's processor time. Runs in the emulator's own environment.
+minute; this was most of the emulator's processor time. A fingerprint was computed in Python, row by row (0.2 ms).
+Runs in the emulator's own environment.
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ from bqemulator.domain.events import TableDataChanged
 from bqemulator.jobs import executor
 from bqemulator.scripting import interpreter
 from bqemulator.sql import inner_query
+from bqemulator.sql.rules.misc_helpers import FarmFingerprintRule
 from bqemulator.sql.translator import SQLTranslator
 from bqemulator.versioning.snapshots import SnapshotManager
+from sqlglot import exp
 from sqlglot.dialects.dialect import Dialect
 
 #: Texts whose trees and translations are kept: the statements of the project, each in the few forms that the emulator
@@ -36,6 +39,18 @@ def parse_each_text_once() -> None:
         return [tree and tree.copy() for tree in trees(dialect, repr(dialect.settings), sql)]
 
     Dialect.parse = remembered  # type: ignore[method-assign, assignment]
+
+
+def compute_fingerprints_in_the_engine() -> None:
+    """Have ``FARM_FINGERPRINT`` be DuckDB's own hash: other numbers than BigQuery's, and nothing stores them."""
+
+    def rewrite(_rule: FarmFingerprintRule, node: exp.Expression) -> exp.Expression:
+        text = node.expressions[0]
+        # 63 of the 64 bits, since the hash is unsigned.
+        bits = exp.cast(exp.BitwiseRightShift(this=exp.func("hash", text.copy()), expression=exp.convert(1)), "BIGINT")
+        return exp.If(this=exp.Is(this=text.copy(), expression=exp.null()), true=exp.null(), false=bits)
+
+    FarmFingerprintRule.rewrite = rewrite
 
 
 def once_for_each(key: Callable[..., Hashable], function: Callable[..., Any]) -> Callable[..., Any]:
@@ -93,6 +108,7 @@ def keep_no_past() -> None:
 
 if __name__ == "__main__":
     parse_each_text_once()
+    compute_fingerprints_in_the_engine()
     translate_each_text_once()
     look_for_ddl_only_where_it_is()
     keep_no_past()

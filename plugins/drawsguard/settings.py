@@ -100,11 +100,6 @@ class Settings(BaseSettings):
     feature_lookback_hours: int = Field(
         48, ge=1, description="Draws this recent are compared at every feature refresh, synced or not (hours)."
     )
-    repair_lookback_days: int = Field(
-        7,
-        ge=1,
-        description="Draws this recent are compared one by one by each draw_repair, older days by count (days).",
-    )
     repair_grace_seconds: int = Field(
         300, ge=0, description="A younger draw is still under way, not missing (seconds): one sync interval."
     )

@@ -16,7 +16,10 @@ from drawsguard.settings import get_settings
 from operators.draws.sync.draw_sync_operator import DrawSyncOperator
 
 #: What the sync needs of the schema.
-MIGRATIONS = ("V001__datasets", "bootstrap", "V002__draws", "V003__logs", "R__010_draw_version", "R__100_draws_dedup_v")
+MIGRATIONS = (
+    "V001__datasets", "bootstrap", "V002__draws", "V003__logs", "R__010_draw_version", "R__100_draws_dedup_v",
+    "R__140_draw_versions_hourly_mv", "R__150_draws_hourly_mv",
+)  # fmt: skip
 
 SLOT = timedelta(minutes=5)
 LONG_AGO = datetime(2025, 10, 1, tzinfo=UTC)

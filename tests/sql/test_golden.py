@@ -58,7 +58,7 @@ def plan_statements() -> list[str]:
     client = RecordingClient(
         {"watermark": datetime(2025, 10, 2, 16, 0, tzinfo=UTC)},
         {"first_period": 3342780, "last_period": 3342803},
-        {"first_time": WINDOW.start, "last_time": WINDOW.end},
+        {"first_hour": WINDOW.start, "end_hour": WINDOW.end},
     )
     TargetRepository(client, dag_id="draw_sync", task_id="sync").plan(
         SyncRequest(INTERVAL, "interval"), timedelta(hours=1), NOW
@@ -96,7 +96,7 @@ def view_statement(name: str) -> str:
 STATEMENTS = {
     "watermark": lambda: plan_statements()[0],
     "window_periods": lambda: plan_statements()[1],
-    "period_times": lambda: plan_statements()[2],
+    "period_hours": lambda: plan_statements()[2],
     "merge_draws": merge_statement,
     "draws_match_source": verify_statement,
     "log_sync": log_statement,

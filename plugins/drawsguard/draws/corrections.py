@@ -1,23 +1,21 @@
-"""Corrections of a draw: which version is the newest, and how far back in time a correction is followed.
+"""Corrections of a draw: which version is the newest, and where its other versions are found.
 
 **Which version is the newest** is decided by the SQL function ``draw_version`` (``R__010_draw_version.sql``), a total
-order of a draw's versions that every statement uses. `drawsguard.draws.model.Draw.version` is the first part of its
-key, the only one that the feed needs: two versions of one answer that agree there and nowhere else are quarantined
-(``conflicting_rows`` in `drawsguard.draws.collect.feed`), since nothing says which of them is right.
+order of a draw's versions: ``updated_at`` or else ``created_at``, then ``created_at``, then every value. Collector,
+sync, repair and features all use it, so two versions with one ``updated_at`` end alike in every table, in whatever
+order they arrive: the one with the greater values is the newest, and the collector stores no version below the newest
+stored one. `drawsguard.draws.model.Draw.version` is the first part of its key, the only one that the feed needs: two
+rows of one answer that agree there and nowhere else are quarantined (``conflicting_rows`` in
+`drawsguard.draws.collect.feed`), since an answer that contradicts itself says nothing.
 
-**How far back a correction is followed** is `CORRECTION_REACH`: the sync follows a draw that a correction moved by up
-to that much (`drawsguard.draws.sync.target`); beyond it ``draw_reconcile`` compares every version collected since its
-last run with the whole table, once a day, and replaces both rows by the newest version
-(`drawsguard.draws.repair.reconcile`).
+**Where the other versions are** is never a matter of time: a correction may move a draw anywhere. Every statement that
+must see all versions of a period asks `drawsguard.draws.sync.period_hours` for the span that holds them. Which times a
+draw may have at all is `drawsguard.draws.draw_time`.
 """
 
 from __future__ import annotations
 
 from datetime import timedelta
-
-#: How far a correction may move a draw in time and still be followed by the next sync. A bound, so that the cost of a
-#: sync does not grow with the table.
-CORRECTION_REACH = timedelta(days=7)
 
 #: A collector's write is visible this long after the ``ingested_at`` that it carries. The verification does not demand
 #: younger rows: they may have become visible between the MERGE and the check.

@@ -129,7 +129,7 @@ class StatementRunner:
                     spent = f"{attempt} attempt{'s' if attempt > 1 else ''} in {seconds:.1f} s"
                     failure = StatementError.of(error, statement, job_id, spent)
                     if self.explains and isinstance(error, BadRequest | NotFound):  # for what it names, perhaps
-                        failure = explained(self, failure, named_tables(text))
+                        failure = explained(self, failure, named_tables(text) | referenced_tables(text))
                     raise failure from error
                 log.warning("%s: attempt %s failed (job %s), repeating: %s", statement, attempt, job_id, error)
                 time.sleep(pause)

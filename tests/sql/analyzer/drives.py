@@ -30,7 +30,7 @@ from tests.sql.analyzer.recording import Answer, Recorder, Row, Sent
 NOW = datetime(2026, 3, 3, 1, 5, tzinfo=UTC)
 BEGIN = NOW - timedelta(minutes=5)
 HOUR = timedelta(hours=1)
-SPAN = {"first_time": BEGIN, "last_time": NOW}
+HOURS = {"first_hour": BEGIN, "end_hour": NOW + HOUR}
 PERIODS = {"first_period": 100, "last_period": 101}
 #: Connections that are looked up, and never used.
 CONNECTIONS = {
@@ -120,7 +120,13 @@ _ROWS = """{"message": "success", "data": [
   {"nbr": 101, "number": "8+8", "date": "2026-03-03", "time": "09:00:00"}]}"""
 
 
-@drive()
+STORED = {"read_from": BEGIN, "read_until": NOW, "period_from": 90, "period_until": 100}
+
+
+@drive(
+    collect__stored_bounds=[STORED],
+    collect__stored_draws=[{"period": 99, "timestamp": BEGIN, "numbers": [1, 2, 3]}],
+)
 def collect(recorder: Recorder) -> None:
     """Valid draws and rejected rows, from the newest ones and from the history; and an answer without content."""
     from hooks.draw_feed_hook import DrawFeedHook
@@ -140,7 +146,7 @@ def collect(recorder: Recorder) -> None:
 _SYNC_ANSWERS: dict[str, Answer] = {
     "sync__watermark": [{"watermark": BEGIN}],
     "sync__window_periods": [PERIODS],
-    "sync__period_times": [SPAN],
+    "sync__period_hours": [HOURS],
 }
 
 
@@ -158,7 +164,7 @@ def sync(recorder: Recorder) -> None:
     DrawVerifyOperator(task_id="verify", plan=plan).execute(context())
 
 
-@drive(**_SYNC_ANSWERS | {"sync__period_times": 403})
+@drive(**_SYNC_ANSWERS | {"sync__period_hours": 403})
 def failed_sync(recorder: Recorder) -> None:
     """The log row of a sync that failed has NULLs where the others have figures."""
     from drawsguard.warehouse.failures import StatementError
@@ -197,13 +203,15 @@ def repair(recorder: Recorder) -> None:
     present = [{"period": period, "side": side} for period in range(100, 121) for side in ("source", "target")]
     report = dict.fromkeys(("source_draws", "target_draws", "duplicates", "missing_periods"), 1) | {"newest_draw": NOW}
     recorder.answers |= {
+        "collect/stored_bounds": [STORED],
         "repair/missing_periods": many,
         "repair/open_periods": [{"period": 90, "detected_at": BEGIN, "asked_at": BEGIN}],
-        "repair/suspicious_days": [{"day_before": BEGIN - 30 * 24 * HOUR, "day": BEGIN - 29 * 24 * HOUR, "missing": 1}],
+        "repair/unwhole_periods": [PERIODS],
+        "repair/draw_times": [{"period": 122, "drawn_at": BEGIN}],
         "repair/present_periods": present,
         "repair/verification": [report],
         "repair/failures_between": [{"failed_at": NOW, "what": "draw_sync.sync", "error": "no"}],
-        "sync/period_times": [SPAN],
+        "sync/period_hours": [HOURS],
         "sync/draws_match_source": _Once(_doubled(), []),
     }
     answer = parse_answer(_ROWS, NOW)
@@ -218,7 +226,9 @@ def repair(recorder: Recorder) -> None:
 @drive(
     **_SYNC_ANSWERS,
     repair__last_reconcile=[{"started_at": BEGIN}],
-    repair__corrected_periods=[{"period": 100}],
+    repair__changed_hours=[{"hour_utc": BEGIN - 90 * 24 * HOUR}],
+    repair__unwhole_periods=[PERIODS],
+    repair__doubled_periods=[{"period": 100}],
 )
 def reconcile(recorder: Recorder) -> None:
     """The daily comparison, with a draw that has a newer version."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -87,8 +87,22 @@ def test_times_have_a_zone() -> None:
         Draw.derive(1, NOW.replace(tzinfo=None), (1, 2, 3), NOW)
 
 
+def at(period: int) -> datetime:
+    return NOW + period * timedelta(seconds=210)
+
+
+def missing(draws: list[Draw]) -> set[int]:
+    found = holes(draws, timedelta(seconds=210))
+    return {p for before, after in found for p in range(before.period + 1, after.period)}
+
+
 @given(st.sets(st.integers(1, 60), max_size=40))
 def test_holes_enclose_every_missing_period(present: set[int]) -> None:
-    draws = [Draw.derive(period, NOW, (1, 2, 3), NOW) for period in sorted(present, reverse=True)]
-    found = {p for before, after in holes(draws) for p in range(before.period + 1, after.period)}
-    assert found == (set(range(min(present), max(present))) - present if present else set())
+    draws = [Draw.derive(period, at(period), (1, 2, 3), NOW) for period in sorted(present, reverse=True)]
+    assert missing(draws) == (set(range(min(present), max(present))) - present if present else set())
+
+
+def test_a_hole_does_not_begin_at_a_draw_whose_time_is_wrong() -> None:
+    draws = [Draw.derive(period, at(period), (1, 2, 3), NOW) for period in (1, 2, 3, 5, 6, 7)]
+    draws[2] = Draw.derive(3, at(3) - timedelta(days=3), (1, 2, 3), NOW)
+    assert missing(draws) == {3, 4}

@@ -1,9 +1,10 @@
 -- Purpose: append the versions of draws that the source does not have yet. A draw that is new is inserted as it is; one
 --   whose time or digits differ from its newest stored version is a correction and becomes a further version, dated by
---   the feed's updated_at or, where the feed gives none, by the poll that noticed it.
+--   the feed's updated_at or, where the feed gives none, by the poll that noticed it. Whether it is newer is decided by
+--   draw_version, as everywhere: also between two versions with one updated_at.
 -- Grain: one row a version of a draw.
--- Parameters: @draws (ARRAY<STRUCT>, one element a period), @polled_at, @range_start and @range_end (TIMESTAMP, half
---   open; they enclose the draws with a margin and bound the partitions read).
+-- Parameters: @draws (ARRAY<STRUCT>, one element a period), @polled_at, @read_from and @read_until (TIMESTAMP, half
+--   open; they hold every stored version of these periods, wherever it lies, and bound the partitions read).
 -- Repeatable: what equals the newest stored version, or is older than it, is not inserted. Two statements at
 --   once could both insert: INSERTs do not conflict. The pool of the table has one slot, and a version that is there
 --   twice is one row in draws_dedup_v.
@@ -41,9 +42,11 @@ WITH
       ARRAY_TO_STRING(ARRAY(SELECT CAST(n AS STRING) FROM UNNEST(numbers) AS n WITH OFFSET AS i ORDER BY i), '+')
         AS digits,
       created_at,
-      COALESCE(updated_at, created_at) AS version_at
+      `{{ project }}.{{ source_dataset }}.draw_version`(
+        updated_at, created_at, timestamp, numbers, sum_value, big_small, odd_even
+      ) AS version
     FROM `{{ project }}.{{ source_dataset }}.draws`
-    WHERE timestamp >= @range_start AND timestamp < @range_end
+    WHERE timestamp >= @read_from AND timestamp < @read_until
     QUALIFY ROW_NUMBER() OVER (
       PARTITION BY period
       ORDER BY
@@ -68,5 +71,13 @@ WHERE
   stored.period IS NULL
   OR (
     (incoming.timestamp != stored.timestamp OR incoming.digits != stored.digits)
-    AND COALESCE(incoming.updated_at, @polled_at) > stored.version_at
+    AND `{{ project }}.{{ source_dataset }}.draw_version`(
+      COALESCE(incoming.updated_at, @polled_at),
+      stored.created_at,
+      incoming.timestamp,
+      incoming.numbers,
+      incoming.sum_value,
+      incoming.big_small,
+      incoming.odd_even
+    ) > stored.version
   );

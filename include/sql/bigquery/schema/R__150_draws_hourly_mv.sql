@@ -1,6 +1,7 @@
 -- Purpose: sums and counts per hour, from which every daily and weekly statistic can be added up.
 -- Grain: one row per UTC hour with draws.
 -- Repeatable: the view is recreated; BigQuery keeps the content equal to the base table.
+-- The fingerprint tells together with the count whether hours hold each period of a range exactly once.
 -- Hours, because a Beijing day begins at 16:00 UTC; sums of squares, because STDDEV is not incremental.
 CREATE OR REPLACE MATERIALIZED VIEW `{{ project }}.{{ target_dataset }}.draws_hourly_mv`
 PARTITION BY DATE(hour_utc)
@@ -14,7 +15,8 @@ SELECT
   COUNTIF(sum_value >= 14) AS big_draws,
   COUNTIF(MOD(sum_value, 2) = 1) AS odd_draws,
   MIN(period) AS first_period,
-  MAX(period) AS last_period
+  MAX(period) AS last_period,
+  BIT_XOR(FARM_FINGERPRINT(CAST(period AS STRING))) AS period_fingerprint
 FROM `{{ project }}.{{ target_dataset }}.draws`
 WHERE timestamp >= TIMESTAMP '2000-01-01 00:00:00+00'
 GROUP BY hour_utc;

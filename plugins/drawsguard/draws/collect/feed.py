@@ -13,7 +13,9 @@ An answer is ``{"message": "success", "data": [row, …]}``; an answer of the hi
 ``updated_at``     optional: when it was corrected, ISO 8601 with offset; else the time at which the collector saw it
 =================  ==========================================================================================
 
-Unknown fields are ignored. A row that breaks one of these rules is rejected; the other rows are kept.
+Unknown fields are ignored. A row that breaks one of these rules is rejected; the other rows are kept. What can only be
+seen beside other draws, whether the time fits them, is judged before a row is stored (`drawsguard.draws.collect.poll`,
+``time_implausible``).
 """
 
 from __future__ import annotations
@@ -89,6 +91,12 @@ class AnswerAllRejectedError(FeedError):
     reason = "answer_all_rejected"
 
 
+class AnswerImplausibleError(FeedError):
+    """Most rows have times that contradict the stored draws: either the feed's clock or what is stored is wrong."""
+
+    reason = "answer_implausible"
+
+
 @dataclass(frozen=True)
 class Rejected:
     """A row that must not become a draw: a code, a sentence, and the row as it was received."""
@@ -145,9 +153,14 @@ def parse_answer(body: str, polled_at: datetime) -> Answer:
         except _RowError as error:
             rejected.append(_reject(row, error.reason, str(error)))
     draws, conflicting = _newest_of_each(valid)
-    rejected += [_reject(_as_row(draw), "conflicting_rows", detail) for draw, detail in conflicting]
+    rejected += [rejected_draw(draw, "conflicting_rows", detail) for draw, detail in conflicting]
     pages = answer.get("pages", 1)
     return Answer(polled_at, draws, tuple(rejected), len(rows), pages if isinstance(pages, int) and pages > 0 else 1)
+
+
+def rejected_draw(draw: Draw, reason: str, detail: str) -> Rejected:
+    """Return a valid draw as a row that must not be stored."""
+    return _reject(_as_row(draw), reason, detail)
 
 
 def require_draws(answer: Answer) -> None:

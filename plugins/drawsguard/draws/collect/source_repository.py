@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from google.cloud.bigquery import Client
 
 from drawsguard.draws.collect.feed import Rejected
 from drawsguard.draws.model import Draw
+from drawsguard.draws.retention import EARLIEST
 from drawsguard.warehouse.parameters import StructArray, Typed
 from drawsguard.warehouse.runner import StatementRunner
 
@@ -20,8 +21,8 @@ BATCH_SIZE = 10_000
 #: Rejected rows per statement: each holds up to RAW_LIMIT characters of up to six bytes in a request.
 REJECTED_BATCH_SIZE = 300
 
-#: A correction may move a draw's time; its older version is looked for this far around the batch.
-RANGE_MARGIN = timedelta(days=1)
+#: Stored draws are read in blocks of this many consecutive periods: those of an answer and the next ones around.
+BLOCK = 64
 
 #: A row that comes back within this time is not quarantined twice.
 QUARANTINE_MEMORY = timedelta(days=90)
@@ -58,6 +59,14 @@ class PollRecord:
     error: str | None = None
 
 
+@dataclass(frozen=True)
+class StoredDraw:
+    """What the newest stored version of a draw says."""
+
+    timestamp: datetime
+    numbers: tuple[int, ...]
+
+
 class SourceRepository:
     """Writes to the source and monitor datasets; a statement's jobs carry the labels of ``dag_id`` and ``task_id``."""
 
@@ -67,21 +76,56 @@ class SourceRepository:
     def insert_draws(self, draws: Sequence[Draw], polled_at: datetime) -> int:
         """Append the versions that the source does not have yet and return their number. Repeatable.
 
+        Stored versions are found by period, wherever they lie; times are not judged here.
+
         :param draws: one a period, any number: each `BATCH_SIZE` of them is one statement.
         :param polled_at: when they were read from the feed.
         :raises drawsguard.warehouse.failures.StatementError: when a statement fails; earlier batches are written then.
         """
-        ordered = sorted(draws, key=lambda draw: draw.timestamp)
+        ordered = sorted(draws, key=lambda draw: draw.period)
         return sum(
             self._runner.affected(
                 "collect/insert_draws.sql",
                 draws=draws_array(batch),
                 polled_at=polled_at,
-                range_start=batch[0].timestamp - RANGE_MARGIN,
-                range_end=batch[-1].timestamp + RANGE_MARGIN,
+                **self._read_bounds(batch),
             )
             for batch in _batches(ordered, BATCH_SIZE)
         )
+
+    def stored(self, draws: Sequence[Draw]) -> dict[int, StoredDraw]:
+        """Return the newest stored version of these draws and of those around them, by period, oldest first.
+
+        :raises drawsguard.warehouse.failures.StatementError: when a statement fails.
+        """
+        if not draws:
+            return {}
+        bounds = self._bounds(draws)
+        if bounds["read_from"] is None:
+            return {}
+        edges = (bounds["period_from"], bounds["period_until"] - 1)
+        around = {period // BLOCK + step for draw in draws for period in [draw.period] for step in (-1, 0, 1)}
+        rows = self._runner.rows(
+            "collect/stored_draws.sql",
+            **bounds,
+            blocks=sorted(around | {edge // BLOCK for edge in edges}),
+            block_size=BLOCK,
+        )
+        return {row["period"]: StoredDraw(row["timestamp"], tuple(row["numbers"])) for row in rows}
+
+    def _bounds(self, draws: Sequence[Draw]) -> dict[str, Any]:
+        """Return where the source holds these draws and the next ones around; None each when it is empty."""
+        periods = [draw.period for draw in draws]
+        (row,) = self._runner.rows(
+            "collect/stored_bounds.sql", first_period=min(periods), last_period=max(periods), earliest=EARLIEST
+        )
+        return dict(row)
+
+    def _read_bounds(self, draws: Sequence[Draw]) -> dict[str, datetime]:
+        bounds = self._bounds(draws)
+        if bounds["read_from"] is None:
+            bounds = {"read_from": draws[0].timestamp, "read_until": draws[0].timestamp}  # there is nothing to read
+        return {name: bounds[name] for name in ("read_from", "read_until")}
 
     def quarantine(self, rejected: Iterable[Rejected], source: str, seen_at: datetime) -> int:
         """Quarantine rejected rows that were not seen before and return their number. Repeatable.

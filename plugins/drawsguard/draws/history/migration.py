@@ -215,8 +215,8 @@ class HistoryMigration:
 
     def _renew_statistics(self) -> None:
         """Recreate the materialized view: it follows the table that it was created on, not the name."""
-        if self.side == "target":
-            self.statements.run("schema/R__150_draws_hourly_mv.sql")
+        views = {"source": "R__140_draw_versions_hourly_mv", "target": "R__150_draws_hourly_mv"}
+        self.statements.run(f"schema/{views[self.side]}.sql")
 
     def _log(self, month: str, figures: dict[str, Any], copied: int | None) -> None:
         counts = {name: Typed("INT64", figures.get(name)) for name in ("legacy_versions", "migrated_versions")}

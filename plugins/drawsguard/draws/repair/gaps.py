@@ -1,14 +1,15 @@
-"""Finding missing draws: one by one in a window, and by the counts of days in the whole history."""
+"""Finding missing draws: one by one in a range of periods, and which ranges those are, by the counts of hours."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any, Literal
 
 from drawsguard.draws.retention import EARLIEST
+from drawsguard.draws.sync.period_hours import period_hours
 from drawsguard.draws.window import Window
 from drawsguard.settings import get_settings
 from drawsguard.warehouse.parameters import Typed
@@ -19,16 +20,18 @@ Cause = Literal["not_synced", "not_collected"]
 #: How far beyond the requested range neighbours are searched, so that a gap at its edge is found.
 MARGIN = timedelta(days=1)
 
-DAY = timedelta(days=1)
-
-#: Spans of suspicious days that one run compares draw by draw; with more, the runs take turns.
-MOST_SPANS = 20
-TURN = timedelta(minutes=5)
+#: Ranges of periods that one run compares draw by draw. Beyond it the closest are compared together, with what lies
+#: between them: everything is found in one run, at the cost of reading more.
+MOST_RANGES = 20
 
 
 @dataclass(frozen=True)
 class Gap:
-    """A run of missing draws. ``start`` and ``end`` are the times of its neighbours, or of the unsynced draw itself."""
+    """A run of missing draws.
+
+    ``start`` and ``end`` are the earlier and the later time of its neighbours, or the time of the unsynced draw itself.
+    They say when it was drawn as far as those times are right; nothing but a description depends on them.
+    """
 
     first: int
     last: int
@@ -47,49 +50,80 @@ def find_gaps(statements: StatementRunner, window: Window, settled_before: datet
     :param settled_before: draws collected, and gaps that ended, from then on are still under way, unless the draws are
         older than what a scheduled sync looks back to.
     """
-    rows = statements.rows(
-        "repair/missing_periods.sql",
-        search_from=max(window.start - MARGIN, EARLIEST),
-        search_to=window.end + MARGIN,
-        settled_before=settled_before,
-        synced_from=settled_before - timedelta(minutes=get_settings().sync_lookback_minutes),
+    (found,) = statements.rows(
+        "sync/window_periods.sql",
+        window_start=max(window.start - MARGIN, EARLIEST),
+        window_end=window.end + MARGIN,
     )
-    gaps = [Gap(r["first_period"], r["last_period"], r["cause"], r["gap_start"], r["gap_end"]) for r in rows]
+    if found["first_period"] is None:
+        return []
+    periods = range(found["first_period"], found["last_period"] + 1)
+    gaps = missing_draws(statements, periods, settled_before)
     return [gap for gap in gaps if gap.end >= window.start and gap.start < window.end]
 
 
-def find_gaps_anywhere(
-    statements: StatementRunner, recent: Window, settled_before: datetime, known: Collection[int]
-) -> list[Gap]:
-    """Return the missing draws of ``recent``, and then those of the whole history before it.
+def find_gaps_anywhere(statements: StatementRunner, settled_before: datetime, known: Collection[int]) -> list[Gap]:
+    """Return the missing draws of the whole history, oldest first.
 
-    Older days are judged by the counts that BigQuery keeps of each hour; only days with too few draws, and what the
-    source holds from before the first one, are compared draw by draw. So the cost does not grow with the table.
+    It is judged by the counts that BigQuery keeps of each hour; only the ranges of periods in which something is wrong
+    are compared draw by draw. So the cost does not grow with the table.
 
     :param settled_before: see `find_gaps`.
-    :param known: older draws that are missing and need not be found again.
+    :param known: draws that are missing and need not be found again.
     """
-    gaps = dict.fromkeys(find_gaps(statements, recent, settled_before))
-    days = statements.rows(
-        "repair/suspicious_days.sql",
-        earliest=EARLIEST,
-        recent_from=recent.start,
-        known=Typed("INT64", sorted(known)),
+    gaps: dict[Gap, None] = {}
+    for periods in unwhole_ranges(statements, known):
+        found = missing_draws(statements, periods, settled_before)
+        gaps |= dict.fromkeys(gap for gap in found if not all(period in known for period in gap.periods))
+    return sorted(gaps, key=lambda gap: gap.first)
+
+
+def missing_draws(statements: StatementRunner, periods: range, settled_before: datetime) -> list[Gap]:
+    """Return the missing draws of a range of periods, wherever in time its rows lie, oldest first.
+
+    :param settled_before: see `find_gaps`.
+    """
+    wider = range(periods.start - 1, periods.stop + 1)
+    hours = period_hours(statements, wider)
+    if hours is None:
+        return []
+    rows = statements.rows(
+        "repair/missing_periods.sql",
+        period_from=wider.start,
+        period_until=wider.stop,
+        read_from=hours.start,
+        read_until=hours.end,
+        settled_before=settled_before,
+        synced_from=settled_before - timedelta(minutes=get_settings().sync_lookback_minutes),
     )
-    first_day = days[0]["day"] + DAY if days else recent.start
-    suspicious = joined(Window(row["day_before"], row["day"] + DAY) for row in days if row["missing"] > 0)
-    for span in [Window(EARLIEST, first_day), *in_turn(suspicious, settled_before)]:
-        found = find_gaps(statements, span, settled_before)
-        gaps |= dict.fromkeys(gap for gap in found if not set(gap.periods).issubset(known))
-    return list(gaps)
+    return [Gap(r["first_period"], r["last_period"], r["cause"], r["gap_start"], r["gap_end"]) for r in rows]
 
 
-def in_turn(spans: list[Window], now: datetime) -> list[Window]:
-    """Return the spans that are compared now: all of them, or another `MOST_SPANS` of them every five minutes."""
-    if len(spans) <= MOST_SPANS:
-        return spans
-    first = int(now.timestamp() // TURN.total_seconds()) * MOST_SPANS % len(spans)
-    return (spans[first:] + spans[:first])[:MOST_SPANS]
+def unwhole_ranges(statements: StatementRunner, known: Collection[int]) -> list[range]:
+    """Return the ranges of periods in which the target lacks a draw or holds one twice, at most `MOST_RANGES`.
+
+    :param known: missing draws that do not count.
+    """
+    rows = statements.rows("repair/unwhole_periods.sql", known=Typed("INT64", sorted(known)), earliest=EARLIEST)
+    return closest_joined([range(row["first_period"], row["last_period"] + 1) for row in rows], MOST_RANGES)
+
+
+def closest_joined(ranges: Iterable[range], at_most: int, within: int = 0) -> list[range]:
+    """Return ranges in order that hold ``ranges``: those that touch are joined, then the closest until few are left.
+
+    :param at_most: how many may be left.
+    :param within: ranges that are no further apart than this many periods are joined in any case.
+    """
+    runs: list[range] = []
+    for each in sorted(ranges, key=lambda each: each.start):
+        if runs and each.start - runs[-1].stop <= within:
+            runs[-1] = range(runs[-1].start, max(runs[-1].stop, each.stop))
+        else:
+            runs.append(each)
+    while len(runs) > at_most:
+        closest = min(range(len(runs) - 1), key=lambda i: runs[i + 1].start - runs[i].stop)
+        runs[closest : closest + 2] = [range(runs[closest].start, runs[closest + 1].stop)]
+    return runs
 
 
 def first_draws(gaps: Iterable[Gap], most: int) -> list[Gap]:
@@ -115,9 +149,25 @@ def joined(windows: Iterable[Window]) -> list[Window]:
     return spans
 
 
-def spans_of(gaps: Iterable[Gap], margin: timedelta = timedelta(0)) -> list[Window]:
-    """Return the spans of time that hold the gaps with a margin on both sides, overlapping ones joined."""
-    return joined(Window(gap.start - margin, gap.end + margin + timedelta(seconds=1)) for gap in gaps)
+def closest_windows(windows: Iterable[Window], at_most: int) -> list[Window]:
+    """Return spans that hold ``windows``: those that touch are joined, then the closest until few are left."""
+    spans = joined(windows)
+    while len(spans) > at_most:
+        closest = min(range(len(spans) - 1), key=lambda i: spans[i + 1].start - spans[i].end)
+        spans[closest : closest + 2] = [spans[closest].covering(spans[closest + 1])]
+    return spans
+
+
+def span_of(gap: Gap, sure: Mapping[int, datetime]) -> Window:
+    """Return the span in which the missing draws were drawn: between the nearest draws whose times are beyond doubt.
+
+    Where there is no such draw on a side, the gap's own neighbour stands in.
+
+    :param sure: times by period (see `drawsguard.draws.draw_time.sure_times`).
+    """
+    start = max((at for period, at in sure.items() if period < gap.first), default=gap.start)
+    end = min((at for period, at in sure.items() if period > gap.last), default=gap.end)
+    return Window(min(start, end), max(start, end) + timedelta(seconds=1))
 
 
 def _neighbours_joined(gaps: list[Gap]) -> list[Gap]:

@@ -1,26 +1,41 @@
-"""Exact repair of missing draws: found by continuity and comparison, fetched from the feed where needed, merged."""
+"""Exact repair of missing draws: found by continuity and comparison, fetched from the feed where needed, merged.
+
+Missing draws are repaired in groups of neighbours, one after the other, and each group is recorded when it is done.
+What fails, a span that the feed refuses or a draw that cannot be merged, is kept and named at the end; it stops
+nothing else.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from google.cloud.bigquery import Client
 
-from drawsguard.draws.collect.feed import FeedError
-from drawsguard.draws.corrections import CORRECTION_REACH, SETTLING
-from drawsguard.draws.repair.gaps import MARGIN, Gap, find_gaps_anywhere, first_draws, spans_of
-from drawsguard.draws.retention import EARLIEST, LOG_RETENTION
-from drawsguard.draws.sync.target import MERGE_STATEMENT, SyncOutcome, SyncPlan, TargetRepository
+from drawsguard.draws.collect.feed import FeedUnreachableError
+from drawsguard.draws.corrections import SETTLING
+from drawsguard.draws.draw_time import sure_times
+from drawsguard.draws.repair.gaps import Gap, closest_joined, find_gaps_anywhere, first_draws, joined, span_of
+from drawsguard.draws.retention import LOG_RETENTION
+from drawsguard.draws.sync.period_hours import period_hours
+from drawsguard.draws.sync.target import MERGE_STATEMENT, SyncOutcome, TargetRepository, require_equal
 from drawsguard.draws.window import SyncRequest, Window
+from drawsguard.settings import get_settings
 from drawsguard.warehouse.parameters import Typed
 from drawsguard.warehouse.runner import StatementRunner
+
+log = logging.getLogger(__name__)
 
 #: MERGE statements of one repair at most. Beyond it the closest runs of missing draws share one; the draws between them
 #: are equal on both sides and are not written.
 MOST_MERGES = 8
+
+#: Missing draws that are no further apart than this (periods) are repaired together.
+NEIGHBOURHOOD = 40
 
 #: Draws of one repair at most; the next run continues. A BigQuery request holds 10 MB, parameters included.
 MOST_DRAWS = 10_000
@@ -34,6 +49,7 @@ class Repair:
     """What a repair found and did.
 
     ``open`` are draws that the feed was not asked for in this run; ``known`` were missing at earlier checks already.
+    ``failures`` are what kept some of them from being repaired.
     """
 
     gaps: list[Gap]
@@ -42,7 +58,7 @@ class Repair:
     repaired: list[int] = field(default_factory=list)
     nobody_has: list[int] = field(default_factory=list)
     open: list[int] = field(default_factory=list)
-    feed_error: FeedError | None = None
+    failures: list[Exception] = field(default_factory=list)
     known: set[int] = field(default_factory=set)
 
     @property
@@ -55,23 +71,50 @@ class Repair:
         """Detection to verified repair."""
         return (self.finished_at - self.detected_at).total_seconds()
 
+    @property
+    def failure(self) -> Exception | None:
+        """What the repair has to fail with after everything else was done; None when nothing failed."""
+        if len(self.failures) < 2:
+            return self.failures[0] if self.failures else None
+        left = sorted({*self.nobody_has, *self.open})
+        return RepairIncompleteError(
+            f"{len(self.failures)} parts of the repair failed; the others are done and recorded "
+            f"({len(self.repaired)} draws). Left are {len(left)} draws: {left[:20]}. {told(self.failures)}"
+        )
+
 
 class RepairIncompleteError(RuntimeError):
-    """Draws that were merged are not in the target."""
+    """Draws that were merged are not in the target, or several parts of a repair failed."""
 
 
-def ranges(periods: Iterable[int], at_most: int = MOST_MERGES) -> list[range]:
-    """Return runs of periods that hold ``periods``; the closest runs are joined until ``at_most`` remain."""
-    runs: list[range] = []
-    for period in sorted(set(periods)):
-        if runs and runs[-1].stop == period:
-            runs[-1] = range(runs[-1].start, period + 1)
-        else:
-            runs.append(range(period, period + 1))
-    while len(runs) > at_most:
-        closest = min(range(len(runs) - 1), key=lambda i: runs[i + 1].start - runs[i].stop)
-        runs[closest : closest + 2] = [range(runs[closest].start, runs[closest + 1].stop)]
-    return runs
+@contextmanager
+def going_on(failures: list[Exception]) -> Iterator[None]:
+    """Keep what fails in the block among ``failures``, so that the rest goes on."""
+    try:
+        yield
+    except Exception as error:
+        log.exception("A part failed; the rest goes on")
+        failures.append(error)
+
+
+def told(failures: Sequence[Exception]) -> str:
+    """Return the failures as one text."""
+    return " | ".join(f"{type(failure).__name__}: {failure}" for failure in failures)
+
+
+def ranges(periods: Iterable[int], at_most: int = MOST_MERGES, within: int = 0) -> list[range]:
+    """Return runs of periods that hold ``periods``; the closest runs are joined until ``at_most`` remain.
+
+    :param within: runs that are no further apart than this are joined in any case.
+    """
+    return closest_joined((range(period, period + 1) for period in set(periods)), at_most, within)
+
+
+def grouped(gaps: Iterable[Gap]) -> list[list[Gap]]:
+    """Return the gaps in groups of neighbours, oldest first, at most `MOST_MERGES`."""
+    gaps = sorted(gaps, key=lambda gap: gap.first)
+    runs = closest_joined((range(gap.first, gap.last + 1) for gap in gaps), MOST_MERGES, NEIGHBOURHOOD)
+    return [[gap for gap in gaps if gap.first in run] for run in runs]
 
 
 def ask_again(detected_at: datetime, asked_at: datetime, now: datetime) -> bool:
@@ -104,88 +147,106 @@ class Repairer:
     def incident_id(self) -> str:
         return f"{self.dag_id}|{self.run_id}"
 
-    def find(self, recent: Window, settled_before: datetime) -> list[Gap]:
-        """Return the missing draws of ``recent`` and of the whole history before it (see `find_gaps_anywhere`).
+    def find(self, settled_before: datetime) -> list[Gap]:
+        """Return the missing draws of the whole history (see `find_gaps_anywhere`).
 
-        Older draws that the feed lacked too are left out until it is time to ask for them again.
+        Draws that the feed lacked, too, are left out until it is time to ask for them again.
         """
-        return find_gaps_anywhere(
-            self.statements, recent, settled_before, self._asked_lately(self._open(), self.clock())
-        )
+        return find_gaps_anywhere(self.statements, settled_before, self._asked_lately(self._open(), self.clock()))
+
+    def known_missing(self) -> set[int]:
+        """Return the draws that earlier checks found missing and could not repair."""
+        return {row["period"] for row in self._open()}
 
     def repair(self, gaps: list[Gap]) -> Repair:
-        """Repair the gaps: ask the feed for what the source lacks, merge exactly these draws, verify and record.
+        """Repair the gaps, group by group: ask the feed for what the source lacks, merge these draws, verify, record.
 
-        Of more than `MOST_DRAWS` draws the first ones are repaired.
-
-        :raises RepairIncompleteError: when a merged draw is not in the target afterwards.
+        Of more than `MOST_DRAWS` draws the first ones are repaired. Whatever fails is in the result's ``failures``; the
+        caller raises `Repair.failure` when it has told of the rest.
         """
         detected_at = self.clock()
         gaps = first_draws(gaps, MOST_DRAWS)
         result = Repair(gaps, detected_at, detected_at)
-        uncollected = [gap for gap in gaps if gap.cause == "not_collected"]
-        asked = self._ask(self._due(uncollected, result), result)
-        wanted = [period for gap in gaps for period in gap.periods]
-        mergeable = self._present(gaps)["source"]
-        self.merge(mergeable)
-        result.finished_at = self.clock()
-        present = self._present(gaps)["target"]
-        unmerged = sorted(set(mergeable) - present)
-        if unmerged:
-            raise RepairIncompleteError(
-                f"{len(unmerged)} draws are still missing after their MERGE: {unmerged[:20]}. Look at the jobs of "
-                f"{self.dag_id} in the project's job history: does something else delete rows?"
-            )
-        result.repaired = sorted(present)
-        missing = set(wanted) - present
-        result.nobody_has = sorted(missing & asked)
-        result.open = sorted(missing - asked)
-        self._record(result, asked)
-        return result
-
-    def merge(self, periods: Iterable[int]) -> int:
-        """Merge the newest version of exactly these draws into the target, verify them, and return the rows written.
-
-        A draw that the target holds twice, because a correction moved it further than a sync looks, becomes one again.
-
-        :raises drawsguard.draws.sync.target.DrawsDifferError: when the target still differs from the source.
-        """
-        warehouse = TargetRepository(self.client, dag_id=self.dag_id, task_id=self.task_id)
-        written = 0
-        for run in ranges(periods):
-            started_at = self.clock()
-            plan = self._plan(run, started_at)
-            merged = self.statements.run(MERGE_STATEMENT, **plan.bounds(), synced_at=self.clock())
-            affected = merged.affected
-            differences = warehouse.differences(plan, settled_before=started_at - SETTLING)
-            # A row without any version in the source is not ours to delete; the verification reports it.
-            if doubled := [item.period for item in differences if item.problem == "duplicate" and item.expected]:
-                affected += self.statements.affected(
-                    "repair/replace_doubled.sql", **plan.bounds(), periods=doubled, synced_at=self.clock()
-                )
-            warehouse.verify(plan)
-            written += affected
-            outcome = SyncOutcome("success", started_at, self.clock(), plan.window, merged.job_id, affected=affected)
-            request = SyncRequest(plan.window, "range")
-            warehouse.log(request, outcome, run_id=self.run_id, try_number=self.try_number)
-        return written
-
-    def _plan(self, run: range, now: datetime) -> SyncPlan:
-        (times,) = self.statements.rows(
-            "sync/period_times.sql",
-            period_from=run.start,
-            period_until=run.stop,
-            earliest=EARLIEST,
-            latest=now + CORRECTION_REACH,
-        )
-        span = Window(times["first_time"], times["last_time"] + timedelta(microseconds=1))
-        return SyncPlan(span, span, run.start, run.stop, now)
-
-    def _due(self, gaps: list[Gap], result: Repair) -> list[Gap]:
         known = self._open()
         result.known = {row["period"] for row in known}
-        recent = self._asked_lately(known, result.detected_at)
-        return [gap for gap in gaps if not recent.issuperset(gap.periods)]
+        lately = self._asked_lately(known, detected_at)
+        for group in grouped(gaps):
+            self._repair_group(group, lately, result)
+        for periods in (result.repaired, result.nobody_has, result.open):
+            periods.sort()
+        return result
+
+    def _repair_group(self, group: list[Gap], lately: set[int], result: Repair) -> None:
+        wanted = {period for gap in group for period in gap.periods}
+        uncollected = [gap for gap in group if gap.cause == "not_collected" and not lately.issuperset(gap.periods)]
+        asked: set[int] = set()
+        present: set[int] = set()
+        with going_on(result.failures):
+            asked = self._ask(uncollected, result)
+        with going_on(result.failures):
+            mergeable = self._present(wanted)["source"]
+            merged: set[int] = set()
+            with going_on(result.failures):
+                self.merge(mergeable, at_most=1)
+                merged = mergeable
+            present = self._present(wanted)["target"]
+            if unmerged := sorted(merged - present):
+                result.failures.append(
+                    RepairIncompleteError(
+                        f"{len(unmerged)} draws are still missing after their MERGE: {unmerged[:20]}. Look at the jobs "
+                        f"of {self.dag_id} in the project's job history: does something else delete rows?"
+                    )
+                )
+        result.finished_at = self.clock()
+        outcomes = {"repaired": present, "nobody_has": (wanted - present) & asked, "open": wanted - present - asked}
+        result.repaired += outcomes["repaired"]
+        result.nobody_has += outcomes["nobody_has"]
+        result.open += outcomes["open"]
+        with going_on(result.failures):
+            self._record(group, outcomes, asked, result)
+
+    def merge(self, periods: Iterable[int], at_most: int = MOST_MERGES) -> int:
+        """Merge the newest version of exactly these draws into the target, verify them, and return the rows written.
+
+        A draw that the target holds twice becomes one again. A run of draws that fails does not stop the others.
+
+        :param at_most: how many MERGE statements the draws share at most.
+        :raises drawsguard.draws.sync.target.DrawsDifferError: when one of these draws still differs from the source.
+        :raises RepairIncompleteError: when several runs of them failed.
+        """
+        periods = set(periods)
+        written = 0
+        failures: list[Exception] = []
+        for run in ranges(periods, at_most, NEIGHBOURHOOD):
+            with going_on(failures):
+                written += self._merge_run(run, periods)
+        if len(failures) > 1:
+            raise RepairIncompleteError(f"{len(failures)} runs of draws could not be merged: {told(failures)}")
+        if failures:
+            raise failures[0]
+        return written
+
+    def _merge_run(self, run: range, wanted: set[int]) -> int:
+        warehouse = TargetRepository(self.client, dag_id=self.dag_id, task_id=self.task_id)
+        started_at = self.clock()
+        plan = warehouse.plan_periods(run, started_at)
+        if plan is None:
+            return 0
+        merged = self.statements.run(MERGE_STATEMENT, **plan.bounds(), synced_at=self.clock())
+        affected = merged.affected
+        settled_before = started_at - SETTLING
+        differences = [item for item in warehouse.differences(plan, settled_before) if item.period in wanted]
+        # A row without any version in the source is not ours to delete; it is reported.
+        if doubled := [item.period for item in differences if item.problem == "duplicate" and item.repairable]:
+            affected += self.statements.affected(
+                "repair/replace_doubled.sql", **plan.bounds(), periods=doubled, synced_at=self.clock()
+            )
+            differences = [item for item in warehouse.differences(plan, settled_before) if item.period in wanted]
+        outcome = SyncOutcome("success", started_at, self.clock(), plan.read, merged.job_id, affected=affected)
+        request = SyncRequest(plan.window, "range")
+        warehouse.log(request, outcome, run_id=self.run_id, try_number=self.try_number)
+        require_equal(differences, plan)
+        return affected
 
     def _open(self) -> list[dict[str, Any]]:
         return self.statements.rows("repair/open_periods.sql", retained_from=self.clock() - LOG_RETENTION)
@@ -196,30 +257,61 @@ class Repairer:
         return {row["period"] for row in asked if not ask_again(row["detected_at"], row["asked_at"], now)}
 
     def _ask(self, gaps: list[Gap], result: Repair) -> set[int]:
-        """Read the history around the gaps; return the periods that the feed was asked for."""
+        """Read the history in which the gaps lie; return the periods that the feed was asked for.
+
+        A span that it refuses does not stop the others; a feed that cannot be reached is not tried again meanwhile.
+        """
         asked: set[int] = set()
-        for span in spans_of(gaps):
-            try:
-                self.read_history(span)
-            except FeedError as error:  # what the source has is repaired first; the caller raises it afterwards
-                result.feed_error = error
+        if not gaps:
+            return asked
+        sure = self._sure_times(gaps)
+        span_by_gap = {gap: span_of(gap, sure) for gap in gaps}
+        for span in joined(span_by_gap.values()):
+            if any(isinstance(failure, FeedUnreachableError) for failure in result.failures):
                 break
-            asked.update(p for gap in gaps if span.start <= gap.start < span.end for p in gap.periods)
+            with going_on(result.failures):
+                self.read_history(span)
+                within = (gap for gap, own in span_by_gap.items() if span.start <= own.start < span.end)
+                asked.update(period for gap in within for period in gap.periods)
         return asked
 
-    def _present(self, gaps: list[Gap]) -> dict[str, set[int]]:
+    def _sure_times(self, gaps: list[Gap]) -> dict[int, datetime]:
+        """Return the times of the draws around the gaps that fit each other beyond doubt."""
+        edges = {edge for gap in gaps for edge in (gap.first - 1, gap.last + 1)}
+        around = range(min(edges) - NEIGHBOURHOOD, max(edges) + NEIGHBOURHOOD + 1)
+        hours = period_hours(self.statements, around)
+        if hours is None:
+            return {}
+        rows = self.statements.rows(
+            "repair/draw_times.sql",
+            period_from=around.start,
+            period_until=around.stop,
+            read_from=hours.start,
+            read_until=hours.end,
+            blocks=sorted({edge // NEIGHBOURHOOD + step for edge in edges for step in (-1, 0, 1)}),
+            block_size=NEIGHBOURHOOD,
+        )
+        interval = timedelta(seconds=get_settings().draw_interval_seconds)
+        return sure_times({row["period"]: row["drawn_at"] for row in rows}, interval)
+
+    def _present(self, periods: set[int]) -> dict[str, set[int]]:
+        """Return which of the draws each side has, wherever they lie."""
         found: dict[str, set[int]] = {"source": set(), "target": set()}
-        for span in spans_of(gaps, MARGIN):
-            periods = [period for gap in gaps if span.start <= gap.start < span.end for period in gap.periods]
+        for run in ranges(periods, within=NEIGHBOURHOOD):
+            hours = period_hours(self.statements, run)
+            if hours is None:
+                continue
             for row in self.statements.rows(
-                "repair/present_periods.sql", periods=periods, search_from=span.start, search_to=span.end
+                "repair/present_periods.sql",
+                periods=sorted(periods.intersection(run)),
+                read_from=hours.start,
+                read_until=hours.end,
             ):
                 found[row["side"]].add(row["period"])
         return found
 
-    def _record(self, result: Repair, asked: set[int]) -> None:
-        outcomes = {"repaired": set(result.repaired), "nobody_has": set(result.nobody_has), "open": set(result.open)}
-        gap_of = {period: gap for gap in result.gaps for period in gap.periods}
+    def _record(self, group: list[Gap], outcomes: Mapping[str, set[int]], asked: set[int], result: Repair) -> None:
+        gap_of = {period: gap for gap in group for period in gap.periods}
         for cause in ("not_synced", "not_collected"):
             for status, of_status in outcomes.items():
                 periods = sorted(period for period in of_status if gap_of[period].cause == cause)

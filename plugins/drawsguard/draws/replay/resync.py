@@ -28,7 +28,7 @@ def resync(client: Client, request: SyncRequest, *, dag_id: str, task_id: str, r
         status="success",
         started_at=started_at,
         finished_at=datetime.now(UTC),
-        window=plan.window,
+        window=plan.read,
         job_id=merged.job_id,
         inserted=merged.inserted,
         updated=merged.updated,

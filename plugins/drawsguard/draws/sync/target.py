@@ -10,8 +10,9 @@ from typing import Any, Self
 
 from google.cloud import bigquery
 
-from drawsguard.draws.corrections import CORRECTION_REACH, SETTLING
+from drawsguard.draws.corrections import SETTLING
 from drawsguard.draws.retention import LOG_RETENTION
+from drawsguard.draws.sync.period_hours import period_hours
 from drawsguard.draws.window import SyncRequest, Window, sync_window
 from drawsguard.warehouse.parameters import Typed
 from drawsguard.warehouse.runner import StatementRunner
@@ -27,8 +28,9 @@ MERGE_STATEMENT = "sync/merge_draws.sql"
 class SyncPlan:
     """What one run reads and writes.
 
-    `window` is what it has to cover; `read` is as wide as the versions of its periods lie apart; `period_from` and
-    `period_until` (exclusive) bound those periods and are equal when there is none. `as_of` is when it was planned.
+    `window` is what it has to cover; `read` also holds every other version of its periods, wherever it lies;
+    `period_from` and `period_until` (exclusive) bound those periods and are equal when there is none. `as_of` is when
+    it was planned.
     """
 
     window: Window
@@ -77,6 +79,15 @@ class Difference:
     expected: str | None
     actual: str | None
 
+    @property
+    def repairable(self) -> bool:
+        """Whether the source has a version that may replace what the target holds. What nobody collected is not ours to
+        delete.
+        """
+        if self.problem == "foreign":
+            return self.expected is not None and self.actual is not None and self.expected > self.actual
+        return self.expected is not None
+
 
 class DrawsDifferError(Exception):
     """The target does not hold what the source says."""
@@ -98,9 +109,26 @@ def describe(differences: Iterable[Difference]) -> str:
     return "\n".join(lines)
 
 
+def require_equal(differences: Iterable[Difference], plan: SyncPlan) -> None:
+    """Refuse what was found wrong.
+
+    :raises DrawsDifferError: when there is a difference, with the periods and versions.
+    """
+    if differences := list(differences):
+        raise DrawsDifferError(
+            f"The target differs from the source in {plan.window}: {describe(differences)}\n"
+            "Trigger draw_repair for these periods; for 'duplicate' or 'foreign' first find out who else writes "
+            "to the target."
+        )
+
+
 @dataclass(frozen=True)
 class SyncOutcome:
-    """How an attempt ended, for ``sync_log``. Counts are None where the engine or the attempt has none."""
+    """How an attempt ended, for ``sync_log``.
+
+    Counts are those of this attempt, None where the engine or the attempt has none; ``window`` is what was read: a draw
+    that moved out of what was asked for lies in it.
+    """
 
     status: str
     started_at: datetime
@@ -139,16 +167,16 @@ class TargetRepository:
         (periods,) = self._runner.rows("sync/window_periods.sql", window_start=window.start, window_end=window.end)
         if periods["first_period"] is None:
             return SyncPlan(window, window, 0, 0, now, dry_run)
-        period_from, period_until = periods["first_period"], periods["last_period"] + 1
-        (times,) = self._runner.rows(
-            "sync/period_times.sql",
-            period_from=period_from,
-            period_until=period_until,
-            earliest=window.start - CORRECTION_REACH,
-            latest=window.end + CORRECTION_REACH,
-        )
-        versions = Window(times["first_time"], times["last_time"] + timedelta(microseconds=1))
-        return SyncPlan(window, window.covering(versions), period_from, period_until, now, dry_run)
+        return self._plan_of(window, range(periods["first_period"], periods["last_period"] + 1), now, dry_run=dry_run)
+
+    def plan_periods(self, periods: range, now: datetime) -> SyncPlan | None:
+        """Return the plan for exactly these periods, wherever they lie; None when neither side has one of them."""
+        hours = period_hours(self._runner, periods)
+        return None if hours is None else SyncPlan(hours, hours, periods.start, periods.stop, now)
+
+    def _plan_of(self, window: Window, periods: range, now: datetime, *, dry_run: bool) -> SyncPlan:
+        read = window.covering(period_hours(self._runner, periods))
+        return SyncPlan(window, read, periods.start, periods.stop, now, dry_run)
 
     def differences(self, plan: SyncPlan, settled_before: datetime) -> list[Difference]:
         """Return what is wrong in the target within ``plan``.
@@ -163,13 +191,7 @@ class TargetRepository:
 
         :raises DrawsDifferError: when it does not, with the periods and versions.
         """
-        differences = self.differences(plan, settled_before=plan.as_of - SETTLING)
-        if differences:
-            raise DrawsDifferError(
-                f"The target differs from the source in {plan.window}: {describe(differences)}\n"
-                "Trigger draw_repair for these periods; for 'duplicate' or 'foreign' first find out who else writes "
-                "to the target."
-            )
+        require_equal(self.differences(plan, settled_before=plan.as_of - SETTLING), plan)
 
     def log(self, request: SyncRequest, outcome: SyncOutcome, *, run_id: str, try_number: int) -> None:
         """Write the attempt into ``sync_log``: one row a (dag, task, interval)."""

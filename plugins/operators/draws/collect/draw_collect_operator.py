@@ -61,7 +61,7 @@ class DrawCollectOperator(BaseOperator):
             newest = hook.latest()
             poll.write([newest])
             require_draws(newest)
-            gaps = list(holes(newest.draws))
+            gaps = list(holes(newest.draws, timedelta(seconds=get_settings().draw_interval_seconds)))
             if gaps and poll_number == 1:
                 before, after = gaps[0][0], gaps[-1][1]
                 self.log.info("Periods are missing between %s and %s: reading the history", before.period, after.period)

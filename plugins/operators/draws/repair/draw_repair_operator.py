@@ -12,7 +12,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from drawsguard.draws.repair.gaps import describe_gaps, find_gaps
 from drawsguard.draws.repair.incident import incident_report, is_incident, save_report
 from drawsguard.draws.repair.repairer import Repair, Repairer
-from drawsguard.draws.window import InvalidRangeError, Window, requested_range
+from drawsguard.draws.window import InvalidRangeError, requested_range
 from drawsguard.settings import get_settings
 from hooks.draw_repairer import draw_repairer
 from notifiers.incident import IncidentMail
@@ -23,8 +23,8 @@ class DrawRepairOperator(BaseOperator):
     """Repair what is missing from the target: anywhere in history, or between the params ``from`` and ``to``.
 
     A run that a person started writes nothing unless its param ``dry_run`` is switched off. A repair of several draws
-    is reported: the report is kept in ``incident_reports`` and mailed. Fails, after everything else was done, when the
-    feed could not be asked for draws that the source lacks.
+    is reported: the report is kept in ``incident_reports`` and mailed. Fails, after everything else was done and
+    recorded, when a part of it could not be: the error names what is left.
 
     Returns the gaps, and how many draws were repaired, exist nowhere, or stay open.
     """
@@ -43,8 +43,7 @@ class DrawRepairOperator(BaseOperator):
         worker = draw_repairer(self, context)
         started_at = worker.clock()
         settled_before = started_at - timedelta(seconds=settings.repair_grace_seconds)
-        recent = Window(started_at - timedelta(days=settings.repair_lookback_days), started_at)
-        gaps = find_gaps(worker.statements, asked, settled_before) if asked else worker.find(recent, settled_before)
+        gaps = find_gaps(worker.statements, asked, settled_before) if asked else worker.find(settled_before)
         found = {"dry_run": dry_run, "gaps": describe_gaps(gaps), "missing": sum(len(gap.periods) for gap in gaps)}
         self.log.info("%s: %s draws are missing: %s", asked or "the whole history", found["missing"], found["gaps"])
         if dry_run or not gaps:
@@ -56,8 +55,8 @@ class DrawRepairOperator(BaseOperator):
             self.log.warning("Neither the source nor the feed has the draws %s", repair.nobody_has)
         if is_incident(repair):
             self._report(worker, repair, context)
-        if repair.feed_error:
-            raise repair.feed_error
+        if failure := repair.failure:
+            raise failure
         return found | {
             "repaired": len(repair.repaired),
             "nobody_has": repair.nobody_has,

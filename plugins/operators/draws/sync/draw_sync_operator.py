@@ -60,7 +60,7 @@ class DrawSyncOperator(BigQueryInsertJobOperator):
         window = request.interval
         try:
             plan = warehouse.plan(request, lookback, started_at)
-            window = plan.window
+            window = plan.read
             self.log.info("Interval %s: syncing %s, reading %s", request.interval, plan.window, plan.read)
             self._merge(plan, context)
         except (Exception, AirflowTaskTimeout) as error:

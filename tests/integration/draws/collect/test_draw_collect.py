@@ -18,8 +18,8 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud.bigquery import Client
 
 from drawsguard.draws.collect import source_repository as store_module
-from drawsguard.draws.collect.feed import Answer, AnswerNotJsonError, FeedHttpError, Rejected
-from drawsguard.draws.collect.poll import recorded_poll
+from drawsguard.draws.collect.feed import Answer, AnswerImplausibleError, AnswerNotJsonError, FeedHttpError, Rejected
+from drawsguard.draws.collect.poll import Poll, recorded_poll
 from drawsguard.draws.collect.source_repository import SourceRepository
 from drawsguard.draws.model import Draw
 from drawsguard.settings import get_settings
@@ -57,6 +57,7 @@ def warehouse(stack: Any) -> Iterator[Client]:
             "V003__logs",
             "R__010_draw_version",
             "R__100_draws_dedup_v",
+            "R__140_draw_versions_hourly_mv",
         ):
             client.query(render(f"bigquery/schema/{migration}.sql")).result(timeout=60)
         yield client
@@ -238,13 +239,79 @@ def test_a_moved_time_is_a_correction(client: Client) -> None:
     assert newest(client)[100][0] == minutes(4)
 
 
+def test_a_correction_by_days_without_a_date_is_a_version_of_the_stored_draw(client: Client) -> None:
+    """Stored versions are found by period: otherwise it would count as a new draw, and as the older one of the two."""
+    store = SourceRepository(client, "test", "test")
+    store.insert_draws([draw((1, 2, 3)), replace(draw((1, 2, 3), period=101), timestamp=minutes(4))], minutes(10))
+    moved = replace(draw((4, 5, 6)), timestamp=T0 - timedelta(days=3))
+    assert store.insert_draws([moved], minutes(11)) == 1
+    assert newest(client)[100][:2] == (moved.timestamp, [4, 5, 6])
+    assert store.insert_draws([moved], minutes(12)) == 0
+    assert store.insert_draws([replace(draw((7, 8, 9)), timestamp=minutes(1))], minutes(13)) == 1, "and back"
+    assert newest(client)[100][:2] == (minutes(1), [7, 8, 9])
+
+
+def test_of_two_versions_with_one_date_the_same_one_is_newest_in_whatever_order_they_come(client: Client) -> None:
+    store = SourceRepository(client, "test", "test")
+    store.insert_draws([draw((0, 0, 1)), draw((0, 0, 1), period=101)], minutes(1))
+    low, high = (4, 5, 6), (7, 8, 9)
+    for period, order in ((100, (low, high)), (101, (high, low))):
+        for poll, numbers in enumerate([*order, *order], start=3):
+            store.insert_draws([draw(numbers, minutes(2), period)], minutes(poll))
+    assert {row[1][0] for row in newest(client).values()} == {7}
+    assert len(versions(client)) == 2 + 2 + 1, "no version is stored below the newest, and none again and again"
+
+
+# --- the rule for times -------------------------------------------------------------------------------------
+def consecutive(*periods: int, moved: timedelta = timedelta()) -> list[Draw]:
+    """Draws at the cadence, period 100 at T0."""
+    at = {period: T0 + (period - 100) * timedelta(seconds=210) + moved for period in periods}
+    return [Draw.derive(period, at[period], (1, 2, 3), at[period] + timedelta(seconds=5)) for period in periods]
+
+
+def poll(client: Client, *answers: list[Draw], at: datetime = NOW) -> Poll:
+    store = SourceRepository(client, "draw_collect", "collect")
+    with recorded_poll(store, "latest", "manual__1", 1, 1) as done:
+        done.write(Answer(at, tuple(draws), (), len(draws)) for draws in answers)
+    return done
+
+
+def test_a_draw_whose_time_does_not_fit_its_neighbours_is_quarantined_and_stops_no_other(client: Client) -> None:
+    poll(client, consecutive(*range(100, 110)))
+    (early,), (moved,) = (
+        consecutive(110, moved=timedelta(days=-3)), consecutive(105, moved=timedelta(days=-3))
+    )  # fmt: skip
+    done = poll(client, [*consecutive(*range(103, 105)), moved, early, *consecutive(111, 112)])
+    assert (done.inserted, done.quarantined) == (2, 2)
+    assert sorted(newest(client)) == [*range(100, 110), 111, 112]
+    assert newest(client)[105][0] == consecutive(105)[0].timestamp
+    found = quarantined(client)
+    assert [reason for reason, *_ in found] == ["time_implausible"] * 2
+    assert f"draw 109 was drawn at {consecutive(109)[0].timestamp.isoformat()}, so draw 110 is expected" in " ".join(
+        detail for *_, detail in found
+    )
+    assert poll(client, [early, *consecutive(111, 112)]).quarantined == 0, "the next poll shows them again"
+    assert poll(client, consecutive(110)).inserted == 1, "its right time"
+
+
+def test_an_answer_that_contradicts_what_is_stored_is_named_and_nothing_of_it_is_stored(client: Client) -> None:
+    poll(client, consecutive(*range(100, 110)))
+    before = versions(client)
+    with pytest.raises(AnswerImplausibleError, match="6 of 6 draws have times that contradict") as caught:
+        poll(client, consecutive(*range(107, 113), moved=timedelta(days=-1)))
+    assert "if the stored draws are" in str(caught.value)
+    assert versions(client) == before
+    assert len(quarantined(client)) == 6
+    assert log_rows(client)[-1][5] == "failed"
+
+
 def test_many_draws_are_written_in_batches(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store_module, "BATCH_SIZE", 300)
     draws = [replace(draw((1, 2, 3), period=i), timestamp=T0 + i * timedelta(seconds=210)) for i in range(1, 701)]
     statements: list[str] = []
     counting = SimpleNamespace(query=lambda sql, **kwargs: statements.append(sql) or client.query(sql, **kwargs))
     assert SourceRepository(counting, "test", "test").insert_draws(draws, minutes(1)) == 700  # type: ignore[arg-type]
-    assert len(statements) == 3
+    assert len([sql for sql in statements if "INSERT INTO" in sql]) == 3
     assert list(newest(client)) == list(range(1, 701))
 
 
@@ -254,10 +321,10 @@ def test_jobs_are_labelled_and_capped(client: Client) -> None:
     store = SourceRepository(spy, "draw_collect", "collect")  # type: ignore[arg-type]
     store.insert_draws([draw((1, 2, 3))], minutes(1))
     store.quarantine([Rejected("number_invalid", "detail", "raw")], "latest", minutes(1))
-    assert [job.maximum_bytes_billed for job in jobs] == [get_settings().maximum_bytes_billed] * 2
+    assert [job.maximum_bytes_billed for job in jobs] == [get_settings().maximum_bytes_billed] * 3
     assert [job.labels for job in jobs] == [
         {"dag": "draw_collect", "task": "collect", "statement": f"collect_{statement}"}
-        for statement in ("insert_draws", "insert_quarantine")
+        for statement in ("stored_bounds", "insert_draws", "insert_quarantine")
     ]
 
 

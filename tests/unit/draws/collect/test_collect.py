@@ -18,6 +18,7 @@ from drawsguard.draws.collect.source_repository import (
     BATCH_SIZE,
     REJECTED_BATCH_SIZE,
     PollRecord,
+    StoredDraw,
     draws_array,
     rejected_array,
 )
@@ -31,7 +32,7 @@ REQUEST_LIMIT = 10 * 1000**2
 
 
 def draw(period: int, numbers: Any = (1, 2, 3)) -> Draw:
-    return Draw.derive(period, NOW, numbers, NOW)
+    return Draw.derive(period, NOW + period * timedelta(seconds=210), numbers, NOW)
 
 
 def answer(*draws: Draw, rejected: Sequence[Rejected] = ()) -> Answer:
@@ -46,6 +47,9 @@ class Memory:
     rejected: list[Rejected] = field(default_factory=list)
     log: list[PollRecord] = field(default_factory=list)
     failing: set[str] = field(default_factory=set)
+
+    def stored(self, _draws: Sequence[Draw]) -> dict[int, StoredDraw]:
+        return {}
 
     def insert_draws(self, draws: Sequence[Draw], _polled_at: datetime) -> int:
         self._fail("insert_draws")
@@ -86,6 +90,9 @@ def test_pages_are_gathered_and_the_last_of_a_draw_counts(monkeypatch: pytest.Mo
     pages = [answer(draw(1), draw(2)), answer(draw(2, (4, 5, 6)), draw(3)), answer(draw(4))]
     poll_once(memory, pages)
     assert memory.draws == [[draw(1), draw(2, (4, 5, 6)), draw(3)], [draw(4)]]
+    newer = Draw.derive(2, draw(2).timestamp, (7, 8, 9), NOW, NOW + timedelta(hours=1))
+    poll_once(memory, [answer(newer), answer(draw(2))])
+    assert memory.draws[-1] == [newer], "an older version in a later page is older"
 
 
 def test_an_unusable_answer_is_kept_logged_and_raised() -> None:

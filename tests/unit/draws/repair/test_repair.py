@@ -6,8 +6,17 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from drawsguard.draws.repair.gaps import MOST_SPANS, Gap, describe_gaps, first_draws, in_turn, spans_of
-from drawsguard.draws.repair.repairer import Repair, ask_again, ranges
+from drawsguard.draws.collect.feed import FeedHttpError
+from drawsguard.draws.repair.gaps import Gap, closest_joined, closest_windows, describe_gaps, first_draws, span_of
+from drawsguard.draws.repair.repairer import (
+    MOST_MERGES,
+    NEIGHBOURHOOD,
+    Repair,
+    RepairIncompleteError,
+    ask_again,
+    grouped,
+    ranges,
+)
 from drawsguard.draws.window import Window
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
@@ -36,10 +45,39 @@ def test_exact_runs_the_closest_of_which_are_joined(periods: list[int], at_most:
     assert ranges(periods, at_most) == expected
 
 
-def test_the_feed_is_asked_once_for_what_overlaps() -> None:
-    gaps = [gap(20, 25, 100, 120), gap(1, 2, 0, 10), gap(4, 4, 10, 17)]
+def test_a_missing_draw_is_looked_for_between_the_draws_whose_times_are_beyond_doubt() -> None:
     second = timedelta(seconds=1)
-    assert spans_of(gaps) == [Window(T0, minutes(17) + second), Window(minutes(100), minutes(120) + second)]
+    missing = gap(20, 20, 10, 12)
+    assert span_of(missing, {}) == Window(minutes(10), minutes(12) + second), "nothing better is known"
+    around = {17: minutes(0), 18: minutes(4), 22: minutes(18), 23: minutes(21)}
+    assert span_of(missing, around) == Window(minutes(4), minutes(18) + second)
+    assert span_of(missing, {18: minutes(14)}) == Window(minutes(12), minutes(14) + second), "in whatever order"
+
+
+def test_neighbouring_gaps_are_repaired_together_and_all_of_them_in_few_groups() -> None:
+    near = [gap(1, 2, 0, 1), gap(2 + NEIGHBOURHOOD, 50, 2, 3)]
+    assert grouped([near[1], near[0]]) == [near]
+    far = [gap(1000 * n, 1000 * n, n, n) for n in range(1, 20)]
+    groups = grouped([*far, *near])
+    assert len(groups) == MOST_MERGES
+    assert [item for group in groups for item in group] == [*near, *far]
+
+
+def test_ranges_that_touch_or_overlap_are_one_and_the_closest_are_joined() -> None:
+    assert closest_joined([range(5, 9), range(1, 5), range(2, 12)], 9) == [range(1, 12)]
+    assert closest_joined([range(1, 2), range(90, 91), range(80, 81)], 2) == [range(1, 2), range(80, 91)]
+    hours = [Window(minutes(60 * n), minutes(60 * n + 60)) for n in (0, 1, 5, 9, 30)]
+    assert closest_windows(hours, 2) == [Window(T0, minutes(600)), hours[-1]]
+
+
+def test_one_failure_is_itself_and_several_are_named_together() -> None:
+    repair = Repair([], T0, T0, repaired=[1], open=[3])
+    assert repair.failure is None
+    repair.failures.append(FeedHttpError("HTTP 500"))
+    assert repair.failure is repair.failures[0]
+    repair.failures.append(ValueError("no"))
+    assert isinstance(repair.failure, RepairIncompleteError)
+    assert "1 draws: [3]. FeedHttpError: HTTP 500 | ValueError: no" in str(repair.failure)
 
 
 def test_a_repair_is_cut_off_after_its_most_draws() -> None:
@@ -47,14 +85,6 @@ def test_a_repair_is_cut_off_after_its_most_draws() -> None:
     assert first_draws(gaps, 20) == gaps
     assert [item.periods for item in first_draws(gaps, 5)] == [range(1, 4), range(7, 9)]
     assert first_draws(gaps, 3) == gaps[:1]
-
-
-def test_every_span_has_its_turn() -> None:
-    spans = [Window(minutes(10 * n), minutes(10 * n + 1)) for n in range(2 * MOST_SPANS + 5)]
-    assert in_turn(spans[:MOST_SPANS], T0) == spans[:MOST_SPANS]
-    turns = [in_turn(spans, minutes(5 * run)) for run in range(3)]
-    assert {len(turn) for turn in turns} == {MOST_SPANS}
-    assert {span.start for turn in turns for span in turn} == {span.start for span in spans}
 
 
 @pytest.mark.parametrize(
