@@ -20,6 +20,7 @@ from local.stack import Stack
 MIGRATIONS = (
     "V001__datasets", "bootstrap", "V002__draws", "V003__logs", "R__010_draw_version", "V020__draws_14w",
     "V021__feature_update_log", "V024__repair_log", "R__140_draw_versions_hourly_mv", "R__150_draws_hourly_mv",
+    "R__155_draws_14w_hourly_mv",
 )  # fmt: skip
 
 #: The newest draw of every benchmark table; older ones precede it, 210 s apart.
@@ -64,7 +65,7 @@ def _dataset_variables(name: str) -> dict[str, str]:
     return {f"DRAWSGUARD_{side.upper()}_DATASET": f"bench_{name}_{side}" for side in ("source", "target", "monitor")}
 
 
-def fill(client: Client, side: str, count: int, newest: int = NEWEST_PERIOD) -> None:
+def fill(client: Client, side: str, count: int, newest: int = NEWEST_PERIOD, cadence: timedelta = CADENCE) -> None:
     """Put ``count`` draws up to ``newest`` into the source or the target; their digits follow from the period."""
     stamp = "ingested_at" if side == "source" else "synced_at"
     client.query(
@@ -78,7 +79,7 @@ def fill(client: Client, side: str, count: int, newest: int = NEWEST_PERIOD) -> 
           SELECT
             period,
             TIMESTAMP_ADD(
-              TIMESTAMP '{NEWEST.isoformat()}', INTERVAL 210 * (period - {NEWEST_PERIOD}) SECOND
+              TIMESTAMP '{NEWEST.isoformat()}', INTERVAL {cadence.seconds} * (period - {NEWEST_PERIOD}) SECOND
             ) AS drawn_at,
             MOD(period * 7 + DIV(period, 11), 10) AS a,
             MOD(period * 3 + DIV(period, 17), 10) AS b,

@@ -1,11 +1,13 @@
 """A failure means that `pc28.draws_14w` falls behind; the draws themselves are not affected, the next run catches up.
 
 **Who runs it**: the schedule, every ten minutes, and each sync that has written draws; people, to recompute a range
-(`from`, `to`), for example after a definition was changed. **When it fails**: the log names the statement. A duplicate
-issue is reported with the span to clean; everything else is repaired by running again.
+(`from`, `to`), for example after a definition was changed. **When it fails**: the log names the statement, or the
+issues that are not right and why; all others are written, and the next run tries those again by itself.
 
-The features are defined in `drawsguard.draws.features.definitions` and described in docs/features.md. A refresh finds
-the draws whose row is missing or was computed from other values, and recomputes those and the draws that read them.
+The features are defined in `drawsguard.draws.features.definitions` and described in docs/features.md. A refresh
+compares counts and fingerprints of all draws and all features by the hour. It finds the draws whose row is missing,
+doubled or computed from other values, and rows whose draw is gone, however old they are and whoever wrote them; it
+recomputes those and the draws that read them.
 """
 
 from __future__ import annotations

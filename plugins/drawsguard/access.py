@@ -55,6 +55,7 @@ ACCESS: Mapping[str, Mapping[str, Act]] = {
     "draw_sync": _DRAWS,
     "draw_sync_replay": _DRAWS,
     "feature_refresh": _DRAWS,
+    "feature_review": _DRAWS,
     # Operations
     "alert_acknowledge": {**_DRAWS, **_POINTS, "duty_manager": "trigger"},
     "alert_digest": {**_DRAWS, **_POINTS},

@@ -12,6 +12,7 @@ DAGS: dict[str, bool] = {
     "draw_sync": True,
     "draw_sync_replay": False,
     "feature_refresh": False,
+    "feature_review": False,
     # points
     "points_cleanup": False,
     "points_downline": False,

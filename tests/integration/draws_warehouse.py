@@ -17,7 +17,8 @@ from drawsguard.sql import render
 MIGRATIONS = (
     "V001__datasets", "bootstrap", "V002__draws", "V003__logs", "R__010_draw_version", "R__100_draws_dedup_v",
     "V020__draws_14w", "V021__feature_update_log", "R__140_draw_versions_hourly_mv", "R__150_draws_hourly_mv",
-    "V023__dead_letters", "R__200_draws_daily_stats_v", "R__210_draws_weekly_stats_v", "R__220_dead_letter_depth_v",
+    "R__155_draws_14w_hourly_mv", "V023__dead_letters", "R__200_draws_daily_stats_v", "R__210_draws_weekly_stats_v",
+    "R__220_dead_letter_depth_v",
 )  # fmt: skip
 
 

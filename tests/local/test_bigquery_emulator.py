@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ pytestmark = pytest.mark.integration
 
 PYTHON = REPOSITORY / ".local" / "venv" / "bigquery" / "bin" / "python"
 
-PROBE = """
+PARSED = """
 import json, sys
 sys.path.insert(0, "local/bigquery")
 import sqlglot
@@ -72,11 +73,50 @@ print(json.dumps({
 """
 
 
-def test_a_text_is_parsed_and_translated_once_and_what_is_done_to_its_tree_stays_with_the_caller() -> None:
+TRANSLATED = """
+import json, sys
+sys.path.insert(0, "local/bigquery")
+from bqemulator.sql.translator import SQLTranslator
+
+QUERY = "SELECT AVG(x) AS mean FROM t"
+DECIMALS, INTEGERS = ({"t": {"x": kind}} for kind in ("DECIMAL(38, 9)", "BIGINT"))
+translator = SQLTranslator()
+
+def translated(*schemas):
+    return [str(translator.translate(QUERY, schema=schema)) for schema in schemas]
+
+plain = translated(DECIMALS, INTEGERS)
+
+import emulator
+translations = 0
+translate = SQLTranslator.translate
+
+def counted(self, *arguments, **options):
+    global translations
+    translations += 1
+    return translate(self, *arguments, **options)
+
+SQLTranslator.translate = counted
+emulator.translate_each_text_once()
+emulator.compute_fingerprints_in_the_engine()
+print(json.dumps({
+    "plain": plain,
+    "remembered": [translated(DECIMALS, INTEGERS), translated(DECIMALS, INTEGERS)],
+    "translations": translations,
+    "fingerprint": str(translator.translate("SELECT FARM_FINGERPRINT(x) AS f FROM t")),
+}))
+"""
+
+
+def _answer(program: str) -> dict[str, Any]:
     answer = subprocess.run(
-        [PYTHON, "-P", "-c", PROBE], cwd=REPOSITORY, check=True, capture_output=True, text=True, timeout=120
+        [PYTHON, "-P", "-c", program], cwd=REPOSITORY, check=True, capture_output=True, text=True, timeout=120
     )
-    found = json.loads(answer.stdout.splitlines()[-1])  # the emulator has logged before
+    return json.loads(answer.stdout.splitlines()[-1])  # the emulator has logged before
+
+
+def test_a_text_is_parsed_and_translated_once_and_what_is_done_to_its_tree_stays_with_the_caller() -> None:
+    found = _answer(PROBE)
     assert found["second"] == found["plain"]
     assert found["parses"] == 1
     typed, typed_again, untyped = found["translated"]
@@ -85,3 +125,12 @@ def test_a_text_is_parsed_and_translated_once_and_what_is_done_to_its_tree_stays
     assert found["parses_later"] == 0
     assert found["as_duckdb"] == "SELECT 1 // 2"
     assert found["refused"] == [True, True]
+
+
+def test_a_text_is_translated_once_for_the_types_of_its_columns() -> None:
+    found = _answer(TRANSLATED)
+    assert found["plain"][0] != found["plain"][1], "the types make no difference: this proves nothing"
+    assert found["remembered"] == [found["plain"]] * 2
+    assert found["translations"] == 2
+    assert "bqemu" not in found["fingerprint"]
+    assert "HASH(" in found["fingerprint"].upper()

@@ -306,7 +306,8 @@ def _is_materialized(tree: exp.Create) -> bool:
     return tree.find(exp.MaterializedProperty) is not None
 
 
-#: Aggregates that BigQuery keeps up to date from the changes of the base table alone.
+#: Aggregates that BigQuery keeps up to date from the changes of the base table alone, as it lists them:
+#: https://cloud.google.com/bigquery/docs/materialized-views-create
 _INCREMENTAL = (
     exp.ApproxDistinct,
     exp.ArrayAgg,

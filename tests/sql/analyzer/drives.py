@@ -22,7 +22,6 @@ from airflow.providers.google.cloud.hooks.bigquery import BigQueryHook
 from airflow.providers.google.cloud.links.bigquery import BigQueryJobDetailLink
 
 from drawsguard.draws.collect.feed import AnswerNotJsonError, parse_answer
-from drawsguard.draws.features.definitions import HORIZON
 from drawsguard.draws.window import SyncRequest, Window
 from drawsguard.settings import REPOSITORY, get_settings
 from tests.sql.analyzer.recording import Answer, Recorder, Row, Sent
@@ -178,7 +177,7 @@ def _doubled() -> list[Row]:
     return [{"period": 100, "problem": "duplicate", "expected": "a", "actual": "a"}]
 
 
-class _Once:
+class Once:
     """An answer that is given once; then there is nothing to tell any more."""
 
     def __init__(self, first: list[Row], then: list[Row]) -> None:
@@ -212,7 +211,7 @@ def repair(recorder: Recorder) -> None:
         "repair/verification": [report],
         "repair/failures_between": [{"failed_at": NOW, "what": "draw_sync.sync", "error": "no"}],
         "sync/period_hours": [HOURS],
-        "sync/draws_match_source": _Once(_doubled(), []),
+        "sync/draws_match_source": Once(_doubled(), []),
     }
     answer = parse_answer(_ROWS, NOW)
     with mock.patch.object(DrawFeedHook, "history", return_value=[answer]), mock.patch.object(IncidentMail, "notify"):
@@ -237,26 +236,26 @@ def reconcile(recorder: Recorder) -> None:
     DrawReconcileOperator(task_id="reconcile").execute(context(hours=48))
 
 
+_DAYS = {"draws_from": BEGIN, "draws_to": NOW, "features_from": BEGIN, "features_to": NOW}
+
+
 @drive(
-    features__last_refresh=[{"started_at": BEGIN}],
-    features__synced_windows=[{"window_start": BEGIN - 90 * 24 * HOUR, "window_end": BEGIN - 89 * 24 * HOUR}],
-    features__changed_draws=[
-        {"changed": 1, "first_issue": 10_000, "last_issue": 10_001, "first_ts": BEGIN, "last_ts": NOW}
-    ],
-    features__span_bounds=[
-        {"oldest_issue": 10_000 - HORIZON, "newest_issue": 10_001 + HORIZON, "oldest_ts": BEGIN, "newest_ts": NOW}
-    ],
-    features__duplicate_issues=[{"row_count": 2, "issues": 2}],
+    features__differing_days=[{"day": BEGIN}],
+    features__draw_days=[{"day": BEGIN}],
+    features__changed_draws=[{"changed": 2, "first_issue": 10_000, "last_issue": 10_001}],
+    features__span_bounds=[_DAYS | {"newest_issue": 10_001}],
 )
 def features(recorder: Recorder) -> None:
-    """An ordinary refresh, one of a range, and one that fails: its log row has NULLs."""
+    """A refresh after which a draw is not right, one that finds nothing, one of a range, and a review."""
+    from drawsguard.draws.features.refresh import FeaturesNotRefreshedError
     from operators.draws.features.feature_refresh_operator import FeatureRefreshOperator
 
     operator = FeatureRefreshOperator(task_id="refresh")
+    _expect(FeaturesNotRefreshedError, lambda: operator.execute(context()))
+    recorder.answers["features/differing_days"] = []
     operator.execute(context())
     operator.execute(context(**{"from": BEGIN.isoformat(), "to": NOW.isoformat()}))
-    recorder.answers["features/duplicate_issues"] = [{"row_count": 3, "issues": 2}]
-    _expect(RuntimeError, lambda: operator.execute(context()))
+    FeatureRefreshOperator(task_id="review", review=True).execute(context())
 
 
 class LegacyWarehouse:

@@ -103,6 +103,12 @@ def features(recorder: Recorder) -> None:
     FeatureRefreshOperator(task_id="refresh").execute(context())
 
 
+def review(recorder: Recorder) -> None:
+    from operators.draws.features.feature_refresh_operator import FeatureRefreshOperator
+
+    FeatureRefreshOperator(task_id="review", review=True).execute(context())
+
+
 def digest(recorder: Recorder) -> None:
     from hooks.alert_delivery_hook import AlertDeliveryHook
     from operators.operations.alert_digest_operator import AlertDigestOperator
@@ -133,8 +139,11 @@ ORDINARY: dict[str, Callable[[], Ordinary]] = {
     "draws/draw_sync_replay": lambda: Ordinary(replay, by_name("dead_letters")),
     # Every sync that is verified starts a refresh, beside the schedule.
     "draws/feature_refresh": lambda: Ordinary(
-        features, by_name("features") | {"features/synced_windows": []}, triggers=runs_a_day("draws/draw_sync")
+        features,
+        by_name("features") | {"features/differing_days": drives.Once([{"day": drives.BEGIN}], [])},
+        triggers=runs_a_day("draws/draw_sync"),
     ),
+    "draws/feature_review": lambda: Ordinary(review, by_name("features") | {"features/differing_days": []}),
     "operations/monitoring_checks": lambda: Ordinary(monitor),
     "operations/oidc_checks": lambda: Ordinary(drives.identity),
     "operations/alert_digest": lambda: Ordinary(digest),

@@ -9,7 +9,6 @@ import pytest
 from google.api_core.exceptions import BadRequest, ServiceUnavailable
 
 from drawsguard.draws.features.refresh import RefreshLog, run_refresh
-from drawsguard.draws.window import Window
 from drawsguard.warehouse import runner as runner_module
 from drawsguard.warehouse.failures import StatementError
 from drawsguard.warehouse.limits import ROUTINE, WATCH, TimeLimit
@@ -112,14 +111,14 @@ def test_a_time_out_is_a_failure_like_any_other_and_its_job_is_stopped() -> None
 
 @pytest.mark.parametrize("error", [TimeoutError(), KeyboardInterrupt()])
 def test_a_refresh_that_does_not_end_is_recorded_as_failed(error: BaseException) -> None:
-    from datetime import UTC, datetime, timedelta
+    from datetime import UTC, datetime
 
     now = datetime(2025, 10, 3, tzinfo=UTC)
     limit = TimeLimit(statement_seconds=1, call_seconds=1, attempts=1, pause_seconds=0)
     client = Client(error, [])
     log = RefreshLog(runner(client, limit), "feature_refresh", "run", 1, now)
     with pytest.raises((StatementError, KeyboardInterrupt)):
-        run_refresh(log, [Window(now, now + timedelta(days=1))], lambda: now)
+        run_refresh(log, lambda: now)
     bound = {one.name: one.value for one in client.calls[-1]["job_config"].query_parameters}
     assert bound["status"] == "failed"
     assert type(error).__name__ in bound["error"]

@@ -1,5 +1,5 @@
--- Purpose: record what a feature refresh did to one window.
--- Grain: one row a (dag, run, try, window).
+-- Purpose: record what a feature refresh did to one span of draws.
+-- Grain: one row a (dag, run, try, window, first issue).
 -- Parameters: one a column of feature_update_log, of the same name; @finished_at is the time of the entry.
 -- Repeatable: MERGE on the grain; the entry of a repeated call replaces the first.
 MERGE `{{ project }}.{{ monitor_dataset }}.feature_update_log` AS target
@@ -14,12 +14,12 @@ ON target.dag_id = source.dag_id
   AND target.run_id = source.run_id
   AND target.try_number = source.try_number
   AND target.window_from = source.window_from
+  AND target.first_issue IS NOT DISTINCT FROM source.first_issue
   AND target.finished_at >= TIMESTAMP_SUB(@finished_at, INTERVAL 2 DAY)
 WHEN MATCHED THEN UPDATE SET
   window_to = source.window_to,
   rebuild = source.rebuild,
   job_id = source.job_id,
-  first_issue = source.first_issue,
   last_issue = source.last_issue,
   rows_in = source.rows_in,
   rows_written = source.rows_written,

@@ -1,5 +1,5 @@
 -- Purpose: evidence of each feature refresh: what it saw, what it wrote and how long it really took.
--- Grain: one row a (dag, run, try, window).
+-- Grain: one row a (dag, run, try, window, first issue).
 -- Repeatable: IF NOT EXISTS. Logs expire after 400 days; draws and features never do.
 
 CREATE TABLE IF NOT EXISTS `{{ project }}.{{ monitor_dataset }}.feature_update_log` (

@@ -1,29 +1,78 @@
-"""What a feature refresh recomputes: from the first changed draw to the last one and everything that reads it."""
+"""A feature refresh: which draws have changed, and writing them with everything that reads them.
+
+What is to be done follows from the rows themselves and never from a log: a draw has changed when its row in draws_14w
+is missing, there twice or computed from other values, and a row has when its draw is gone. So nothing that was killed,
+repeated, recorded wrongly or not at all is ever forgotten. Days whose rows cannot all be right are told by counts and
+fingerprints that BigQuery keeps of both tables, over the whole history.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import Any
 
 from drawsguard.draws.features.definitions import HORIZON
 from drawsguard.draws.retention import EARLIEST, LATEST
 from drawsguard.draws.window import Window
-from drawsguard.settings import get_settings
+from drawsguard.warehouse.failures import StatementError
 from drawsguard.warehouse.parameters import Typed
 from drawsguard.warehouse.runner import StatementRunner
 
 _DAY = timedelta(days=1)
-#: Syncs that ended while the last refresh was already reading are examined once more.
-_OVERLAP = timedelta(minutes=10)
-#: An older last refresh is not searched for: everything that was synced is examined.
-_LOG_SEARCH = timedelta(days=60)
+_EVERYTHING = Window(EARLIEST, LATEST)
+#: Any issue lies between them.
+_ANY_ISSUE = (-(2**62), 2**62)
+
+#: Issues that one statement writes at most: 500 days of draws. BigQuery lets one statement modify 4,000 partitions.
+BLOCK = 200_000
+#: Windows that are read one by one; with more, the nearest of them are read as one.
+MOST_WINDOWS = 20
+#: Days with draws that a review recomputes: ten years of them are reviewed within 40 days.
+REVIEW_DAYS = 100
+
+
+class FeaturesNotRefreshedError(RuntimeError):
+    """Features that a refresh had to write are not right; the message says which, and why."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """Changed draws, each within the horizon of the one before it, or a block of them.
+
+    :param first: the oldest issue that has changed.
+    :param last: the newest one, included.
+    :param changed: how many of the issues between have changed.
+    """
+
+    first: int
+    last: int
+    changed: int
+
+    def meets(self, other: Span, reach: int = 0) -> bool:
+        """Return whether they share an issue, when ``other`` reaches further by ``reach`` issues."""
+        return self.first <= other.last + reach and other.first <= self.last
+
+    def __str__(self) -> str:
+        return f"{self.changed} of the issues {self.first} to {self.last}"
 
 
 @dataclass(frozen=True)
 class Refresh:
-    """What a refresh did: the issues it recomputed (None when nothing had changed), rows seen changed, rows written."""
+    """What a refresh did to one span, or that nothing had changed (issues are None).
 
+    :param window: draw times that were read; the whole history when nothing had changed.
+    :param first_issue: the oldest issue that was recomputed.
+    :param last_issue: the newest one.
+    :param rows_in: draws that had changed.
+    :param rows_written: feature rows that were inserted, changed or removed.
+    :param job_id: BigQuery job of the MERGE.
+    """
+
+    window: Window = _EVERYTHING
     first_issue: int | None = None
     last_issue: int | None = None
     rows_in: int = 0
@@ -31,104 +80,132 @@ class Refresh:
     job_id: str | None = None
 
 
-class DuplicateFeaturesError(RuntimeError):
-    """draws_14w holds an issue twice."""
+def windows_of(days: Iterable[datetime], most: int = MOST_WINDOWS) -> list[Window]:
+    """Return the windows that hold the days: neighbouring days are one, and beyond ``most`` the nearest are joined.
 
-
-def windows_to_check(recent: Window, synced: list[Window]) -> list[Window]:
-    """Return the windows to search for changed draws: the recent one and what syncs wrote, overlaps merged.
-
-    :param recent: the refresh's own interval with its lookback.
-    :param synced: windows of syncs, repairs and backfills since the last refresh; they may be of any age.
+    :param days: starts of UTC days in ascending order.
     """
-    merged: list[Window] = []
-    for window in sorted([recent, *synced], key=lambda w: w.start):
-        if merged and window.start <= merged[-1].end:
-            merged[-1] = merged[-1].covering(window)
+    ordered = list(days)
+    gaps = sorted((after - before for before, after in pairwise(ordered)), reverse=True)
+    # The greatest gaps are left out of what is read; a gap of one day is none.
+    least = max([_DAY, *gaps[most - 1 : most]])
+    windows: list[Window] = []
+    for day in ordered:
+        if windows and day - (windows[-1].end - _DAY) <= least:
+            windows[-1] = Window(windows[-1].start, day + _DAY)
         else:
-            merged.append(window)
-    return merged
+            windows.append(Window(day, day + _DAY))
+    return windows
 
 
-def _search(edge: datetime, step: timedelta, limit: datetime, reaches: Callable[[datetime], bool]) -> datetime:
-    """Return the first of ``edge + step`` and ``limit`` that reaches far enough; ``limit`` always does."""
-    near = min(edge + step, limit) if step > timedelta() else max(edge + step, limit)
-    return near if near == limit or reaches(near) else limit
+def joined(spans: Iterable[Span], horizon: int) -> list[Span]:
+    """Return the spans in order; those whose dependents meet are one."""
+    result: list[Span] = []
+    for span in sorted(spans, key=lambda span: span.first):
+        if result and span.meets(result[-1], horizon):
+            before = result.pop()
+            span = Span(before.first, max(before.last, span.last), before.changed + span.changed)
+        result.append(span)
+    return result
 
 
-def refresh(
-    statements: StatementRunner, window: Window, computed_at: datetime, *, rebuild: bool = False, horizon: int = HORIZON
-) -> Refresh:
-    """Recompute the features that the changed draws of a window touch, and nothing else.
+@dataclass(frozen=True)
+class FeatureTable:
+    """draws_14w beside the draws that it is computed from.
 
-    :param window: draw times to look for changed draws in.
-    :param computed_at: what the rows that change carry as the time of their computation.
-    :param rebuild: recompute every draw of the window, changed or not.
     :param horizon: how many periods back a feature looks.
-    :raises DuplicateFeaturesError: when an issue has two rows afterwards.
+    :param block: how many issues one statement writes at most, beside their dependents.
     """
-    (changed,) = statements.rows(
-        "features/changed_draws.sql", window_from=window.start, window_to=window.end, rebuild=rebuild
-    )
-    if not changed["changed"]:
-        return Refresh()
-    first, last = changed["first_issue"], changed["last_issue"]
-    lead_in, reach = first - horizon, last + horizon
 
-    def bounds(start: datetime, end: datetime) -> dict[str, int | datetime]:
-        (row,) = statements.rows(
-            "features/span_bounds.sql", oldest_issue=lead_in, newest_issue=reach, search_from=start, search_to=end
+    statements: StatementRunner
+    horizon: int
+    block: int
+
+    def changed(self) -> list[Span]:
+        """Return everything that has changed, in the whole history, oldest first."""
+        days = self.statements.rows("features/differing_days.sql", earliest=EARLIEST)
+        suspected = [span for window in windows_of(row["day"] for row in days) for span in self._read(window)]
+        # A row that lies outside the days that were read looks as if it were missing: a draw that has moved or that the
+        # target holds twice. So each suspicion is looked at again, wherever its rows lie.
+        found: list[Span] = []
+        for span in joined(suspected, self.horizon):
+            bounds = self._bounds(span.first, span)
+            if bounds:
+                found += self._compare(bounds, (span.first, span.last))
+        return found
+
+    def within(self, window: Window) -> list[Span]:
+        """Return all draws and features of a window as if they had changed, oldest first."""
+        return self._read(window, every=True)
+
+    def write(self, span: Span, computed_at: datetime) -> Refresh:
+        """Recompute the draws of a span and those that read them, in one statement.
+
+        :param computed_at: what the rows that change carry as the time of their computation.
+        :raises StatementError: when BigQuery refuses; nothing is written then.
+        """
+        reached = Span(span.first, span.last + self.horizon, span.changed)
+        bounds = self._bounds(span.first - self.horizon, reached)
+        if bounds is None:
+            return Refresh()
+        newest = bounds.pop("newest_issue")
+        merged = self.statements.run(
+            "features/merge_features.sql",
+            **bounds,
+            first_issue=span.first,
+            last_issue=span.last,
+            horizon=self.horizon,
+            computed_at=computed_at,
         )
-        return row
-
-    # Periods are counted, times are not: a pause of the feed stretches the same number of draws over more days. The
-    # near bound holds in ordinary weeks; where it does not reach far enough, everything on that side is searched.
-    near = 1.25 * horizon * timedelta(seconds=get_settings().draw_interval_seconds) + 2 * _DAY
-    first_ts, last_ts = changed["first_ts"], changed["last_ts"]
-    search_from = _search(first_ts, -near, EARLIEST, lambda at: bounds(at, first_ts + _DAY)["oldest_issue"] <= lead_in)
-    search_to = _search(last_ts, near, LATEST, lambda at: bounds(last_ts - _DAY, at)["newest_issue"] >= reach)
-    found = bounds(search_from, search_to)
-    span = {
-        "first_issue": first,
-        "last_issue": found["newest_issue"],
-        # One extra day at both ends: a corrected draw may have moved across the bound.
-        "read_to": max(found["newest_ts"], last_ts) + _DAY,
-    }
-    write_from = first_ts - _DAY
-    merged = statements.run(
-        "features/merge_features.sql",
-        **span,
-        lead_in_issue=lead_in,
-        read_from=min(found["oldest_ts"], write_from),
-        write_from=write_from,
-        horizon=horizon,
-        computed_at=computed_at,
-    )
-    (count,) = statements.rows("features/duplicate_issues.sql", **span, read_from=write_from)
-    if count["row_count"] != count["issues"]:
-        raise DuplicateFeaturesError(
-            f"draws_14w holds {count['row_count']} rows for {count['issues']} issues between {first} and "
-            f"{span['last_issue']}: a draw's time moved by more than a day, or two refreshes ran at once. Delete the "
-            "stale rows of those issues, then run feature_refresh with rebuild for the range."
+        window = Window(
+            min(bounds["draws_from"], bounds["features_from"]), max(bounds["draws_to"], bounds["features_to"])
         )
-    return Refresh(first, span["last_issue"], changed["changed"], merged.affected, merged.job_id)
+        return Refresh(window, span.first, min(reached.last, newest), span.changed, merged.affected, merged.job_id)
+
+    def _read(self, window: Window, *, every: bool = False) -> list[Span]:
+        times = {"draws_from": window.start, "draws_to": window.end}
+        times |= {"features_from": window.start, "features_to": window.end}
+        return self._compare(times, _ANY_ISSUE, every=every)
+
+    def _compare(self, bounds: dict[str, Any], issues: tuple[int, int], *, every: bool = False) -> list[Span]:
+        rows = self.statements.rows(
+            "features/changed_draws.sql",
+            **{name: bounds[name] for name in ("draws_from", "draws_to", "features_from", "features_to")},
+            first_issue=issues[0],
+            last_issue=issues[1],
+            every=every,
+            horizon=self.horizon,
+            block=self.block,
+        )
+        return [Span(row["first_issue"], row["last_issue"], row["changed"]) for row in rows]
+
+    def _bounds(self, lead_in: int, span: Span) -> dict[str, Any] | None:
+        """Return the times between which all draws from ``lead_in`` and all features of ``span`` lie; None: no rows."""
+        (found,) = self.statements.rows(
+            "features/span_bounds.sql",
+            earliest=EARLIEST,
+            lead_in_issue=lead_in,
+            first_issue=span.first,
+            last_issue=span.last,
+        )
+        if found["newest_issue"] is None:
+            return None
+        for table, other in (("draws", "features"), ("features", "draws")):
+            for end in ("from", "to"):
+                found[f"{table}_{end}"] = found[f"{table}_{end}"] or found[f"{other}_{end}"]
+        return found
 
 
-def windows_since_last_refresh(statements: StatementRunner, now: datetime) -> list[Window]:
-    """Return what an ordinary refresh looks at: the recent window, and everything synced since the last refresh.
+@dataclass
+class Entry:
+    """One row of feature_update_log that is being made; ``done`` is set once there is something to record."""
 
-    :param now: the time of the refresh.
-    """
-    (last,) = statements.rows("features/last_refresh.sql", since=now - _LOG_SEARCH)
-    since = last["started_at"] - _OVERLAP if last["started_at"] else EARLIEST
-    synced = statements.rows("features/synced_windows.sql", since=since)
-    recent = Window(now - timedelta(hours=get_settings().feature_lookback_hours), now + _DAY)
-    return windows_to_check(recent, [Window(row["window_start"], row["window_end"]) for row in synced])
+    done: Refresh | None = None
 
 
 @dataclass(frozen=True)
 class RefreshLog:
-    """Writes feature_update_log for one try of one run."""
+    """Writes feature_update_log for one try of one run. It is evidence: no refresh reads it."""
 
     statements: StatementRunner
     dag_id: str
@@ -136,15 +213,27 @@ class RefreshLog:
     try_number: int
     started_at: datetime
 
-    def write(self, window: Window, done: Refresh, finished_at: datetime, *, rebuild: bool, error: str | None) -> None:
-        """Record one window; ``error`` is None for a success."""
+    @contextmanager
+    def entry(self, clock: Callable[[], datetime], *, rebuild: bool, span: Span | None = None) -> Iterator[Entry]:
+        """Record what is done within: ``done`` of the entry, or why it failed, also when the task is stopped."""
+        entry = Entry()
+        try:
+            yield entry
+        except BaseException as failure:  # a task that is stopped at its own time limit did not succeed either
+            failed = Refresh(first_issue=span.first, last_issue=span.last) if span else Refresh()
+            self._write(failed, clock(), rebuild=rebuild, error=f"{type(failure).__name__}: {failure}")
+            raise
+        if entry.done:
+            self._write(entry.done, clock(), rebuild=rebuild, error=None)
+
+    def _write(self, done: Refresh, finished_at: datetime, *, rebuild: bool, error: str | None) -> None:
         self.statements.run(
             "features/log_refresh.sql",
             dag_id=self.dag_id,
             run_id=self.run_id,
             try_number=self.try_number,
-            window_from=window.start,
-            window_to=window.end,
+            window_from=done.window.start,
+            window_to=done.window.end,
             rebuild=rebuild,
             job_id=Typed("STRING", done.job_id),
             first_issue=Typed("INT64", done.first_issue),
@@ -160,22 +249,81 @@ class RefreshLog:
 
 
 def run_refresh(
-    log: RefreshLog, windows: list[Window], clock: Callable[[], datetime], *, rebuild: bool = False
+    log: RefreshLog, clock: Callable[[], datetime], *, asked: Window | None = None, horizon: int = HORIZON
 ) -> list[Refresh]:
-    """Refresh each window and record it. A run that failed on one window is recorded as failed on all of them, so that
-    the next one looks at all of them again.
+    """Bring draws_14w up to date, span by span, and record each; an ordinary refresh needs no further argument.
 
+    Everything that has changed is known before anything is written. A span that BigQuery refuses stops no other. Then
+    the whole history is compared again: what is left, or has changed meanwhile, is written once more.
+
+    :param log: says by which runner the statements are sent, and as which run it is recorded.
     :param clock: returns the present time.
+    :param asked: recompute every draw of this window, changed or not, and nothing else.
+    :param horizon: how many periods back a feature looks.
+    :returns: what was done to each span; empty when nothing had changed.
+    :raises FeaturesNotRefreshedError: when spans were refused or are not right afterwards; the others are written.
+    :raises StatementError: when BigQuery does not tell what has changed.
     """
+    table = FeatureTable(log.statements, horizon, BLOCK)
     done: list[Refresh] = []
-    error = None
-    try:
-        done.extend(refresh(log.statements, window, clock(), rebuild=rebuild) for window in windows)
-    except BaseException as failure:  # a task that is stopped at its own time limit did not succeed either
-        error = f"{type(failure).__name__}: {failure}"
-        raise
-    finally:
-        for index, window in enumerate(windows):
-            result = done[index] if index < len(done) else Refresh()
-            log.write(window, result, clock(), rebuild=rebuild, error=error)
+    refused: dict[Span, StatementError] = {}
+
+    def write(spans: list[Span], *, rebuild: bool) -> None:
+        for span in spans:
+            try:
+                with log.entry(clock, rebuild=rebuild, span=span) as entry:
+                    entry.done = table.write(span, clock())
+                    done.append(entry.done)
+            except StatementError as error:
+                refused[span] = error
+
+    def left_of(spans: list[Span], reach: int) -> list[Span]:
+        """Return what is (still, or again) to be done where spans were written, without those that were refused."""
+        written = [span for span in spans if span not in refused]
+        return [
+            span
+            for span in (table.changed() if written else [])
+            if any(span.meets(one, reach) for one in written) and not any(span.meets(one) for one in refused)
+        ]
+
+    rebuild = asked is not None
+    with log.entry(clock, rebuild=rebuild) as entry:
+        spans = table.within(asked) if asked else table.changed()
+        if not spans:
+            entry.done = Refresh()
+    write(spans, rebuild=rebuild)
+    with log.entry(clock, rebuild=rebuild):
+        again = left_of(spans, horizon)
+    write(again, rebuild=False)
+    with log.entry(clock, rebuild=rebuild):
+        left = left_of(again, 0)
+        if left or refused:
+            raise FeaturesNotRefreshedError(_described(left, refused))
     return done
+
+
+def _described(left: list[Span], refused: dict[Span, StatementError]) -> str:
+    """Return what is wrong, where, why, and what to do."""
+    lines = [f"{span} could not be written, or not recorded: {error}" for span, error in refused.items()]
+    lines += [
+        f"draws_14w is not right for {span}: they were written twice and still differ from pc28.draws. Either it has a "
+        "draw without three digits there, or somebody else writes to draws_14w: find out who."
+        for span in left
+    ]
+    return "\n".join([*lines, "Everything else is written. The next run tries these again by itself."])
+
+
+def review_window(statements: StatementRunner, today: datetime) -> Window | None:
+    """Return the part of the history that is reviewed today: `REVIEW_DAYS` days with draws, other ones each day.
+
+    A refresh sees which draws have changed. A row that is wrong although its draw has not (left by an earlier release,
+    or written by somebody else) is seen by computing it again: run_refresh with this window as ``asked``.
+
+    :returns: None when there are no draws.
+    """
+    days = [row["day"] for row in statements.rows("features/draw_days.sql", earliest=EARLIEST)]
+    if not days:
+        return None
+    parts = -(-len(days) // REVIEW_DAYS)
+    first = (today - EARLIEST).days % parts * REVIEW_DAYS
+    return Window(days[first], days[first : first + REVIEW_DAYS][-1] + _DAY)

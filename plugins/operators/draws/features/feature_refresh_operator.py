@@ -10,38 +10,53 @@ from typing import Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 
-from drawsguard.draws.features.refresh import RefreshLog, run_refresh, windows_since_last_refresh
-from drawsguard.draws.window import InvalidRangeError, requested_range
+from drawsguard.draws.features.refresh import Refresh, RefreshLog, review_window, run_refresh
+from drawsguard.draws.window import InvalidRangeError, Window, requested_range
 from drawsguard.warehouse.limits import BULK
 from drawsguard.warehouse.runner import StatementRunner
 from hooks.warehouse_hook import warehouse_client
 
 
 class FeatureRefreshOperator(BaseOperator):
-    """Bring draws_14w up to date with the draws and record each refreshed window in ``feature_update_log``.
+    """Bring draws_14w up to date with the draws and record each span of changed draws in ``feature_update_log``.
 
-    Without params it looks at the recent draws and at everything synced since the last refresh. With the params
-    ``from`` and ``to`` it recomputes every draw of that range.
+    Without params it writes what has changed, anywhere in the history. With the params ``from`` and ``to`` it
+    recomputes every draw of that range.
 
-    Returns what was done, a list with one entry per window.
+    Returns what was done, a list with one entry per span.
+
+    :param review: recompute every draw of today's part of the history instead, see `review_window`.
     """
 
     template_fields: Sequence[str] = ()
 
+    def __init__(self, *, review: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.review = review
+
     def execute(self, context: Any) -> list[dict[str, Any]]:
         started_at = datetime.now(UTC)
-        try:
-            asked = requested_range(context["params"].get("from"), context["params"].get("to"))
-        except InvalidRangeError as error:
-            raise AirflowFailException(str(error)) from error
-        client = warehouse_client()
-        statements = StatementRunner(client, self.dag_id, self.task_id, BULK)
-        windows = [asked] if asked else windows_since_last_refresh(statements, started_at)
+        statements = StatementRunner(warehouse_client(), self.dag_id, self.task_id, BULK)
+        asked = review_window(statements, started_at) if self.review else self._asked(context)
+        if self.review and asked is None:
+            self.log.info("There are no draws to review.")
+            return []
         task_instance = context["ti"]
         log = RefreshLog(statements, self.dag_id, task_instance.run_id, task_instance.try_number, started_at)
-        done = run_refresh(log, windows, lambda: datetime.now(UTC), rebuild=asked is not None)
-        for window, result in zip(windows, done, strict=True):
+        done = run_refresh(log, lambda: datetime.now(UTC), asked=asked)
+        for result in done:
             self.log.info(
-                "%s: %s draws new or changed, %s feature rows written", window, result.rows_in, result.rows_written
-            )
-        return [asdict(result) for result in done]
+                "Issues %s to %s: %s draws new or changed, %s feature rows written",
+                result.first_issue, result.last_issue, result.rows_in, result.rows_written,
+            )  # fmt: skip
+        return [_as_json(result) for result in done]
+
+    def _asked(self, context: Any) -> Window | None:
+        try:
+            return requested_range(context["params"].get("from"), context["params"].get("to"))
+        except InvalidRangeError as error:
+            raise AirflowFailException(str(error)) from error
+
+
+def _as_json(done: Refresh) -> dict[str, Any]:
+    return asdict(done) | {"window": str(done.window)}

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from drawsguard.draws.features.definitions import COMPUTED_COLUMNS, FEATURES, generated_files
-from drawsguard.draws.features.refresh import windows_to_check
+from drawsguard.draws.features.refresh import REVIEW_DAYS, Span, joined, review_window, windows_of
 from drawsguard.draws.window import Window
 
 
@@ -28,11 +30,35 @@ def test_every_feature_of_the_first_version_is_there() -> None:
     assert first <= {feature.name for feature in FEATURES}
 
 
-def _at(hour: int) -> datetime:
-    return datetime(2026, 1, 1, hour, tzinfo=UTC)
+def _day(number: int) -> datetime:
+    return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=number)
 
 
-def test_overlapping_windows_are_looked_at_once() -> None:
-    recent = Window(_at(10), _at(12))
-    synced = [Window(_at(1), _at(2)), Window(_at(9), _at(11)), Window(_at(2), _at(3))]
-    assert windows_to_check(recent, synced) == [Window(_at(1), _at(3)), Window(_at(9), _at(12))]
+@pytest.mark.parametrize(
+    ("days", "windows"),
+    [
+        ([], []),
+        ([1, 2, 3, 7], [(1, 4), (7, 8)]),
+        ([1, 7, 30, 32], [(1, 8), (30, 33)]),  # three are one too many: the nearest are joined
+        ([1, 4, 7, 10], [(1, 11)]),
+    ],
+)
+def test_neighbouring_days_are_read_at_once_and_the_nearest_when_there_are_many(
+    days: list[int], windows: list[tuple[int, int]]
+) -> None:
+    found = windows_of((_day(day) for day in days), most=2)
+    assert found == [Window(_day(start), _day(end)) for start, end in windows]
+
+
+def test_changed_draws_whose_dependents_meet_are_one_span() -> None:
+    spans = [Span(200, 210, 3), Span(100, 150, 7), Span(170, 170, 1), Span(231, 231, 1)]
+    assert joined(spans, 20) == [Span(100, 170, 8), Span(200, 210, 3), Span(231, 231, 1)]
+
+
+def test_a_review_comes_to_every_day() -> None:
+    days = [_day(number) for number in range(0, 2 * (2 * REVIEW_DAYS + 50), 2)]
+    statements: Any = SimpleNamespace(rows=lambda *_args, **_values: [{"day": day} for day in days])
+    windows = [review_window(statements, _day(today)) for today in range(3)]
+    assert all(any(w and w.start <= day < w.end for w in windows) for day in days)
+    nothing: Any = SimpleNamespace(rows=lambda *_args, **_values: [])
+    assert review_window(nothing, _day(0)) is None
