@@ -6,10 +6,10 @@ STACK := $(PYTHON) -m local.stack
 # Each process would compile Airflow again, for seconds.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test up down status logs preflight bench lint lock audit image
+.PHONY: help setup demo test up down status logs preflight bench soak-draws lint lock audit image
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 setup: ## install what is missing: system packages and the locked environments
 	@local/bootstrap.sh $(FOR)
@@ -38,6 +38,9 @@ preflight: setup ## ready for production, or what is missing, for what this shel
 
 bench: setup ## measure ours against the alternative; writes benchmarks/results.json
 	@$(PYTHON) -m benchmarks.run $(BENCH)
+
+soak-draws: setup ## play 300 random histories of the draws against the truth; SEED=123 SIZE=small plays one again and tells it
+	@$(PYTHON) -m benchmarks.histories
 
 lint: setup ## check style, types and lock files; changes nothing
 	@.venv/bin/ruff check .

@@ -31,8 +31,11 @@ NEWEST_PERIOD = 20_000_000
 
 
 @contextmanager
-def warehouse(name: str) -> Iterator[Client]:
-    """Start the embedded BigQuery where it is not running and yield a client of empty datasets named after ``name``."""
+def warehouse(name: str, *further: str) -> Iterator[Client]:
+    """Start the embedded BigQuery where it is not running and yield a client of empty datasets named after ``name``.
+
+    :param further: migrations beyond `MIGRATIONS`.
+    """
     config = Config.from_environment()
     Stack(config).up(["bigquery"])
     for variable, value in config.airflow_environment().items():
@@ -46,7 +49,7 @@ def warehouse(name: str) -> Iterator[Client]:
     datasets = (settings.source_dataset, settings.target_dataset, settings.monitor_dataset)
     for dataset in datasets:
         client.delete_dataset(dataset, delete_contents=True, not_found_ok=True)
-    for migration in MIGRATIONS:
+    for migration in (*MIGRATIONS, *further):
         client.query(render(f"bigquery/schema/{migration}.sql")).result()
     try:
         yield client

@@ -150,9 +150,11 @@ class Repairer:
     def find(self, settled_before: datetime) -> list[Gap]:
         """Return the missing draws of the whole history (see `find_gaps_anywhere`).
 
-        Draws that the feed lacked, too, are left out until it is time to ask for them again.
+        Draws that the feed lacked, too, are left out until it is time to ask for them again, or the source has them.
         """
-        return find_gaps_anywhere(self.statements, settled_before, self._asked_lately(self._open(), self.clock()))
+        lately = self._asked_lately(self._open(), self.clock())
+        arrived = self._present(lately)["source"] if lately else set()
+        return find_gaps_anywhere(self.statements, settled_before, lately - arrived)
 
     def known_missing(self) -> set[int]:
         """Return the draws that earlier checks found missing and could not repair."""
