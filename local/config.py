@@ -209,6 +209,7 @@ class Config:
                 {"path": f"{mail}&to={team}-oncall@example.com", "tag": f"mail,team:{team}"}
                 for team in ("draws", "points")
             ],
+            {"path": f"{mail}&to=second-oncall@example.com", "tag": "mail,escalation"},
         ]
         google = {"project": self.environ.get("DRAWSGUARD_PROJECT", "wprojectl"), "is_anonymous": True}
         hive = f"root@{self.host('hive')}:{self.port('HIVE_PORT')}/default"

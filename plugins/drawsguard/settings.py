@@ -190,6 +190,7 @@ class Settings(BaseSettings):
     draws_email: str = Field("draws-oncall@example.com", description="Mails of the draw pipeline (comma separated).")
     points_email: str = Field("points-oncall@example.com", description="Mails of the points lifecycle.")
     mail_from: str = "airflow@example.com"
+    mail_subject_prefix: str = Field("[drawsguard]", description="Begins the subject of every mail, for filters.")
     ui_base_url: str = Field("http://localhost:8080", description="Airflow UI address, for links in mails.")
 
     runbook_base_url: str = Field(

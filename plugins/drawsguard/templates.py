@@ -7,7 +7,10 @@ or a line of its own: ``.html`` as HTML, ``.md`` as Markdown (as GitHub and Airf
 - ``.md``: ``code`` (a code span), ``link`` (an address to click on), ``fenced`` (a code block);
 - ``.txt``: ``indented`` (keeps its line breaks; further lines are indented, so they begin no line of the message),
   ``composed`` (a text that a template of ours made before);
+- ``.html``: ``markdown`` (a report of ours in Markdown, rendered; HTML in it stays text);
 - anywhere: a `markupsafe.Markup`, which is markup already.
+
+Numbers, times and durations have filters of their own in every format: `drawsguard.wording`.
 """
 
 from __future__ import annotations
@@ -21,9 +24,12 @@ from typing import Any
 from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from markdown_it import MarkdownIt
 from markupsafe import Markup
 
+from drawsguard.charts import bars
 from drawsguard.settings import INCLUDE
+from drawsguard.wording import FILTERS, URGENCIES, span
 
 #: The folder that `render_template` reads from.
 TEMPLATE_ROOT = INCLUDE / "templates"
@@ -86,6 +92,32 @@ def indented(value: object) -> Markup:
     return _markup("\n  ".join(lines))
 
 
+#: Mail programs ignore style sheets: what a rendered report looks like stands at each element.
+_CELL = "padding: 6px 8px; border-bottom: 1px solid #d8dee6; vertical-align: top; font-size: 13px"
+_STYLES = {
+    "table": "border-collapse: collapse; margin: 8px 0; width: 100%",
+    "th": f"{_CELL}; text-align: left; background: #eef2f7; color: #1f2933",
+    "td": _CELL,
+    "h1": "font-size: 18px; margin: 20px 0 8px",
+    "h2": "font-size: 16px; margin: 20px 0 8px",
+    "h3": "font-size: 14px; margin: 16px 0 6px",
+    "p": "margin: 8px 0; line-height: 1.6",
+    "li": "margin: 4px 0; line-height: 1.6",
+}
+
+
+def markdown(text: str) -> Markup:
+    """Return Markdown as HTML with its styles inlined; tags in it stay text, and only web addresses become links."""
+    parser = MarkdownIt("commonmark", {"html": False}).enable("table")
+    tokens = parser.parse(text)
+    for token in tokens:
+        if token.nesting == 1 and token.tag in _STYLES:
+            token.attrJoin("style", f";{_STYLES[token.tag]}" if token.attrGet("style") else _STYLES[token.tag])
+            if token.tag == "th":
+                token.attrSet("class", "head")  # base.html darkens it
+    return _markup(parser.renderer.render(tokens, parser.options, {}))
+
+
 def _markup(text: str) -> Markup:
     return Markup(text)  # noqa: S704 - the caller has escaped it, for the format of its file
 
@@ -114,7 +146,12 @@ def _environment_of(suffix: str) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    if suffix == ".md":
+    environment.filters.update(FILTERS)
+    environment.globals.update(span=span, urgencies=URGENCIES)
+    if suffix == ".html":
+        environment.filters.update(markdown=markdown)
+        environment.globals.update(bars=bars)
+    elif suffix == ".md":
         environment.filters.update(code=code, fenced=fenced, link=link)
     elif suffix == ".txt":
         environment.filters.update(indented=indented, composed=Markup)

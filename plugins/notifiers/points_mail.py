@@ -7,35 +7,26 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from airflow.providers.smtp.hooks.smtp import SmtpHook
-
-from drawsguard.links import runbook_link
+from drawsguard.mail import mail_of
 from drawsguard.refusal import address_of
 from drawsguard.settings import get_settings
-from drawsguard.templates import render_template
+from hooks.mail_hook import send
 
 log = logging.getLogger(__name__)
 
 
 def send_mail(to: str | Sequence[str], name: str, files: Sequence[Path] = (), **values: Any) -> None:
-    """Send ``points/<name>.subject.txt`` and ``points/<name>.html`` filled in; the body may link to ``runbook(page)``.
+    """Send ``points/<name>.subject.txt`` and ``points/<name>.html`` filled in; answers go to the points team.
+
+    The body may link to ``runbook(page)`` and name the ``team``'s address.
 
     :param name: ``<stage>/<template>`` below include/templates/points.
     :param to: addresses, or one string of them separated by commas.
     :param files: attachments.
     """
-    settings = get_settings()
+    team = get_settings().points_email
     addresses = [address.strip() for address in to.split(",")] if isinstance(to, str) else list(to)
-    with SmtpHook(smtp_conn_id=settings.smtp_conn_id) as hook:
-        hook.send_email_smtp(
-            to=addresses,
-            from_email=settings.mail_from,
-            subject=" ".join(render_template(f"points/{name}.subject.txt", **values).split()),
-            html_content=render_template(
-                f"points/{name}.html", runbook=lambda page: runbook_link(page, settings), **values
-            ),
-            files=[str(path) for path in files],
-        )
+    send(mail_of(f"points/{name}", team=team, **values), addresses, files, reply_to=team)
 
 
 def send_each(mails: Iterable[tuple[str, Callable[[], None]]]) -> list[str]:

@@ -33,7 +33,7 @@ class RefusedRequestMail(TemplateMail):
     def __init__(self, person: str, refusal: RefusedError, *, team: str, **kwargs: Any) -> None:
         address = address_of(person, get_settings().points_owner_address)
         copy = [one.strip() for one in team.split(",")] if address else None
-        super().__init__(to=address or team, name="refused_request", cc=copy, **kwargs)
+        super().__init__(to=address or team, name="refused_request", cc=copy, reply_to=team, **kwargs)
         self.person = person
         self.refusal = refusal
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
-from drawsguard.settings import get_settings
 from notifiers.template_mail import TemplateMail, run_url
 
 
@@ -17,27 +15,29 @@ class SlaMissMail(TemplateMail):
 
     :param to: recipients, comma separated.
     :param look_at: what to look at first, in the order of likelihood: (Chinese, English) pairs.
+    :param priority: of the alert that the miss is as well; None when it is a mail only.
     """
 
-    def __init__(self, *, to: str, look_at: list[list[str]], **kwargs: Any) -> None:
+    def __init__(self, *, to: str, look_at: list[list[str]], priority: str | None = None, **kwargs: Any) -> None:
         super().__init__(to=to, name="sla_miss", **kwargs)
         self.look_at = look_at
+        self.priority = priority
 
     def values(self, context: Any) -> dict[str, Any]:
         run = context["dag_run"]
         deadline = _moment(context["deadline"]["deadline_time"])
         end = _moment(run["data_interval_end"])
-        business = ZoneInfo(get_settings().business_timezone)
         return {
             "dag_id": run["dag_id"],
             "run_id": run["dag_run_id"],
             "state": run["state"],
-            "interval_start": _moment(run["data_interval_start"]).astimezone(business),
-            "interval_end": end.astimezone(business),
-            "deadline": deadline.astimezone(business),
+            "interval_start": _moment(run["data_interval_start"]),
+            "interval_end": end,
+            "deadline": deadline,
             "allowed_seconds": round((deadline - end).total_seconds()),
             "late_seconds": round((datetime.now(UTC) - deadline).total_seconds()),
             "look_at": self.look_at,
+            "priority": self.priority,
             "url": run_url(run["dag_id"], run["dag_run_id"]),
         }
 

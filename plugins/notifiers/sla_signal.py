@@ -27,8 +27,7 @@ class SlaMissAlert(SlaMissMail):
     """
 
     def __init__(self, *, priority: str, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.priority = Priority(priority)
+        super().__init__(priority=priority, **kwargs)
 
     async def async_notify(self, context: Any) -> None:
         mailed = False
@@ -43,7 +42,7 @@ class SlaMissAlert(SlaMissMail):
         fire(
             _repository(values["dag_id"]),
             sla_key(values["dag_id"]),
-            self.priority,
+            Priority(values["priority"]),
             render_template("alerts/sla_miss.txt", **values, mailed=mailed).strip(),
             run_id=values["run_id"],
             now=datetime.now(UTC),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import UTC, datetime
 from typing import Any
 
+from drawsguard.alerts.config import load_alert_config
 from drawsguard.settings import get_settings
 from notifiers.template_mail import TemplateMail, run_url
 
@@ -37,6 +39,8 @@ def failure_values(context: Any) -> dict[str, Any]:
         "interval_end": dag_run.data_interval_end,
         "error": f"{type(error).__name__}: {error}" if isinstance(error, BaseException) else str(error or ""),
         "meaning": meaning(context["dag"].doc_md),
+        "priority": load_alert_config().priority_of_task(context["dag"].tags).value,
+        "failed_at": datetime.now(UTC),
         "url": f"{run_url(task_instance.dag_id, task_instance.run_id)}/tasks/{task_instance.task_id}",
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -134,8 +135,9 @@ def test_html_is_escaped() -> None:
 def notice(name: str) -> dict[str, Any]:
     point = SimpleNamespace(point_id=7, owner=name, cluster=name, description=name)
     return {
-        "notice": SimpleNamespace(points=[point], days_before=7, owner=name), "batch_id": name, "until": "2025-10-03",
-        "runbook": lambda page: f"http://docs/{page}",
+        "notice": SimpleNamespace(points=[point], days_before=7, owner=name), "batch_id": name,
+        "until": datetime(2025, 10, 3, tzinfo=UTC),
+        "runbook": lambda page: f"http://docs/{page}", "ui": "http://ui", "team": "team@example.com",
     }  # fmt: skip
 
 

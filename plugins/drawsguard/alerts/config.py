@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from drawsguard.alerts.state import Policy
+from drawsguard.monitoring.checks import Explained
 from drawsguard.monitoring.observation import Priority
 from drawsguard.settings import config_file
 
@@ -30,11 +31,23 @@ class AlertConfig(BaseModel):
     p1_delay_minutes: float = Field(ge=0, le=14, description="P1 is announced within 15 minutes.")
     retry_delay_minutes: float = Field(ge=0)
     retry_limit: int = Field(gt=0)
+    slow_retry_minutes: float = Field(gt=0)
+    reminder_minutes: float = Field(gt=0)
+    reminder_limit: int = Field(ge=0)
+    escalate_from: int = Field(ge=1, description="Number of the first reminder that the second recipient gets.")
     messages_a_round: int = Field(gt=0)
     longest_mute_hours: float = Field(gt=0)
     task_priority: Mapping[str, Priority]
     explanations: Mapping[str, tuple[str, ...]]
     teams: Mapping[str, str] = Field(description="Key pattern → team; the first that matches wins.")
+    kinds: Mapping[str, Explained] = Field(description="First part of the key → what is said about such an alert.")
+
+    @field_validator("kinds")
+    @classmethod
+    def _every_kind_is_explained(cls, kinds: Mapping[str, Explained]) -> Mapping[str, Explained]:
+        if "other" not in kinds:
+            raise ValueError("kinds needs 'other': an alert of no kind that is named would say nothing.")
+        return kinds
 
     @field_validator("teams")
     @classmethod
@@ -55,6 +68,10 @@ class AlertConfig(BaseModel):
             p1_delay=timedelta(minutes=self.p1_delay_minutes),
             retry_delay=timedelta(minutes=self.retry_delay_minutes),
             retry_limit=self.retry_limit,
+            slow_retry_delay=timedelta(minutes=self.slow_retry_minutes),
+            reminder_delay=timedelta(minutes=self.reminder_minutes),
+            reminder_limit=self.reminder_limit,
+            escalate_from=self.escalate_from,
         )
 
     def explained_by(self, key: str) -> tuple[str, ...]:
@@ -69,6 +86,10 @@ class AlertConfig(BaseModel):
     def team_of(self, key: str) -> str:
         """Return the team that an alert concerns."""
         return next(team for pattern, team in self.teams.items() if fnmatch.fnmatchcase(key, pattern))
+
+    def kind_of(self, key: str) -> Explained:
+        """Return what is said about an alert that is no check."""
+        return self.kinds.get(key.split(":", 1)[0], self.kinds["other"])
 
     def priority_of_task(self, tags: Iterable[str]) -> Priority:
         """Return how urgent a failed task is, by its DAG's tier tag; P1 without one."""

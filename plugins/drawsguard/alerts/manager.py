@@ -106,10 +106,7 @@ class AlertManager:
 
     def _deliver(self, board: Board, delivery: Delivery, now: datetime) -> list[Event]:
         due = due_messages(board, now, self._config.policy)
-        texts = [
-            compose(message, alert, self._checks, self._settings, now, self._config.team_of(alert.key))
-            for message, alert in due
-        ]
+        texts = [compose(message, alert, self._checks, self._config, self._settings, now) for message, alert in due]
         results = []
         for (message, alert), (channels, problems) in zip(due, self._send(texts, delivery), strict=True):
             if channels:

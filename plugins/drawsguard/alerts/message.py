@@ -1,12 +1,14 @@
-"""What an alert says: title and body from include/templates/alerts."""
+"""What an alert says: title, text and mail from include/templates/alerts."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from zoneinfo import ZoneInfo
+from typing import Any
 
+from drawsguard.alerts.config import AlertConfig
 from drawsguard.alerts.state import Alert, Message
 from drawsguard.links import runbook_link
 from drawsguard.monitoring.checks import Checks
@@ -23,6 +25,7 @@ class Text:
     """A message ready to be sent.
 
     ``team`` is the team that it concerns, None for everybody. ``chat_only`` skips mail, because one was sent already.
+    ``html`` is its page for mail; ``escalated`` adds the second recipient.
     """
 
     title: str
@@ -30,42 +33,64 @@ class Text:
     priority: Priority
     team: str | None = None
     chat_only: bool = False
+    html: str = ""
+    escalated: bool = False
 
     @property
-    def audience(self) -> tuple[str | None, bool]:
+    def audience(self) -> tuple[str | None, bool, bool]:
         """Texts of one audience may be sent as one."""
-        return self.team, self.chat_only
+        return self.team, self.chat_only, self.escalated
 
 
-def compose(message: Message, alert: Alert, checks: Checks, settings: Settings, now: datetime, team: str) -> Text:
-    """Return what is sent about one alert: what, since when, how bad, first step, links.
+def compose(
+    message: Message, alert: Alert, checks: Checks, config: AlertConfig, settings: Settings, now: datetime
+) -> Text:
+    """Return what is sent about one alert: what, how bad, since when, what it means, what to do first, links.
 
-    :param team: the team that it concerns.
     :param now: the time that durations are counted to (aware).
     """
-    check = checks.of_key(alert.key)
-    zone = ZoneInfo(settings.business_timezone)
-    values = {
+    about = checks.of_key(alert.key) or config.kind_of(alert.key)
+    reminder = message in (Message.REMINDER, Message.ESCALATION)
+    values: dict[str, Any] = {
         "alert": alert,
-        "check": check,
-        "since": alert.fired_at.astimezone(zone),
-        "minutes": round(((alert.resolved_at or now) - alert.fired_at).total_seconds() / 60),
-        "runbook": runbook_link(check.runbook if check else _runbook_of(alert.key), settings),
-        "ui": f"{settings.ui_base_url}/dags/{_dag_of(alert.key)}",
-        "acknowledge": f"{settings.ui_base_url}/dags/alert_acknowledge",
+        "about": about,
+        "where": _where(alert.key),
+        "reminder": alert.reminders + 1 if reminder else 0,
+        "escalation": message is Message.ESCALATION,
+        "lasted": ((alert.resolved_at or now) - alert.fired_at).total_seconds(),
+        "runbook": runbook_link(about.runbook, settings),
+        "runs": f"{settings.ui_base_url}/dags/{about.dag or _where(alert.key).split('.', 1)[0]}",
+        "run": _run_in(alert.detail, settings),
+        "ui": settings.ui_base_url,
     }
-    title = render_template(f"alerts/{message.value}.title.txt", **values).strip()
-    body = render_template(f"alerts/{message.value}.txt", **values).strip()
-    return Text(title, body, alert.priority, team, chat_only=alert.key.startswith(MAILED))
+    name = "recovery" if message is Message.RECOVERY else "firing"
+    return Text(
+        render_template(f"alerts/{name}.title.txt", **values).strip(),
+        render_template(f"alerts/{name}.txt", **values).strip(),
+        alert.priority,
+        config.team_of(alert.key),
+        # Nobody mailed a reminder yet.
+        chat_only=alert.key.startswith(MAILED) and not reminder,
+        html=render_template(f"alerts/{name}.html", **values),
+        # Those who were called learn that it is over.
+        escalated=message is Message.ESCALATION or (message is Message.RECOVERY and alert.escalated),
+    )
 
 
 def compose_bundle(texts: Sequence[Text]) -> Text:
     """Return one message instead of many to one audience: a flood would be refused, and read by nobody."""
     if len(texts) == 1:
         return texts[0]
-    title = render_template("alerts/bundle.title.txt", texts=texts).strip()
-    body = render_template("alerts/bundle.txt", texts=texts).strip()
-    return Text(title, body, min(text.priority for text in texts), *texts[0].audience)
+    first = texts[0]
+    return Text(
+        render_template("alerts/bundle.title.txt", texts=texts).strip(),
+        render_template("alerts/bundle.txt", texts=texts).strip(),
+        min(text.priority for text in texts),
+        first.team,
+        first.chat_only,
+        render_template("alerts/bundle.html", texts=texts, priority=min(text.priority for text in texts)),
+        first.escalated,
+    )
 
 
 def compose_digest(alerts: Sequence[Alert], settings: Settings, now: datetime) -> Text:
@@ -73,23 +98,27 @@ def compose_digest(alerts: Sequence[Alert], settings: Settings, now: datetime) -
     values = {
         "open": [alert for alert in alerts if alert.open],
         "closed": [alert for alert in alerts if not alert.open],
-        "now": now.astimezone(ZoneInfo(settings.business_timezone)),
-        "runbooks": settings.runbook_base_url,
+        "now": now,
+        "ui": settings.ui_base_url,
+        "runbook": runbook_link("index", settings),
     }
-    title = render_template("alerts/digest.title.txt", **values).strip()
-    return Text(title, render_template("alerts/digest.txt", **values).strip(), Priority.P2)
+    return Text(
+        render_template("alerts/digest.title.txt", **values).strip(),
+        render_template("alerts/digest.txt", **values).strip(),
+        Priority.P2,
+        html=render_template("alerts/digest.html", **values),
+    )
 
 
-def _runbook_of(key: str) -> str:
-    pages = {
-        "task": "task-failed",
-        "sla": "deadline-missed",
-        "monitor": "monitor-silent",
-        "points": "points-observe",
-    }
-    return pages.get(key.split(":", 1)[0], "index")
-
-
-def _dag_of(key: str) -> str:
+def _where(key: str) -> str:
+    """Return the part of a key that says where: a check's subject, a task, a DAG, a batch, a view."""
     kind, _, rest = key.partition(":")
-    return rest.split(".", 1)[0] if kind in ("task", "sla", "points") else "monitoring_checks"
+    if kind == "check":
+        return rest.partition(":")[2] or rest
+    return rest.removeprefix("points_observe.") if kind == "points" else rest or key
+
+
+def _run_in(detail: str, settings: Settings) -> str:
+    """Return the address of a run or log of this Airflow that a signal's detail names; empty when it names none."""
+    found = re.findall(re.escape(f"{settings.ui_base_url}/dags/") + r"[^\s<>\"]+", detail)
+    return found[-1] if found else ""

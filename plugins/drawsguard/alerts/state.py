@@ -20,10 +20,16 @@ MONITOR = "monitor"
 
 
 class Kind(enum.StrEnum):
-    """What can happen to an alert. ``RECOVERING`` and ``RELAPSED`` mark the damping of a recovery."""
+    """What can happen to an alert.
+
+    ``REMINDED`` is an announcement again; ``ESCALATED`` one that went to the second recipient as well. ``RECOVERING``
+    and ``RELAPSED`` mark the damping of a recovery.
+    """
 
     FIRED = "fired"
     NOTIFIED = "notified"
+    REMINDED = "reminded"
+    ESCALATED = "escalated"
     DELIVERY_FAILED = "delivery_failed"
     ACKNOWLEDGED = "acknowledged"
     MUTED = "muted"
@@ -73,6 +79,9 @@ class Alert:
     fired_at: datetime
     detail: str
     notified_at: datetime | None = None
+    reminded_at: datetime | None = None
+    reminders: int = 0
+    escalated: bool = False
     delivery_failures: int = 0
     last_delivery_at: datetime | None = None
     acknowledged_by: str | None = None
@@ -99,6 +108,10 @@ class Policy:
     p1_delay: timedelta = timedelta(minutes=5)
     retry_delay: timedelta = timedelta(minutes=1)
     retry_limit: int = 30
+    slow_retry_delay: timedelta = timedelta(minutes=15)
+    reminder_delay: timedelta = timedelta(minutes=15)
+    reminder_limit: int = 24
+    escalate_from: int = 2
 
 
 @dataclass(frozen=True)
@@ -176,10 +189,16 @@ def _after(alert: Alert, event: Event) -> Alert:
         return replace(alert, delivery_failures=failures, last_delivery_at=event.event_at)
     if not alert.open:
         return alert
+    reminder = {
+        "reminded_at": event.event_at, "reminders": alert.reminders + 1, "last_delivery_at": event.event_at,
+        "delivery_failures": 0,
+    }  # fmt: skip
     changes: dict[Kind, dict[str, object]] = {
         Kind.NOTIFIED: {
             "notified_at": event.event_at, "last_delivery_at": event.event_at, "delivery_failures": 0,
         },
+        Kind.REMINDED: reminder,
+        Kind.ESCALATED: reminder | {"escalated": True},
         Kind.ACKNOWLEDGED: {"status": Status.ACKNOWLEDGED, "acknowledged_by": event.actor},
         Kind.RECOVERING: {"recovering_since": event.event_at},
         Kind.RELAPSED: {"recovering_since": None},
@@ -239,6 +258,8 @@ class Message(enum.StrEnum):
     """What is sent about an alert."""
 
     FIRING = "firing"
+    REMINDER = "reminder"
+    ESCALATION = "escalation"
     RECOVERY = "recovery"
 
 
@@ -247,34 +268,55 @@ def due_messages(board: Board, now: datetime, policy: Policy) -> list[tuple[Mess
 
     P0 is due at once and P1 after a short delay, in which a transient condition is not announced; P2 waits for the
     digest. Muted alerts, and those that another announced alert explains, are not announced. A failed delivery is tried
-    again.
+    again, less often after many failures, and never given up. A P0 that was announced and that nobody acknowledged is
+    announced again, and from ``escalate_from`` on to the second recipient as well.
     A recovery is announced to those who received the alert.
     """
     due: list[tuple[Message, Alert]] = []
     for alert in sorted(board.alerts.values(), key=lambda one: (one.priority, one.fired_at)):
         if alert.priority is Priority.P2 or not _may_try(alert, now, policy):
             continue
-        if alert.open and alert.notified_at is None:
-            waited = alert.priority is Priority.P0 or now - alert.fired_at >= policy.p1_delay
+        if alert.open:
+            message = _announcement(alert, now, policy)
             quiet = alert.recovering_since is not None or alert.acknowledged_by is not None
             silent = board.muted(alert.key, now) or board.explained(alert, now, policy.aftermath)
-            if waited and not quiet and not silent:
-                due.append((Message.FIRING, alert))
-        elif not alert.open and alert.notified_at is not None and alert.recovery_notified_at is None:
+            if message is not None and not quiet and not silent:
+                due.append((message, alert))
+        elif alert.notified_at is not None and alert.recovery_notified_at is None:
             due.append((Message.RECOVERY, alert))
     return due
+
+
+def _announcement(alert: Alert, now: datetime, policy: Policy) -> Message | None:
+    """Return what an open alert's age asks for: the first announcement, a reminder, or nothing now."""
+    if alert.notified_at is None:
+        waited = alert.priority is Priority.P0 or now - alert.fired_at >= policy.p1_delay
+        return Message.FIRING if waited else None
+    due = now - (alert.reminded_at or alert.notified_at) >= policy.reminder_delay
+    if alert.priority is not Priority.P0 or not due or alert.reminders >= policy.reminder_limit:
+        return None
+    return Message.ESCALATION if alert.reminders + 1 >= policy.escalate_from else Message.REMINDER
 
 
 def _may_try(alert: Alert, now: datetime, policy: Policy) -> bool:
     if alert.delivery_failures == 0 or alert.last_delivery_at is None:
         return True
-    return alert.delivery_failures < policy.retry_limit and now - alert.last_delivery_at >= policy.retry_delay
+    delay = policy.retry_delay if alert.delivery_failures < policy.retry_limit else policy.slow_retry_delay
+    return now - alert.last_delivery_at >= delay
+
+
+#: What a message leaves in the log.
+_SENT = {
+    Message.FIRING: Kind.NOTIFIED,
+    Message.REMINDER: Kind.REMINDED,
+    Message.ESCALATION: Kind.ESCALATED,
+    Message.RECOVERY: Kind.RECOVERY_NOTIFIED,
+}
 
 
 def delivered(alert: Alert, message: Message, now: datetime, channels: Sequence[str]) -> Event:
     """Return the event of a message that at least one channel accepted."""
-    kind = Kind.NOTIFIED if message is Message.FIRING else Kind.RECOVERY_NOTIFIED
-    return _of(alert, kind, now, f"delivered to {', '.join(channels)}")
+    return _of(alert, _SENT[message], now, f"delivered to {', '.join(channels)}")
 
 
 def undelivered(alert: Alert, now: datetime, reason: str) -> Event:

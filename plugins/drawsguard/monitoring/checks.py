@@ -35,10 +35,21 @@ class Bilingual(BaseModel):
     en: str
 
 
-class Check(BaseModel):
-    """One assertion of include/config/checks.yaml."""
+class Explained(BaseModel):
+    """What an alert says to whoever is called by it. The sentences have no full stop at their end."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    runbook: str
+    dag: str
+    message: Bilingual
+    meaning: Bilingual
+    healing: Bilingual
+    first_step: Bilingual
+
+
+class Check(Explained):
+    """One assertion of include/config/checks.yaml."""
 
     name: str = Field(pattern=r"^[a-z][a-z_]*$")
     view: str = Field(pattern=IDENTIFIER_PATTERN)
@@ -49,10 +60,7 @@ class Check(BaseModel):
     must: Literal["eq", "ne", "le", "ge", "in"]
     value: bool | float | str | tuple[str, ...]
     priority: Priority
-    runbook: str
     explained_by: tuple[str, ...] = ()
-    message: Bilingual
-    first_step: Bilingual
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -12,11 +12,13 @@ from zoneinfo import ZoneInfo
 
 from markupsafe import Markup
 
-from drawsguard.monitoring.charts import bars
+from drawsguard.charts import bars
+from drawsguard.links import runbook_link
 from drawsguard.settings import REPOSITORY, Settings
 from drawsguard.templates import render_template
 from drawsguard.warehouse.failures import StatementError
 from drawsguard.warehouse.monitoring_repository import MonitoringRepository
+from drawsguard.wording import duration_en, duration_zh
 
 Kind = Literal["daily", "weekly", "monthly"]
 PERIODS: dict[Kind, timedelta] = {
@@ -65,9 +67,60 @@ class Report:
         return f"{TITLES[self.kind]} {self.end:%Y-%m-%d}: {state}"
 
 
+#: What the tables' columns are called, by the statements' and views' own names.
+LABELS = {
+    "beijing_day": "日期 Day (北京 Beijing)",
+    "expected": "应有 Expected",
+    "succeeded": "成功 Succeeded",
+    "missing_periods": "缺期 Missing draws",
+    "completeness_pct": "完整率 Complete (%)",
+    "table_name": "表 Table",
+    "status": "状态 Status",
+    "overdue_draws": "逾期期数 Draws overdue",
+    "last_draw_ts": "最新一期 Newest draw",
+    "job_name": "作业 Job",
+    "outcome": "结果 Outcome",
+    "attempt_ts": "最近一次 Newest attempt",
+    "success_overdue": "长时间未成功 Success overdue",
+    "is_latest": "最近一次 Newest",
+    "check_name": "检查 Check",
+    "made": "次数 Times made",
+    "failed": "未通过 Failed",
+    "alerts": "告警 Alerts",
+    "doubtful": "疑似误报 Doubtful",
+    "dag": "DAG",
+    "jobs": "查询 Queries",
+    "bytes_billed": "计费字节 Bytes billed",
+    "slot_ms": "计算时间 Slot time (ms)",
+    "partitions": "分区 Partitions",
+    "total_rows": "行数 Rows",
+    "logical_bytes": "逻辑字节 Logical bytes",
+    "principal": "操作人 Principal",
+    "method": "操作 Method",
+    "changes": "次数 Changes",
+}
+#: Statuses of the views, in words; any other is shown as it is.
+_STATUSES = {
+    "fresh": "及时 fresh",
+    "late": "稍迟 late",
+    "stale": "滞后 stale",
+    "empty": "空 empty",
+    "success": "成功 success",
+}
+
+
 def _table(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return labelled columns and rows; a column without a label is an error, so that none is shown by its raw name."""
     columns = tuple(rows[0]) if rows else ()
-    return {"columns": columns, "rows": tuple(tuple(row[name] for name in columns) for row in rows)}
+    return {
+        "columns": tuple(LABELS[name] for name in columns),
+        "rows": tuple(
+            tuple(
+                _STATUSES.get(row[name], row[name]) if name in ("status", "outcome") else row[name] for name in columns
+            )
+            for row in rows
+        ),
+    }
 
 
 def success_section(days: Sequence[Mapping[str, Any]]) -> Section:
@@ -77,16 +130,17 @@ def success_section(days: Sequence[Mapping[str, Any]]) -> Section:
     if not expected:
         return Section(title, "unknown", "没有应有的区间。No interval was expected.")
     rate = 100 * succeeded / expected
-    text = f"{succeeded}/{expected} = {rate:.3f} %（目标 objective ≥ {OBJECTIVE_SUCCESS} %）。"
+    text = f"{succeeded:,}/{expected:,} = {rate:.3f} %（目标 objective ≥ {OBJECTIVE_SUCCESS} %）。"
     verdict: Literal["good", "bad", "unknown"] = "good" if rate >= OBJECTIVE_SUCCESS else "bad"
     if expected < RUNS_TO_JUDGE:
         verdict = "unknown" if succeeded < expected and rate >= 99 else verdict
         text += (
-            f"样本不足 {RUNS_TO_JUDGE} 次，无法判断 {OBJECTIVE_SUCCESS} %。"
-            f"Fewer than {RUNS_TO_JUDGE} runs: {OBJECTIVE_SUCCESS} % cannot be judged."
+            f"样本不足 {RUNS_TO_JUDGE:,} 次，无法判断 {OBJECTIVE_SUCCESS} %。"
+            f"Fewer than {RUNS_TO_JUDGE:,} runs: {OBJECTIVE_SUCCESS} % cannot be judged."
         )
     points = [(str(day["beijing_day"]), round(100 * day["succeeded"] / day["expected"], 2)) for day in days]
-    return Section(title, verdict, text, bars(points, unit=" %", ceiling=100), **_table(days))
+    chart = bars(points, unit=" %", ceiling=100, bad=lambda value: value < OBJECTIVE_SUCCESS)
+    return Section(title, verdict, text, chart, **_table(days))
 
 
 def latency_section(row: Mapping[str, Any]) -> Section:
@@ -94,10 +148,15 @@ def latency_section(row: Mapping[str, Any]) -> Section:
     title = "端到端延迟 End-to-end latency"
     if not row["draws"]:
         return Section(title, "unknown", "没有数据。No draws in the period.")
-    points = [(name, float(row[name])) for name in ("p50", "p95", "p99")]
+    names = {"p50": "一半以内 half within", "p95": "95 % 以内 within", "p99": "99 % 以内 within"}
+    points = [(label, float(row[name])) for name, label in names.items()]
     verdict: Literal["good", "bad"] = "good" if row["p95"] <= OBJECTIVE_LATENCY else "bad"
-    text = f"p95 = {row['p95']} s，样本 n = {row['draws']}（目标 objective ≤ {OBJECTIVE_LATENCY} s）。"
-    return Section(title, verdict, text, bars(points, unit=" s"))
+    text = (
+        f"95 % 的开奖在 {duration_zh(row['p95'])}内入库（目标 ≤ {duration_zh(OBJECTIVE_LATENCY)}），"
+        f"样本 n = {row['draws']:,}。95 % of the draws arrive within {duration_en(row['p95'])} "
+        f"(objective ≤ {duration_en(OBJECTIVE_LATENCY)})."
+    )
+    return Section(title, verdict, text, bars(points, unit=" s", bad=lambda value: value > OBJECTIVE_LATENCY))
 
 
 def completeness_section(days: Sequence[Mapping[str, Any]]) -> Section:
@@ -105,10 +164,9 @@ def completeness_section(days: Sequence[Mapping[str, Any]]) -> Section:
     shown = [day for day in days if day["completeness_pct"] is not None]
     missing = sum(day["missing_periods"] for day in days)
     points = [(str(day["beijing_day"]), float(day["completeness_pct"])) for day in shown]
-    text = f"缺 {missing} 期。{missing} draws are missing."
-    return Section(
-        "完整性 Completeness", "bad" if missing else "good", text, bars(points, unit=" %", ceiling=100), **_table(days)
-    )
+    text = f"缺 {missing:,} 期。{missing:,} draws are missing."
+    chart = bars(points, unit=" %", ceiling=100, bad=lambda value: value < 100)
+    return Section("完整性 Completeness", "bad" if missing else "good", text, chart, **_table(days))
 
 
 def freshness_section(rows: Sequence[Mapping[str, Any]]) -> Section:
@@ -128,7 +186,7 @@ def scheduler_section(rows: Sequence[Mapping[str, Any]]) -> Section:
     if failed:
         texts.append(f"最近一次未成功，尚未超时 The newest attempt failed, not overdue yet: {', '.join(failed)}.")
     text = " ".join(texts) or "全部成功。All succeed."
-    return Section("Scheduler 执行 Scheduler executions", "bad" if bad else "good", text, **_table(rows))
+    return Section("Cloud Scheduler 执行 Scheduler executions", "bad" if bad else "good", text, **_table(rows))
 
 
 def false_alarm_section(rows: Sequence[Mapping[str, Any]]) -> Section:
@@ -137,9 +195,9 @@ def false_alarm_section(rows: Sequence[Mapping[str, Any]]) -> Section:
     share = 100 * doubtful / alerts if alerts else 0.0
     points = [(row["check_name"], float(row["alerts"])) for row in rows if row["alerts"]]
     text = (
-        f"{alerts} 条告警，其中 {doubtful} 条无人接手且 10 分钟内自行恢复（{share:.1f} %，"
+        f"{alerts:,} 条告警，其中 {doubtful:,} 条无人接手且 10 分钟内自行恢复（{share:.1f} %，"
         f"目标 ≤ {OBJECTIVE_FALSE_ALARMS} %）。"
-        f"{doubtful} of {alerts} alerts resolved unattended within 10 minutes."
+        f"{doubtful:,} of {alerts:,} alerts resolved unattended within 10 minutes."
     )
     verdict: Literal["good", "bad"] = "good" if share <= OBJECTIVE_FALSE_ALARMS else "bad"
     return Section("误报 False alarms", verdict, text, bars(points), **_table(rows))
@@ -174,7 +232,7 @@ def change_section(rows: Sequence[Mapping[str, Any]]) -> Section:
     """Show who changed accounts, grants, services and jobs, how often."""
     counts = Counter((row["principal"], row["method"].rsplit(".", 1)[-1]) for row in rows if row["code"] == 0)
     refused = sum(row["code"] != 0 for row in rows)
-    text = f"{counts.total()} 项变更，{refused} 项被拒绝。{counts.total()} changes, {refused} refused."
+    text = f"{counts.total():,} 项变更，{refused:,} 项被拒绝。{counts.total():,} changes, {refused:,} refused."
     table = [{"principal": who, "method": method, "changes": number} for (who, method), number in counts.most_common()]
     points = [(f"{row['method']}", float(row["changes"])) for row in table]
     return Section("身份变更 Identity changes", "good", text, bars(points), **_table(table))
@@ -249,15 +307,16 @@ class Inspector:
         else:
             sections = [success, latency_section(latency), false_alarm_section(checks), self._cost(start, end)]
         sections.append(advice_section(sections))
-        zone = ZoneInfo(self._settings.business_timezone)
         html = render_template(
             "reports/inspection.html",
             title=TITLES[kind],
-            start=start.astimezone(zone),
-            end=end.astimezone(zone),
+            start=start,
+            end=end,
             sections=sections,
-            runbook=f"{self._settings.runbook_base_url}/zh/inspections.md",
+            runbook=runbook_link("inspections", self._settings),
+            ui=self._settings.ui_base_url,
         )
+        zone = ZoneInfo(self._settings.business_timezone)
         return Report(kind, start.astimezone(zone), end.astimezone(zone), tuple(sections), html)
 
 

@@ -24,13 +24,22 @@ def configured(world: World) -> Iterator[Finding]:
         yield failed("没有通道 no channel", _CONNECTION)
         return
     for priority in sorted(priorities):
-        if not any(not channel.tags & priorities or priority in channel.tags for channel in channels):
+        if not any(
+            "escalation" not in channel.tags and (not channel.tags & priorities or priority in channel.tags)
+            for channel in channels
+        ):
             yield failed(f"{priority} 没有通道 has no channel", _CONNECTION)
     if all("mail" in channel.tags for channel in channels):
         yield warned(
             "只有邮件通道 mail is the only channel",
             "加一个聊天通道：邮件服务器故障时告警也要到达。"
             "Add a chat: alerts must arrive when the mail server is down.",
+        )
+    if not any("escalation" in channel.tags for channel in channels):
+        yield warned(
+            "没有第二接收人 no second recipient",
+            "给一个通道加标签 escalation：无人接手的 P0 会升级到那里。"
+            "Tag a channel `escalation`: a P0 that nobody acknowledges goes there as well.",
         )
     yield passed(f"{len(channels)} 个通道 channels: {', '.join(channel.name for channel in channels)}")
 

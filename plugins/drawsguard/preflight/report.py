@@ -10,6 +10,7 @@ from typing import Any
 from drawsguard.preflight.model import Row, Status
 from drawsguard.settings import Settings
 from drawsguard.templates import render_template
+from drawsguard.wording import moment
 
 #: The page of a report; its values are those of `Report.to_json`.
 TEMPLATE = "reports/preflight.html"
@@ -61,7 +62,7 @@ class Report:
     @property
     def subject(self) -> str:
         """Subject of the mail."""
-        return f"上线检查 Preflight {self.made_at:%Y-%m-%d %H:%M} UTC: {self.verdict}"
+        return f"上线检查 Preflight {moment(self.made_at.replace(second=0, microsecond=0))}: {self.verdict}"
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as plain JSON types: what the UI's page and the mail are made of."""
@@ -69,7 +70,7 @@ class Report:
             **self.counts(),
             "ready": self.ready,
             "verdict": self.verdict,
-            "made_at": f"{self.made_at:%Y-%m-%d %H:%M:%S} UTC",
+            "made_at": moment(self.made_at),
             "where": self.where,
             "document": f"{self.settings.runbook_base_url.removesuffix('/runbooks')}/preflight.md",
             "rows": [

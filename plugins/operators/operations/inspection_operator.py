@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.smtp.hooks.smtp import SmtpHook
 from airflow.sdk import BaseOperator
 
+from drawsguard.mail import Mail, subject_line
 from drawsguard.monitoring.inspection import Inspector, Kind, keep
 from drawsguard.settings import get_settings
 from drawsguard.warehouse.monitoring_repository import MonitoringRepository
+from hooks.mail_hook import send
 from hooks.warehouse_hook import warehouse_client
 
 if TYPE_CHECKING:
@@ -37,12 +38,5 @@ class InspectionOperator(BaseOperator):
         report = Inspector(repository, settings).make(self.kind, end)
         path = keep(report, settings)
         recipients = [address.strip() for address in settings.draws_email.split(",")]
-        with SmtpHook(smtp_conn_id=settings.smtp_conn_id) as smtp:
-            smtp.send_email_smtp(
-                to=recipients,
-                from_email=settings.mail_from,
-                subject=report.subject,
-                html_content=report.html,
-                files=[str(path)],
-            )
+        send(Mail(subject_line(report.subject), report.html), recipients, [path], reply_to=settings.draws_email)
         return {"file": str(path), "subject": report.subject} | {one.title: one.verdict for one in report.sections}

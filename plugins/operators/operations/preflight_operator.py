@@ -6,16 +6,17 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from airflow.providers.smtp.hooks.smtp import SmtpHook
 from airflow.sdk import BaseOperator, Context
 from airflow.sdk.exceptions import AirflowFailException
 
+from drawsguard.mail import Mail, subject_line
 from drawsguard.preflight.catalogue import checks
 from drawsguard.preflight.mail import recipients
 from drawsguard.preflight.model import FolderProbe
 from drawsguard.preflight.report import Report
 from drawsguard.preflight.run import run
 from drawsguard.settings import get_settings
+from hooks.mail_hook import send
 from hooks.preflight_connections import PreflightConnections
 
 #: Under this key the report is kept; the UI's page (plugins/preflight_plugin.py) reads it.
@@ -59,13 +60,7 @@ class PreflightOperator(BaseOperator):
         report = Report(run(checks(areas), world), datetime.now(UTC), settings.ui_base_url, settings)
         context["ti"].xcom_push(key=REPORT_KEY, value=report.to_json())
         self.log.info("%s\n%s/preflight/?run_id=%s", report.text(), settings.ui_base_url, context["run_id"])
-        with SmtpHook(smtp_conn_id=settings.smtp_conn_id) as smtp:
-            smtp.send_email_smtp(
-                to=recipients(settings),
-                from_email=settings.mail_from,
-                subject=report.subject,
-                html_content=report.html(),
-            )
+        send(Mail(subject_line(report.subject), report.html()), recipients(settings), reply_to=settings.draws_email)
         if not report.ready:
             raise AirflowFailException(
                 f"{report.verdict}. The report says what to do: {settings.ui_base_url}/preflight/"

@@ -79,7 +79,7 @@ def test_alert_is_announced_acknowledged_and_its_recovery_announced(
     manager.round([stale()], hook, START + MINUTE)
     (message,) = messages(sink)
     assert message["title"].startswith("[P0] 同步停止")
-    for part in (KEY, "First step", "/zh/data-stale.md", "2025-10-03 18:00:00 CST", "alert_acknowledge"):
+    for part in (KEY, "First step", "/zh/data-stale.md", "2025-10-03 18:00 北京时间", "alert_acknowledge"):
         assert part in message["message"], part
     manager.record([acknowledge(manager.board(START), KEY, "alice", "looking", START + 2 * MINUTE)])
     assert states(client)[KEY]["status"] == "acknowledged"

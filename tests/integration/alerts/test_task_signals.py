@@ -35,6 +35,7 @@ from tests.integration.draws_warehouse import draws_warehouse, rows, truncate
 pytestmark = pytest.mark.integration
 
 KEY = "task:draw_sync.sync"
+TITLE = "[P0] 任务失败：draw_sync.sync，立即处理 · Task failed: draw_sync.sync, act now"
 END = datetime(2025, 10, 3, 1, 5, tzinfo=UTC)
 
 
@@ -143,7 +144,7 @@ def test_failures_of_a_long_outage_are_one_alert_one_mail_and_one_recovery(
     for run in ("scheduled__1", "scheduled__2", "scheduled__3"):
         report_failure(context(Task(run_id=run)))
         rounds(manager, 1)
-    notified = [f"[P0] {KEY}"]
+    notified = [TITLE]
     assert [sinks[name]() for name in ("chat", "draws", "points")] == [notified, notified, []]
     assert mails == [], "the alert is the only mail"
     alert = manager.board(datetime.now(UTC)).open_alert(KEY)
@@ -158,7 +159,7 @@ def test_failures_of_a_long_outage_are_one_alert_one_mail_and_one_recovery(
 
     report_success(context(Task(run_id="scheduled__4", failed=("scheduled__1",))))
     rounds(manager, 4)
-    notified.append(f"[恢复 recovered] {KEY}")
+    notified.append("[恢复 recovered] 任务失败：draw_sync.sync · Task failed: draw_sync.sync")
     assert [[title.strip() for title in sinks[name]()] for name in ("chat", "draws", "points")] == [
         notified,
         notified,
@@ -204,7 +205,7 @@ def test_a_failure_that_cannot_be_reported_is_mailed_once_and_seen(
     for previous in ("success", "failed", "failed"):
         with pytest.raises(GoogleAPIError, match="out of reach"):
             report_failure(context(Task(previous=previous)))
-    assert [mail["subject"] for mail in mails] == ["[Airflow] 任务失败 Task failed: draw_sync.sync"]
+    assert [mail["subject"] for mail in mails] == ["[drawsguard] [P0] 任务失败 Task failed: draw_sync.sync"]
 
 
 # --- deadlines --------------------------------------------------------------------------------------------------------
@@ -234,7 +235,9 @@ def test_each_miss_is_one_mail_and_all_are_one_alert_in_chat(
         miss(run)
         rounds(manager, 1)
     assert ["SLA missed: draw_sync" in mail["subject"] for mail in mails] == [True, True]
-    assert [[title.strip() for title in sinks[name]()] for name in ("chat", "draws")] == [["[P0] sla:draw_sync"], []]
+    (title,) = sinks["chat"]()
+    assert title == "[P0] 超过期限：draw_sync，立即处理 · Deadline missed: draw_sync, act now"
+    assert sinks["draws"]() == []
     alert = manager.board(datetime.now(UTC)).open_alert("sla:draw_sync")
     assert alert is not None
     assert "A mail was sent" in alert.detail
@@ -253,7 +256,7 @@ def test_a_miss_of_a_failed_task_is_not_told_twice(manager: AlertManager, sinks:
     report_failure(context(Task()))
     miss("scheduled__1")
     rounds(manager, 2)
-    assert sinks["chat"]() == [f"[P0] {KEY}"]
+    assert sinks["chat"]() == [TITLE]
     assert manager.board(datetime.now(UTC)).open_alert("sla:draw_sync"), "it is kept, and in the digest"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -15,7 +16,7 @@ from google.cloud.bigquery import Client, QueryJobConfig
 from drawsguard.draws.cadence import Cadence
 from drawsguard.identity.model import load_services
 from drawsguard.monitoring.checks import judge, load_checks
-from drawsguard.settings import get_settings
+from drawsguard.settings import REPOSITORY, get_settings
 from drawsguard.sql import render
 from drawsguard.warehouse.job_configuration import FOLDER
 from drawsguard.warehouse.monitoring_repository import MonitoringRepository
@@ -50,6 +51,19 @@ def empty(client: Client) -> None:
         ("source", "draws_quarantine"), ("monitor", "check_log"),
         ("monitor", "cloudscheduler_googleapis_com_executions"), ("monitor", "run_googleapis_com_requests"),
     )  # fmt: skip
+
+
+def test_the_queries_of_the_runbooks_run(client: Client) -> None:
+    settings = get_settings()
+    queries = {
+        query
+        for path in (REPOSITORY / "docs" / "runbooks").rglob("*.md")
+        for query in re.findall(r"`(SELECT [^`]*(?:pc28_monitor|drawsguard)\.[^`]*)`", path.read_text(encoding="utf-8"))
+    }
+    assert len(queries) >= 7
+    for query in sorted(queries):
+        own = query.replace("pc28_monitor.", f"{settings.monitor_dataset}.")
+        rows(client, own.replace("drawsguard.", f"{settings.source_dataset}."))
 
 
 def insert(client: Client, table: tuple[str, str], entries: list[dict[str, Any]], types: dict[str, str]) -> None:

@@ -127,7 +127,8 @@ def test_condition_that_dips_for_a_round_is_one_alert():
         monitor.round(True)
         monitor.round(False)
     assert len(monitor.board.alerts) == 1
-    assert monitor.sent == [Message.FIRING]
+    assert monitor.sent.count(Message.FIRING) == 1
+    assert Message.RECOVERY not in monitor.sent
 
 
 def test_failed_delivery_is_recorded_and_tried_again():
@@ -139,11 +140,67 @@ def test_failed_delivery_is_recorded_and_tried_again():
     assert monitor.only().delivery_failures == 0
 
 
-def test_delivery_is_given_up_after_the_limit():
+def test_delivery_is_tried_less_often_after_the_limit_and_never_given_up():
     monitor = Monitor()
-    for _ in range(POLICY.retry_limit + 20):
+    for _ in range(POLICY.retry_limit + 60):
         monitor.round(True, deliver=False)
-    assert monitor.only().delivery_failures == POLICY.retry_limit
+    assert monitor.only().delivery_failures == POLICY.retry_limit + 4
+    told = [monitor.round(True) for _ in range(15)]
+    assert [Message.FIRING] in told, "a channel answers again"
+
+
+# --- reminders and escalation -----------------------------------------------------------------------------------------
+
+
+def minutes_of(monitor: Monitor, rounds: int, firing: bool = True) -> dict[int, Message]:
+    """Return what was sent, by the round in which it was."""
+    sent = {n: monitor.round(firing) for n in range(rounds)}
+    return {n: message for n, (message, *_) in ((n, found) for n, found in sent.items() if found)}
+
+
+def test_a_p0_that_nobody_acknowledges_is_repeated_and_then_escalated():
+    monitor = Monitor()
+    assert minutes_of(monitor, 47) == {
+        0: Message.FIRING, 15: Message.REMINDER, 30: Message.ESCALATION, 45: Message.ESCALATION,
+    }  # fmt: skip
+    assert (monitor.only().reminders, monitor.only().escalated) == (3, True)
+    kinds = [event.kind for event in monitor.events]
+    assert kinds == [Kind.FIRED, Kind.NOTIFIED, Kind.REMINDED, Kind.ESCALATED, Kind.ESCALATED], "the log only grows"
+
+
+def test_reminders_end_at_their_limit():
+    monitor = Monitor()
+    rounds = 15 * (POLICY.reminder_limit + 10)
+    sent = minutes_of(monitor, rounds)
+    assert len(sent) == 1 + POLICY.reminder_limit
+    assert monitor.only().open
+
+
+@pytest.mark.parametrize("end", ["acknowledged", "recovering", "muted"])
+def test_there_is_no_reminder_of_what_somebody_works_on_or_what_is_over(end: str):
+    monitor = Monitor()
+    minutes_of(monitor, 10)
+    if end == "acknowledged":
+        monitor.events.append(acknowledge(monitor.board, "check:x", "alice", "", monitor.now))
+    elif end == "muted":
+        length = timedelta(hours=5)
+        monitor.events.append(mute(monitor.board, "check:x", "alice", "planned", monitor.now, length, length))
+    sent = minutes_of(monitor, 60, firing=end != "recovering")
+    assert not {Message.REMINDER, Message.ESCALATION} & set(sent.values())
+
+
+def test_only_p0_is_repeated():
+    monitor = Monitor(Priority.P1)
+    assert list(minutes_of(monitor, 120).values()) == [Message.FIRING]
+
+
+def test_a_reminder_that_no_channel_accepts_is_tried_again_and_counts_once():
+    monitor = Monitor()
+    minutes_of(monitor, 15)
+    assert monitor.round(True, deliver=False) == []
+    assert monitor.only().reminders == 0
+    assert monitor.round(True) == [Message.REMINDER]
+    assert (monitor.only().reminders, monitor.only().delivery_failures) == (1, 0)
 
 
 def test_acknowledged_alert_stays_open_and_resolves():
@@ -316,12 +373,15 @@ def test_any_history_keeps_the_promises(steps, random):
         assert sum(alert.open for alert in board.alerts.values() if alert.key == key) <= 1
     for alert in board.alerts.values():
         messages = [message for _, message, one in sent if one.alert_id == alert.alert_id]
-        assert messages in ([], [Message.FIRING], [Message.FIRING, Message.RECOVERY])
+        announced = [one for one in messages if one not in (Message.REMINDER, Message.ESCALATION)]
+        assert announced in ([], [Message.FIRING], [Message.FIRING, Message.RECOVERY])
+        assert messages[:1] in ([], [Message.FIRING]), "nobody is reminded of what was never announced"
         assert alert.resolved_at is None or alert.resolved_at >= alert.fired_at
     for at, message, alert in sent:
-        if message is Message.FIRING:
+        if message is not Message.RECOVERY:
             past = fold([event for event in events if event.event_at <= at])
             assert not past.muted(alert.key, at)
+            assert message is Message.FIRING or alert.acknowledged_by is None
     shuffled = [*events, *events]
     random.shuffle(shuffled)
     assert fold(shuffled) == board, "order of arrival and repetition change nothing"

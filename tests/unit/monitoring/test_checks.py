@@ -6,10 +6,10 @@ import re
 from typing import Any
 
 import pytest
+import sqlglot
 from pydantic import ValidationError
 
 from drawsguard.alerts.config import load_alert_config
-from drawsguard.alerts.message import _runbook_of
 from drawsguard.identity.model import load_services
 from drawsguard.monitoring.checks import CHECKS_FILE, RUNBOOKS, Check, Checks, judge, load_checks, unmade
 from drawsguard.monitoring.metrics_doc import METRICS_FILE, metrics_page
@@ -121,9 +121,7 @@ def pages(language: str) -> dict[str, str]:
 
 
 def test_every_alert_has_a_page_in_both_languages() -> None:
-    needed = {check.runbook for check in CHECKS} | {
-        _runbook_of(key) for key in ("task:x.y", "sla:x", "points:x.y", "other")
-    }
+    needed = {check.runbook for check in CHECKS} | {kind.runbook for kind in load_alert_config().kinds.values()}
     for language in ("zh", "en"):
         assert needed <= set(pages(language)), language
 
@@ -142,6 +140,23 @@ def test_languages_are_in_step() -> None:
 def test_alert_pages_have_all_six_sections() -> None:
     for name in {check.runbook for check in CHECKS}:
         assert pages("zh")[name].count("\n## ") == 6, name
+
+
+QUERY = re.compile(r"`((?:SELECT|WITH) [^`]+)`")
+
+
+def test_queries_of_pages_can_be_run_as_they_stand() -> None:
+    found = {query for language in ("zh", "en") for text in pages(language).values() for query in QUERY.findall(text)}
+    assert len(found) >= 10
+    for query in sorted(found):
+        assert "…" not in query, query
+        sqlglot.parse_one(query, read="bigquery" if re.search(r"pc28|drawsguard\.", query) else "mysql")
+
+
+def test_nobody_on_call_is_told_to_call_whoever_is_on_call() -> None:
+    assert [name for name, text in pages("en").items() if "the person on call at once" in text] == []
+    for name in {check.runbook for check in CHECKS}:
+        assert "You are the person on call" in pages("en")[name], name
 
 
 def test_links_of_pages_lead_somewhere() -> None:

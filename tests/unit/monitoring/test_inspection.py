@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from google.api_core.exceptions import Forbidden
 
-from drawsguard.monitoring.charts import bars
+from drawsguard.charts import bars
 from drawsguard.monitoring.inspection import (
     Inspector,
     Report,

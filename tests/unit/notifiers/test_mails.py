@@ -16,6 +16,7 @@ from jinja2 import UndefinedError
 from deadlines.fresh_interval import FreshIntervalEnd, deadline_start
 from drawsguard.settings import REPOSITORY
 from drawsguard.templates import render_template
+from notifiers.points_mail import send_mail
 from notifiers.sla_miss import SlaMissMail
 from notifiers.task_failure import meaning, task_failure_mail
 from notifiers.template_mail import run_url
@@ -68,12 +69,23 @@ def test_a_failure_mail_says_what_why_and_where(sent: list[dict[str, Any]]) -> N
     task_failure_mail(failure({"draws"}, ValueError("a {{ brace }} and <b>markup</b>")))
     (mail,) = sent
     assert mail["to"] == ["draws-oncall@example.com"]
-    assert mail["subject"] == "[Airflow] 任务失败 Task failed: draw_sync.sync"
+    assert mail["subject"] == "[drawsguard] [P1] 任务失败 Task failed: draw_sync.sync"
+    assert mail["custom_headers"] == {"Reply-To": "draws-oncall@example.com"}, "nobody reads the sender's mailbox"
     body = mail["html_content"]
     assert "ValueError: a {{ brace }} and &lt;b&gt;markup&lt;/b&gt;" in body  # neither rendered again nor markup
     assert "A failure means that draws are late." in body
     assert "第 4 次" in body
     assert "/dags/draw_sync/runs/scheduled__2025-10-03T01%3A05%3A00%2B00%3A00/tasks/sync" in body
+
+
+def test_an_owner_who_replies_reaches_the_points_team(sent: list[dict[str, Any]]) -> None:
+    notice = SimpleNamespace(points=(7, 8), days_before=7, owner="lin")
+    send_mail("lin@example.com", "cleanup/notice", batch_id="b1", notice=notice, until=END)
+    (mail,) = sent
+    assert mail["to"] == ["lin@example.com"]
+    assert mail["custom_headers"] == {"Reply-To": "points-oncall@example.com"}
+    assert "points-oncall@example.com" in mail["html_content"]
+    assert "2025-10-03 09:05 北京时间" in mail["html_content"]
 
 
 def test_the_points_team_gets_the_mails_of_its_dags(sent: list[dict[str, Any]]) -> None:
@@ -105,9 +117,9 @@ def test_an_sla_mail_says_which_interval_by_how_much_and_where_to_look(sent: lis
     asyncio.run(send())
     (message,) = sent
     assert message["to"] == ["a@example.com", "b@example.com"]
-    assert message["subject"] == "[Airflow] 超时 SLA missed: draw_sync 2025-10-03 09:00–09:05 CST"
+    assert message["subject"] == "[drawsguard] 超时 SLA missed: draw_sync 2025-10-03 09:00–09:05 北京时间"
     body = message["html_content"]
-    for part in ("240 秒", "within 240 s", "看日志<br>Read the log", "2025-10-03T09:00:00+08:00", "running"):
+    for part in ("4 分钟内完成", "within 4 minutes", "看日志<br>Read the log", "2025-10-03 09:09 北京时间", "running"):
         assert part in body
     assert run_url("draw_sync", "scheduled__2025-10-03T01:05:00+00:00") in body
 

@@ -359,8 +359,15 @@ def test_a_priority_without_a_channel_is_named() -> None:
     world = World(alert_channels=[channel("P1", "P2")])
     assert only(found(channels.CHECKS, "configured", world), Status.FAIL).found == "P0 没有通道 has no channel"
     assert found(channels.CHECKS, "configured", World())[0].status is Status.FAIL
-    only_mail = World(alert_channels=[channel("mail")])
+    only_mail = World(alert_channels=[channel("mail"), channel("mail", "escalation")])
     assert "mail is the only" in only(found(channels.CHECKS, "configured", only_mail), Status.WARN).found
+
+
+def test_the_second_recipient_is_no_channel_for_a_first_announcement_and_is_missed() -> None:
+    alone = World(alert_channels=[channel("escalation")])
+    assert "P0 没有通道" in found(channels.CHECKS, "configured", alone)[0].found
+    nobody = World(alert_channels=[channel("chat")])
+    assert "no second recipient" in only(found(channels.CHECKS, "configured", nobody), Status.WARN).found
 
 
 def test_a_message_is_sent_only_when_asked_for() -> None:

@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 from drawsguard.points import definitions
 from drawsguard.points.downline.recheck import Sign, signs_since
 from drawsguard.points.downline.repositories import Repositories
+from drawsguard.points.environments import ENVIRONMENTS
 from drawsguard.points.telemetry.config import PointsConfig
 from drawsguard.points.telemetry.oper_type import parser
 
@@ -62,6 +63,20 @@ def signs_of_life(
 def alert_key(batch_id: str) -> str:
     """Return the key of the alert that a batch's points are needed after all; one per batch."""
     return f"points:points_observe.{batch_id}"
+
+
+def restore_requests(repositories: Repositories, batch_id: str, points: Iterable[int]) -> list[dict[str, Any]]:
+    """Return the params of points_restore that bring these points back: one run for each environment, all ids."""
+    wanted = frozenset(points)
+    ids: dict[str, set[int]] = defaultdict(set)
+    for environment, kind, _, row_id, *_ in repositories.plans.rows_in_state(batch_id, "downlined"):
+        if kind == "point" and row_id in wanted:
+            ids[environment].add(row_id)
+    return [
+        {"batch_id": batch_id, "environment": name, "ids": sorted(ids[name]), "dry_run": False}
+        for name in ENVIRONMENTS
+        if name in ids
+    ]
 
 
 def alert_detail(batch_id: str, points: Sequence[int]) -> str:

@@ -12,7 +12,14 @@ from airflow.sdk.exceptions import AirflowException
 from drawsguard.alerts import signals
 from drawsguard.monitoring.observation import Priority
 from drawsguard.points.database import utc
-from drawsguard.points.downline.observe import Notice, alert_detail, alert_key, downlined_points, due_notices
+from drawsguard.points.downline.observe import (
+    Notice,
+    alert_detail,
+    alert_key,
+    downlined_points,
+    due_notices,
+    restore_requests,
+)
 from drawsguard.points.downline.repositories import Repositories
 from drawsguard.points.policy import get_policy
 from drawsguard.settings import get_settings
@@ -85,6 +92,7 @@ class PointsObserveOperator(BaseOperator):
             batch_id=batch_id,
             signs=signs,
             points=points,
+            restores=restore_requests(repositories, batch_id, points),
             restore_url=f"{settings.ui_base_url}/dags/points_restore",
         )
         return len(signs)

@@ -254,10 +254,12 @@ def test_an_incident_is_reported_with_five_chapters_and_mailed(client: Client, f
     assert kept["repaired"] == 16
     assert f"| {hole[0]} | {hole[-1]} | 16 |" in kept["report"]
     target = len(truth(feed))
-    assert f"draws in the target | {target} | {target} |" in kept["report"]
+    assert f"draws in the target | {target:,} | {target:,} |" in kept["report"]
     assert "repaired and verified" in kept["report"]
     messages = list(mailbox.Maildir(inbox))
     assert len(messages) == before + 1
+    shapes = [[part.get_content_type() for part in mail.walk()] for mail in messages]
+    assert ["multipart/alternative", "text/plain", "text/html"] in shapes
 
 
 def test_a_single_late_draw_is_no_incident(client: Client, feed: FeedState, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -88,7 +88,7 @@ def test_the_report_counts_owners_use_and_keys_that_never_expire(
     assert list(rows) == [(1, "redis_evt_A", "chenwei", "2021-03", 3, "无 no"), (None,) * 6]
     sent = mailbox.Maildir(world.config.state / "smtp" / "maildir")
     subjects = [str(make_header(decode_header(mail["Subject"]))) for mail in sent]
-    assert subjects.count("积分生命周期月报 points lifetime 2024-08 intranet") == 1
+    assert subjects.count("[drawsguard] 积分生命周期月报 points lifetime 2024-08 intranet") == 1
 
 
 def test_the_last_use_is_read_from_the_newest_window_and_from_every_day(world: World) -> None:
