@@ -72,6 +72,18 @@ class AirflowApi:
             raise ApiError(f"{method} {path} as {self.user}: {answer.status_code} {answer.text}", answer.status_code)
         return answer.json() if answer.content else None
 
+    def get(self, address: str) -> requests.Response:
+        """Return what a full address answers to this user, whatever it is."""
+        if "Authorization" not in self._session.headers:
+            self.sign_in()
+        return self._session.get(address, timeout=60)
+
+    def post(self, address: str, content: dict[str, Any]) -> requests.Response:
+        """Send JSON to a full address as this user, and return the answer, whatever it is."""
+        if "Authorization" not in self._session.headers:
+            self.sign_in()
+        return self._session.post(address, json=content, timeout=60)
+
     # --- DAGs -------------------------------------------------------------------------------------
     def dags(self) -> dict[str, dict[str, Any]]:
         return {dag["dag_id"]: dag for dag in self.call("GET", "/dags", params={"limit": 200})["dags"]}

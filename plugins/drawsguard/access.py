@@ -17,18 +17,20 @@ Act = Literal["trigger", "operate", "answer"]
 #: everybody has. None may delete runs or write XComs.
 _OPERATE = (("can_edit", "DAG Runs"), ("can_edit", "Task Instances"))
 _ANSWER = (("can_edit", "HITL Detail"), ("menu_access", "HITL Detail"))
+#: Without it Airflow's navigation has no page of a plugin (health, preflight, operations); FAB's Viewer lacks it.
+_PAGES = (("can_read", "Plugins"),)
 ROLES: Mapping[str, tuple[tuple[str, str], ...]] = {
     # Routine work: trigger, clear and repeat; ask for what somebody else has to approve.
-    "draws_operator": _OPERATE,
-    "points_operator": _OPERATE,
+    "draws_operator": (*_OPERATE, *_PAGES),
+    "points_operator": (*_OPERATE, *_PAGES),
     # Answer what others asked for.
-    "draws_approver": _ANSWER,
-    "points_approver": _ANSWER,
+    "draws_approver": (*_ANSWER, *_PAGES),
+    "points_approver": (*_ANSWER, *_PAGES),
     # Change schemas, move a history, overrule a limit.
-    "draws_admin": _OPERATE,
-    "points_admin": _OPERATE,
+    "draws_admin": (*_OPERATE, *_PAGES),
+    "points_admin": (*_OPERATE, *_PAGES),
     # Silence alerts, of any priority.
-    "duty_manager": (),
+    "duty_manager": _PAGES,
 }
 
 #: FAB's permissions on one DAG for each act. Clearing and marking tasks (``operate``) and answering need the same one;

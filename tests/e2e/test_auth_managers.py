@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from playwright.sync_api import Page, sync_playwright
 
+from drawsguard.settings import REPOSITORY
 from local.airflow_api import AirflowApi, ApiError, wait_for
 from local.config import USERS, Config
 from local.demo.downline import PATIENCE
@@ -150,6 +155,31 @@ def test_roles_keep_asking_answering_and_deleting_apart(runs: dict[str, str], us
     assert status(lambda: users["requester"].call("POST", entries, json=xcom)) == 403
     users["approver"].respond(DAG_ID, run_id, TASK_ID, "Reject")
     assert accepted(users, run_id)["options"] == ["Reject"]
+
+
+# --- operations pages -----------------------------------------------------------------------------------------
+def test_pages_take_the_read_right_of_their_dags(config: Config, users: dict[str, AirflowApi]) -> None:
+    """No MySQL runs here: whoever may see the page is told so."""
+    page = f"{config.airflow_url}/operations/points"
+    assert requests.get(page, timeout=30).status_code == 401
+    wait_for("MySQL to be missed", lambda: "MySQL 没有应答" in users["requester"].get(page).text, timeout=60)
+    assert users["requester"].get(page).status_code == 503
+    outsider = {"username": "outsider", "password": "outsider", "roles": [{"name": "Public"}]}
+    outsider |= {"first_name": "o", "last_name": "o", "email": "outsider@example.com"}
+    assert users["admin"].post(f"{config.airflow_url}/auth/fab/v1/users", outsider).status_code in (200, 201)
+    assert AirflowApi(config.airflow_url, "outsider", "outsider").get(page).status_code == 403
+
+
+def test_pages_know_the_questions_that_wait(config: Config, runs: dict[str, str]) -> None:
+    asked = (
+        "from hooks.waiting_questions import waiting_questions as ask; print(ask(['approval_probe'])); print(ask([]))"
+    )
+    environment = os.environ | config.airflow_environment() | {"PYTHONPATH": str(REPOSITORY / "plugins")}
+    printed = subprocess.run(
+        [sys.executable, "-c", asked], env=environment, capture_output=True, text=True, check=True, timeout=120
+    ).stdout.strip()
+    assert f"run_id='{runs['browser']}', task_id='{TASK_ID}', map_index=-1" in printed
+    assert printed.endswith("] []")
 
 
 # --- in the browser -----------------------------------------------------------------------------------------

@@ -54,6 +54,8 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "alerts": _GROUND | {"warehouse", "monitoring", "draws"},
     # Preflight looks at everything that the others rely on; nothing but an operator may rely on it.
     "preflight": _DOMAIN,
+    # Pages show what the others know; only the plugin that mounts them may import them.
+    "pages": _DOMAIN,
     # Airflow's parts.
     "hooks": _DOMAIN,
     "deadlines": _GROUND,
@@ -62,7 +64,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "auth_managers": _GROUND | {"approvals"},
     "operators": _DOMAIN | {"hooks", "notifiers", "preflight"},
     # Plugin files, which Airflow itself loads: an endpoint or a registration, and no task.
-    "plugin": _DOMAIN | {"hooks", "deadlines", "auth_managers"},
+    "plugin": _DOMAIN | {"hooks", "deadlines", "auth_managers", "pages"},
     # DAG files wire operators. From the domain they take names and configuration that are known without any I/O.
     "dags": _GROUND | {"operators", "notifiers", "dag_params"},
 }

@@ -11,7 +11,7 @@ from typing import Any
 from drawsguard.alerts.config import AlertConfig
 from drawsguard.alerts.state import Alert, Message
 from drawsguard.links import runbook_link
-from drawsguard.monitoring.checks import Checks
+from drawsguard.monitoring.checks import Checks, Explained
 from drawsguard.monitoring.observation import Priority
 from drawsguard.settings import Settings
 from drawsguard.templates import render_template
@@ -54,12 +54,12 @@ def compose(
     values: dict[str, Any] = {
         "alert": alert,
         "about": about,
-        "where": _where(alert.key),
+        "where": where_of(alert.key),
         "reminder": alert.reminders + 1 if reminder else 0,
         "escalation": message is Message.ESCALATION,
         "lasted": ((alert.resolved_at or now) - alert.fired_at).total_seconds(),
         "runbook": runbook_link(about.runbook, settings),
-        "runs": f"{settings.ui_base_url}/dags/{about.dag or _where(alert.key).split('.', 1)[0]}",
+        "runs": f"{settings.ui_base_url}/dags/{dag_of(about, alert.key)}",
         "run": _run_in(alert.detail, settings),
         "ui": settings.ui_base_url,
     }
@@ -110,7 +110,12 @@ def compose_digest(alerts: Sequence[Alert], settings: Settings, now: datetime) -
     )
 
 
-def _where(key: str) -> str:
+def dag_of(about: Explained, key: str) -> str:
+    """Return the DAG whose runs an alert leads to: the one that its kind names, else its own."""
+    return about.dag or where_of(key).split(".", 1)[0]
+
+
+def where_of(key: str) -> str:
     """Return the part of a key that says where: a check's subject, a task, a DAG, a batch, a view."""
     kind, _, rest = key.partition(":")
     if kind == "check":

@@ -518,6 +518,20 @@ def health(recorder: Recorder) -> None:
     assert {part.name for part in assessed.parts if part.status == "unhealthy"} == set(), assessed
 
 
+@drive()
+def operations_pages(recorder: Recorder) -> None:
+    """The pages that read BigQuery, as they read it behind Airflow's API server."""
+    from drawsguard.pages import alerts_view
+    from drawsguard.pages.draws_view import DrawsReader
+
+    reader = DrawsReader(recorder.client())
+    reader._rows("newest_draws", since=BEGIN)
+    reader.intervals(NOW)
+    reader.letters(NOW)
+    reader.days(NOW.date())
+    assert alerts_view.read_board(recorder.client(), NOW).alerts == {}
+
+
 @drive(preflight__local_time=[{"local_time": "2026-11-15 05:00:00"}])
 def preflight(recorder: Recorder) -> None:
     """Preflight asks how BigQuery tells an instant; its dry runs are of the statements of the others."""
