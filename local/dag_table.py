@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from airflow.dag_processing.dagbag import DagBag
@@ -26,18 +27,21 @@ its page there shows the whole documentation.
 
 def _schedule(dag: DAG) -> tuple[str, str, str]:
     """Return the schedule as written, and the time of day it means in UTC and in Beijing (for daily ones)."""
-    timetable = dag.timetable
+    timetable: Any = dag.timetable
+    by_asset = getattr(timetable, "asset_condition", None) is not None and hasattr(timetable, "timetable")
+    timetable = timetable.timetable if by_asset else timetable
+    more = " or asset" if by_asset else ""
     expression = getattr(timetable, "expression", None) or getattr(timetable, "_expression", None)
     if not expression:
         summary = getattr(timetable, "summary", "") or type(timetable).__name__
         return ("by hand", "", "") if summary in ("None", "NullTimetable") else (str(summary).lower(), "", "")
     minute, hour = str(expression).split()[:2]
     if not (minute.isdigit() and hour.isdigit()):
-        return f"`{expression}`", "", ""
+        return f"`{expression}`{more}", "", ""
     zone = ZoneInfo(str(getattr(timetable, "timezone", None) or getattr(timetable, "_timezone", "UTC")))
     at = datetime(2025, 1, 1, int(hour), int(minute), tzinfo=zone)
     beijing = at.astimezone(UTC) + timedelta(hours=8)
-    return f"`{expression}` {zone}", f"{at.astimezone(UTC):%H:%M}", f"{beijing:%H:%M}"
+    return f"`{expression}` {zone}{more}", f"{at.astimezone(UTC):%H:%M}", f"{beijing:%H:%M}"
 
 
 def _row(dag: DAG) -> str:

@@ -5,9 +5,10 @@
 when its source partition has other rows or a newer commit than it was built from. The window is the 180 complete days
 before `run_date`; the day itself is not among them.
 
-**Who runs it.** The scheduler, every day. A person triggers it with `run_date` for any other day, and with `rebuild`
-and a `reason`, which is recorded, after the rules in `include/config/points.yaml` changed. Every step replaces its own
-partitions: it may be repeated, cleared and backfilled at will.
+**Who runs it.** The scheduler, every day at 11:30; and whoever delivers the history, by an event of the asset
+`datalake_platform.cma_hudi` (Airflow's REST API). A person triggers it with `run_date` for any other day, and with
+`rebuild` and a `reason`, which is recorded, after the rules in `include/config/points.yaml` changed. Every step
+replaces its own partitions: it may be repeated, cleared and backfilled at will.
 
 **When it fails.** *check_evidence* names the days that are missing or short, and what to do; nothing is summed up then,
 and the verdict is in `rsp_datagovern.evidence_check`. Any other task: HiveServer2 is unreachable or refused the
@@ -19,21 +20,22 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import DAG, Asset, CronDataIntervalTimetable, chain, task_group
+from airflow.sdk import DAG, Asset, chain, task_group
 
 from dag_params.rebuild import rebuild_params
 from dag_params.run_date import run_date_param
+from dag_params.schedules import daily_or_after
 from drawsguard.points.telemetry.config import points_config
 from drawsguard.points.telemetry.day_steps import day_steps
 from drawsguard.settings import get_settings
 from notifiers.sla_deadline import sla_deadline
 from notifiers.sla_signal import report_run_success
 from notifiers.task_defaults import task_defaults
+from operators.points.telemetry.hive_build_operator import HiveBuildOperator
 from operators.points.telemetry.hive_day_plan_operator import HiveDayPlanOperator
 from operators.points.telemetry.hive_days_operator import HiveDaysOperator
 from operators.points.telemetry.hive_evidence_operator import HiveEvidenceOperator
 from operators.points.telemetry.hive_expire_operator import HiveExpireOperator
-from operators.points.telemetry.hive_statement_operator import HiveStatementOperator
 from operators.points.telemetry.statistics_window_operator import StatisticsWindowOperator
 
 settings = get_settings()
@@ -42,7 +44,7 @@ with DAG(
     dag_id="points_hive_aggregation",
     description="Sum 180 days of CMA usage telemetry per metric, building only new and late days",
     doc_md=__doc__,
-    schedule=CronDataIntervalTimetable("30 11 * * *", timezone=settings.business_timezone),
+    schedule=daily_or_after("11:30", "datalake_platform.cma_hudi"),
     catchup=False,
     max_active_runs=1,
     tags=["tier:1", "points"],
@@ -70,11 +72,8 @@ with DAG(
     @task_group
     def build(days: Any) -> None:
         """Build one list of days; the day's quality record goes first and comes back last."""
-        steps = [
-            HiveDaysOperator(task_id=step.name, conn_id=settings.hive_conn_id, step=step, days=days)
-            for step in day_steps(points_config())
-        ]
-        chain(*steps)
+        steps = day_steps(points_config())
+        chain(*(HiveDaysOperator(task_id=s.name, conn_id=settings.hive_conn_id, step=s, days=days) for s in steps))
 
     window: Any = StatisticsWindowOperator(task_id="window", flow="window").output
     span = {"first": window["first"], "last": window["last"]}
@@ -86,14 +85,13 @@ with DAG(
         **connections,
         trigger_rule="none_failed",  # nothing to build is skipped, and still has to be checked
     )
-    ads_evt_ops_status = HiveStatementOperator(
-        task_id="ads_evt_ops_status", file="telemetry/window/ads_evt_ops_status.sql", parameters=span
-    )
-    stamp = HiveStatementOperator(
-        task_id="stamp",
-        file="telemetry/push/stamp_build.sql",
-        parameters={**span, "flow": "window"},
+    ads_evt_ops_status = HiveBuildOperator(
+        task_id="ads_evt_ops_status",
+        flow="window",
+        window=window,
+        file="telemetry/window/ads_evt_ops_status.sql",
         outlets=[Asset("cma.ads_evt_ops_status")],
+        **connections,
     )
     expire = HiveExpireOperator(task_id="expire_minutes", window=window, hiveserver2_conn_id=settings.hive_conn_id)
-    build.expand(days=plan.output) >> check >> ads_evt_ops_status >> stamp >> expire
+    build.expand(days=plan.output) >> check >> ads_evt_ops_status >> expire

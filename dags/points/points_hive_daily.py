@@ -4,8 +4,9 @@
 `NOSEVT/<year>/<month>/<day>`, filters them into `cma.base_evt`, and writes per metric whether it was used (1 or 0) and
 the row `checkCount` with the distinct minutes of the day into `cma.ads_evt_ops_status`, flow `daily`.
 
-**Who runs it.** The scheduler, for the day before; a person, with `run_date`, for any other day. Afterwards
-`points_push` with flow `daily` pushes the day to MySQL. Every step replaces its own partition.
+**Who runs it.** The scheduler, for the day before; a person, with `run_date`, for any other day. `points_push` pushes
+the day to MySQL at 15:00, or as soon as it is built after that, and adds it to `ads_evt_ops_status`. Every step
+replaces its own partition.
 
 **When it fails.** *check_evidence*: the feed's folder is empty, minutes are missing or too many lines are malformed;
 the message names what to do. *src_evt*: HiveServer2 is unreachable, or the folder's address in
@@ -17,13 +18,14 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import DAG, CronDataIntervalTimetable, chain
+from airflow.sdk import DAG, Asset, CronDataIntervalTimetable, chain
 
 from dag_params.run_date import run_date_param
 from drawsguard.points.telemetry.config import points_config
 from drawsguard.points.telemetry.oper_type import hive_pattern
 from drawsguard.settings import get_settings
 from notifiers.task_defaults import task_defaults
+from operators.points.telemetry.hive_build_operator import HiveBuildOperator
 from operators.points.telemetry.hive_evidence_operator import HiveEvidenceOperator
 from operators.points.telemetry.hive_statement_operator import HiveStatementOperator
 from operators.points.telemetry.statistics_window_operator import StatisticsWindowOperator
@@ -46,6 +48,10 @@ with DAG(
         ),
     },
 ):
+    connections: dict[str, Any] = {
+        "hiveserver2_conn_id": settings.hive_conn_id,
+        "mysql_conn_id": settings.governance_mysql_conn_id,
+    }
     window: Any = StatisticsWindowOperator(task_id="window", flow="daily").output
     day = {name: window[name] for name in ("pt_year", "pt_month", "pt_day", "pt_dt")}
     span = {"first": window["first"], "last": window["last"]}
@@ -55,8 +61,7 @@ with DAG(
         task_id="check_evidence",
         flow="daily",
         **span,
-        hiveserver2_conn_id=settings.hive_conn_id,
-        mysql_conn_id=settings.governance_mysql_conn_id,
+        **connections,
     )
     chain(
         HiveStatementOperator(
@@ -67,10 +72,13 @@ with DAG(
         HiveStatementOperator(task_id="base_evt", file="telemetry/daily/base_evt.sql", parameters={**day, **rules}),
         HiveStatementOperator(task_id="evt_day_quality", file="telemetry/daily/evt_day_quality.sql", parameters=day),
         check,
-        HiveStatementOperator(
-            task_id="ads_evt_ops_status", file="telemetry/daily/ads_evt_ops_status.sql", parameters=day
-        ),
-        HiveStatementOperator(
-            task_id="stamp", file="telemetry/push/stamp_build.sql", parameters={"flow": "daily", **span}
+        HiveBuildOperator(
+            task_id="ads_evt_ops_status",
+            flow="daily",
+            window=window,
+            file="telemetry/daily/ads_evt_ops_status.sql",
+            parameters=day,
+            outlets=[Asset("cma.ads_evt_ops_status")],
+            **connections,
         ),
     )

@@ -2,13 +2,15 @@
 
 **What it does.** At 15:00 Beijing time it pushes `cma.ads_evt_ops_status` to `rsp_datagovern.ads_evt_ops_status_ago`.
 *guard_before* refuses what would lose, duplicate or misdate evidence; *push* streams the rows and publishes them as one
-batch in one transaction; *truncate* empties Hive only when rows, sum and checksum agree on both sides; *consolidate*
-adds a batch of the daily flow to `ads_evt_ops_status` once, and deletes batches older than a week.
+batch in one transaction; *truncate* empties Hive only when window, rows, sum and checksum agree on both sides;
+*consolidate* adds a batch of the daily flow to `ads_evt_ops_status` once, and deletes batches older than a week.
 
-**Who runs it.** The scheduler. A person triggers it with `run_date` for another day's build, or with
-`size_overrule_reason` after a refusal because of the size; no other refusal can be overruled. It may be killed and run
-again at any point: the ledger `rsp_datagovern.evidence_batch` records how far each batch came. A run that has ended is
-cleared from *guard_before* on: *push* takes only what the guard let through since the run started.
+**Who runs it.** The scheduler, at 15:00 and not before; a build that ends later is pushed as soon as it is there (a run
+started by the asset `cma.ads_evt_ops_status`; what needs no push is skipped). A person triggers it with `run_date` for
+another day's build, or with `size_overrule_reason` after a refusal because of the size; no other refusal can be
+overruled. It may be killed and run again at any point: the ledger `rsp_datagovern.evidence_batch` records how far each
+batch came. A run that has ended is cleared from *guard_before* on: *push* takes only what the guard let through since
+the run started.
 
 **When it fails.** The message starts with the reason in brackets and ends with what to do; every decision of the guard
 is in `rsp_datagovern.evidence_guard_log`. *empty_source*, *wrong_window*: run `points_hive_aggregation` for the same
@@ -22,9 +24,11 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import DAG, Asset, CronDataIntervalTimetable, Param, task_group
+from airflow.sdk import DAG, Asset, task_group
 
+from dag_params.push import push_params
 from dag_params.run_date import run_date_param
+from dag_params.schedules import daily_or_after
 from drawsguard.points.telemetry.config import points_config
 from drawsguard.settings import get_settings
 from notifiers.sla_deadline import sla_deadline
@@ -38,11 +42,14 @@ from operators.points.telemetry.push_plan_operator import PushPlanOperator
 
 settings = get_settings()
 
+#: When the push is due (business time).
+DUE = "15:00"
+
 with DAG(
     dag_id="points_push",
     description="Push the usage evidence from Hive to MySQL, guarded; empty Hive when both sides agree",
     doc_md=__doc__,
-    schedule=CronDataIntervalTimetable("0 15 * * *", timezone=settings.business_timezone),
+    schedule=daily_or_after(DUE, "cma.ads_evt_ops_status"),  # built after that: pushed then
     catchup=False,
     max_active_runs=1,
     tags=["tier:1", "points"],
@@ -53,22 +60,7 @@ with DAG(
         "run_date": run_date_param(
             "推送该日构建的数据；留空为当天。", "Push what was built for this day; empty: the day of the run."
         ),
-        "flows": Param(
-            list(points_config().push.flows),
-            type="array",
-            items={"type": "string", "enum": ["window", "daily"]},
-            description="推送的数据流：window（180 天窗口）、daily（旧的每日流程）。"
-            "Flows to push: window (180 days), daily (the legacy flow).",
-        ),
-        "size_overrule_reason": Param(
-            None,
-            type=["null", "string"],
-            minLength=10,
-            maxLength=500,
-            description="仅在行数超出限制、且已确认无误时填写原因（至少 10 个字符），原因会被记录；其他拒绝无法越过。"
-            "Only after a refusal because of the size, when the size is right: the reason (10 characters or more), "
-            "which is recorded. No other refusal can be overruled.",
-        ),
+        **push_params(points_config().push.flows),
     },
 ):
     connections: dict[str, Any] = {
@@ -96,5 +88,5 @@ with DAG(
         )
         guard >> push >> truncate >> consolidate
 
-    plan = PushPlanOperator(task_id="plan")
+    plan = PushPlanOperator(task_id="plan", due=DUE)
     push_flow.expand_kwargs(plan.output)

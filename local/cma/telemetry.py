@@ -5,6 +5,7 @@ A day is a set of columns of small integers (codes) with a vocabulary each, so t
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,10 +17,10 @@ from numpy.typing import NDArray
 MINUTES = 1440
 LARGEST_COUNT = 99
 
-_UNKNOWN_METRICS = ("que_eid_", "del_eid_7", "que_user_12", "UPD_EID_5", "", "que_eid_1 OR 1=1")
+_UNKNOWN_METRICS = ("que_eid_3\n", "del_eid_7", "que_eid_", "que_user_12", "UPD_EID_5", "", "que_eid_1 OR 1=1")
 _OTHER_METRICS = ("jvm_gc_ms", "http_5xx", "que_eid_1")
 _BAD_TIMES = ("", "yesterday", "2024-07-30T10:00:00", "1722304800")
-_BAD_COUNTS = ("", "many", "1.5", "0x1F")
+_BAD_COUNTS = ("7\n", "many", "", "1.5", "0x1F")
 _NEGATIVE_COUNTS = ("-1", "-300")
 _ABSURD_COUNTS = ("999999999999", "123456789012345678")
 #: Faults of lines, which only the JSON feed has.
@@ -146,6 +147,7 @@ class Day:
         self._records = records
         self._faults = faults
         self._rng = rng
+        self._picked = {name: self._pick(name) for name in faults if name not in _FAULTS_OF_LINES}
         self._minutes = [
             (datetime.combine(day, time.min) + timedelta(minutes=minute, seconds=minute % 60)).isoformat(" ")
             for minute in range(MINUTES)
@@ -159,7 +161,7 @@ class Day:
         metric, minute, instance, count = self._records
         rows = _Rows(self)
         rows.add(metric, minute, instance, count)
-        doubled = self._pick("duplicate_upload")
+        doubled = self._picked.get("duplicate_upload", metric[:0])
         # A repeated upload carries the same count or a smaller one (a partial first delivery).
         rows.add(
             metric[doubled],
@@ -175,7 +177,7 @@ class Day:
             ("negative_count", "value", _NEGATIVE_COUNTS),
             ("absurd_count", "value", _ABSURD_COUNTS),
         ):
-            picked = self._pick(name)
+            picked = self._picked.get(name, metric[:0])
             rows.add(metric[picked], minute[picked], instance[picked], count[picked], wrong={column: words})
         if others and len(metric):
             share = self.plan.other_share
@@ -205,6 +207,11 @@ class Day:
         last = np.full(len(self.plan.metrics), -1)
         np.maximum.at(last, metric, minute)
         seen = [index for index, value in enumerate(last) if value >= 0]
+        counts = Counter({self.plan.metrics[index]: int(totals[index]) for index in seen})
+        last_seen = {self.plan.metrics[index]: self._minutes[last[index]][:16] + ":00" for index in seen}
+        for name, number in self._uses_of_rejected().items():
+            counts[name] += number
+            last_seen[name] = f"{self.day} 23:59:00"
         return DayTruth(
             raw_rows=raw_rows,
             evt_rows=evt_rows,
@@ -212,8 +219,8 @@ class Day:
             ts_rows=len(np.unique(metric * MINUTES + minute)),
             minutes=len(np.unique(minute)),
             rejected={name: number for name, number in rejected.items() if number},
-            counts={self.plan.metrics[index]: int(totals[index]) for index in seen},
-            last_seen={self.plan.metrics[index]: self._minutes[last[index]][:16] + ":00" for index in seen},
+            counts=dict(counts),
+            last_seen=last_seen,
         )
 
     def broken_lines(self) -> list[str]:
@@ -227,6 +234,18 @@ class Day:
             "empty_json": ("{}", "{ }"),
         }
         return [words[name][index % len(words[name])] for name in words for index in range(self._faults[name])]
+
+    def _uses_of_rejected(self) -> Counter[str]:
+        """Return the rejected records that could be about a point or tag, by metric: each is one use."""
+        found: Counter[str] = Counter()
+        for fault, picked in self._picked.items():
+            if fault == "unknown_oper_type":
+                found.update(_UNKNOWN_METRICS[index % len(_UNKNOWN_METRICS)] for index in range(len(picked)))
+            elif fault != "duplicate_upload":
+                found.update(self.plan.metrics[index] for index in self._records[0][picked])
+        return Counter(
+            {re.sub("[^!-~]", "?", name): number for name, number in found.items() if any(map(str.isdigit, name))}
+        )
 
     def _pick(self, fault: str) -> Codes:
         """Return distinct positions of good records that the fault copies."""

@@ -80,6 +80,10 @@ def load_evidence(governance: Any, golden: Golden) -> str:
             (batch_id, *golden.window, *facts, now, now),
         )
         cursor.executemany(
+            "REPLACE INTO rsp_datagovern.evidence_batch_day (batch_id, pt_dt, minutes) VALUES (%s, %s, %s)",
+            [(batch_id, day, 1440) for day in golden.window.days],
+        )
+        cursor.executemany(
             "REPLACE INTO rsp_datagovern.evidence_day (flow, pt_dt, minutes, metrics, raw_rows, rejected_rows)"
             " VALUES (%s, %s, %s, %s, %s, %s)",
             days,

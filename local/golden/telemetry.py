@@ -16,15 +16,13 @@ from local.golden.dataset import Golden
 _MINUTE = timedelta(minutes=1)
 #: Every so many metrics is uploaded twice, the second time with a part of its count.
 _UPLOADED_TWICE = 50
-#: Every so many confirmed points has a negative count: too few for a day to be refused.
-_NEGATIVE = 20
 
 
 def write_raw(golden: Golden, root: Path) -> dict[str, tuple[datetime, int]]:
     """Write the telemetry as partitions below ``root``; return the expected result: oper_type → (last seen, count).
 
-    A metric's count comes from three instances in two minutes. Confirmed points appear as well, in ways that do not
-    count as use: as another application's metric, and with a negative count.
+    A metric's count comes from three instances in two minutes. Confirmed points appear as well, in a way that does not
+    count as use: as another application's metric.
     """
     shutil.rmtree(root, ignore_errors=True)
     rows: dict[str, list[tuple[str, str, str, str, str]]] = defaultdict(list)
@@ -50,8 +48,6 @@ def write_raw(golden: Golden, root: Path) -> dict[str, tuple[datetime, int]]:
     for number, point in enumerate(golden.confirmed):
         moment = minutes[number * 7 % len(minutes)]
         add(f"que_eid_{point}", moment, 5, 3, app="PAY")
-        if number % _NEGATIVE == 0:
-            add(f"upd_eid_{point}", moment, 5, -3)
     names = ("app", "metric", "ts", "instance", "value")
     for day, records in rows.items():
         columns = dict(zip(names, map(pa.array, zip(*records, strict=True)), strict=True))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -12,15 +12,18 @@ from zoneinfo import ZoneInfo
 from airflow.providers.mysql.hooks.mysql import MySqlHook
 
 from drawsguard.points.database import DEFINITIONS_MODE, close, prepare
+from drawsguard.points.definitions import Tag, members_by_tag, read_tags
 from drawsguard.points.downline.observe import signs_of_life
+from drawsguard.points.downline.observed_days import ObservedDays, days_from, observed_days
 from drawsguard.points.downline.planner import Planner
 from drawsguard.points.downline.recheck import Sign
 from drawsguard.points.downline.repositories import Repositories
-from drawsguard.points.environments import Environment
+from drawsguard.points.environments import ENVIRONMENTS, Environment
 from drawsguard.points.policy import get_policy
 from drawsguard.points.review.confirmed import Confirmed
 from drawsguard.points.schema import Server, require_current
 from drawsguard.points.telemetry.config import points_config
+from drawsguard.points.telemetry.evidence_days import evidence_days, expected_until
 from drawsguard.settings import get_settings
 
 
@@ -66,14 +69,38 @@ def schema_owner(server: Server) -> Iterator[Any]:
         close(connection)
 
 
+def members_of_tags() -> dict[int, set[int]]:
+    """Return the points of each tag, in either environment: use through any environment's tag is use."""
+    tags: list[Tag] = []
+    for name in ENVIRONMENTS:
+        with environment(name) as connection:
+            tags += read_tags(connection)
+            connection.rollback()
+    return members_by_tag(tags)
+
+
 def signs_now(opened: Repositories, batch_id: str, observed_from: datetime) -> list[Sign]:
     """Return use and errors of a batch's downlined points, as the statistics are now.
 
     :param observed_from: naive UTC.
     """
-    with environment("intranet") as connection:
-        zone = get_settings().business_timezone
-        return signs_of_life(opened, connection, batch_id, observed_from, points_config(), zone)
+    zone = get_settings().business_timezone
+    return signs_of_life(opened, members_of_tags(), batch_id, observed_from, points_config(), zone)
+
+
+def observed_now(opened: Repositories, observe_from: datetime, observe_until: datetime) -> ObservedDays:
+    """Return the days that an observation rests on by now.
+
+    :param observe_from: :param observe_until: naive UTC.
+    """
+    zone = get_settings().business_timezone
+    days = evidence_days(opened.connection, days_from(observe_from, observe_until), points_config().quality)
+    return observed_days(observe_from, observe_until, days, evidence_expected_until(), zone)
+
+
+def evidence_expected_until() -> date:
+    """Return the last day whose usage evidence has to be there now."""
+    return expected_until(datetime.now(UTC), points_config().quality.arrives_by, get_settings().business_timezone)
 
 
 def planner(opened: Repositories, tried: Mapping[int, Confirmed] | None = None) -> Planner:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,6 @@ from drawsguard.mail import mail_of
 from drawsguard.refusal import address_of
 from drawsguard.settings import get_settings
 from hooks.mail_hook import send
-
-log = logging.getLogger(__name__)
 
 
 def send_mail(to: str | Sequence[str], name: str, files: Sequence[Path] = (), **values: Any) -> None:
@@ -27,22 +24,6 @@ def send_mail(to: str | Sequence[str], name: str, files: Sequence[Path] = (), **
     team = get_settings().points_email
     addresses = [address.strip() for address in to.split(",")] if isinstance(to, str) else list(to)
     send(mail_of(f"points/{name}", team=team, **values), addresses, files, reply_to=team)
-
-
-def send_each(mails: Iterable[tuple[str, Callable[[], None]]]) -> list[str]:
-    """Send mails of which each is for somebody else: one that is refused keeps none of the others from being sent.
-
-    :param mails: whom each is for, and what sends it and remembers that it was sent.
-    :returns: whom it could not be sent to, each with the reason.
-    """
-    failures: list[str] = []
-    for recipient, send in mails:
-        try:
-            send()
-        except Exception as error:
-            log.exception("The mail for %s was not sent", recipient)
-            failures.append(f"{recipient}: {type(error).__name__}: {error}")
-    return failures
 
 
 def owner_address(owner: str) -> str:

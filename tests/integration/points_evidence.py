@@ -22,7 +22,7 @@ HIVE_TABLES = (
 )  # fmt: skip
 MYSQL_TABLES = (
     "ads_evt_ops_status_ago", "ads_evt_ops_status", "evidence_batch", "evidence_guard_log", "evidence_check",
-    "evidence_day",
+    "evidence_day", "evidence_batch_day",
 )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from datetime import date, datetime
 from typing import Any
 
 from drawsguard.points.database import close, transaction
+from drawsguard.points.definitions import Tag, members_by_tag, read_tags
 from drawsguard.points.downline.backup import back_up
 from drawsguard.points.downline.execution import Execution
 from drawsguard.points.downline.journal import Journal
@@ -95,14 +96,48 @@ class World:
         for name, tables in zip(ENVIRONMENTS, (intranet, extranet), strict=True):
             with self.environment(f"{name}_schema") as connection:
                 load_environment(connection, tables)
-        for table in ("ads_evt_ops_status_ago", "ads_evt_ops_status", "evidence_batch"):
+        for table in ("ads_evt_ops_status_ago", "ads_evt_ops_status", "evidence_batch", "evidence_batch_day"):
             self.sql("governance", f"DELETE FROM rsp_datagovern.{table}")  # another test's may be newer
         used = metrics if metrics is not None else [("que_eid_9999", datetime.fromisoformat("2024-07-01"), 1)]
         load_evidence(self.governance, Golden(WINDOW, intranet, extranet, used, []))
 
     def report(self, evidence: str = EVIDENCE) -> Report:
         with self.environment("intranet") as connection:
-            return make_report(self.governance, connection, RULES, points_config(), TODAY, evidence)
+            return make_report(self.governance, connection, self.members(), RULES, points_config(), TODAY, evidence)
+
+    def cover(self, last: date, *missing: date) -> None:
+        """Let the pushed evidence cover the 180 days that end with ``last``, but for some."""
+        batch = f"window_{last}"
+        self.sql(
+            "governance",
+            "REPLACE INTO rsp_datagovern.evidence_batch (batch_id, flow, window_start, window_end, state, row_count,"
+            " eid_sum, checksum, run_id, published_at)"
+            " VALUES (%s, 'window', %s, %s, 'completed', 0, 0, 0, 'r', UTC_TIMESTAMP(6))",
+            batch, *Window.ending(last, 180),
+        )  # fmt: skip
+        self.sql("governance", "DELETE FROM rsp_datagovern.evidence_batch_day WHERE batch_id = %s", batch)
+        days = [day for day in Window.ending(last, 180).days if day not in missing]
+        marks = ", ".join(["(%s, %s, 1440)"] * len(days))
+        self.sql(
+            "governance",
+            f"INSERT INTO rsp_datagovern.evidence_batch_day (batch_id, pt_dt, minutes) VALUES {marks}",
+            *[value for day in days for value in (batch, day)],
+        )
+
+    def load_use(self, *metrics: tuple[str, int]) -> None:
+        """Replace the pushed statistics by these metrics (oper_type, count), seen on the window's last day."""
+        self.sql("governance", "DELETE FROM rsp_datagovern.ads_evt_ops_status_ago")
+        for name, count in metrics:
+            values = (EVIDENCE, name, WINDOW.last, count)
+            self.sql("governance", "INSERT INTO rsp_datagovern.ads_evt_ops_status_ago VALUES (%s, %s, %s, %s)", *values)
+
+    def members(self) -> dict[int, set[int]]:
+        """Return the points of each tag, as `points_databases.members_of_tags` does."""
+        tags: list[Tag] = []
+        for name in ENVIRONMENTS:
+            with self.environment(name) as connection:
+                tags += read_tags(connection)
+        return members_by_tag(tags)
 
     def confirm(self, *points: int, batch_id: str = BATCH, evidence: str = EVIDENCE) -> None:
         """Make the report and confirm some of its candidates (none named: all)."""

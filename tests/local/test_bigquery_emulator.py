@@ -116,7 +116,7 @@ def _answer(program: str) -> dict[str, Any]:
 
 
 def test_a_text_is_parsed_and_translated_once_and_what_is_done_to_its_tree_stays_with_the_caller() -> None:
-    found = _answer(PROBE)
+    found = _answer(PARSED)
     assert found["second"] == found["plain"]
     assert found["parses"] == 1
     typed, typed_again, untyped = found["translated"]

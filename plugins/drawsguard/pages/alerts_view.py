@@ -8,9 +8,9 @@ from typing import Any
 
 from drawsguard.alerts.config import AlertConfig, load_alert_config
 from drawsguard.alerts.manager import AlertManager
-from drawsguard.alerts.message import dag_of, runbook_of
+from drawsguard.alerts.message import dag_of, where_of
 from drawsguard.alerts.state import Alert, Board, Event
-from drawsguard.monitoring.checks import Check, Checks, load_checks
+from drawsguard.monitoring.checks import Checks, Explained, load_checks
 from drawsguard.pages.look import Words
 from drawsguard.settings import get_settings
 from drawsguard.warehouse.monitoring_repository import MonitoringRepository
@@ -23,8 +23,8 @@ PAST, MOST_PAST = timedelta(days=30), 60
 class ShownAlert:
     """An alert with what people need to act on it.
 
-    :param check: the check that it is about; None for those of tasks, deadlines and points.
-    :param runbook: page of the runbook.
+    :param about: what a message about it says, so that page and mail agree.
+    :param where: which service, task, DAG, batch or view it concerns.
     :param dag_id: where to look.
     :param muted_until: aware; None: not muted.
     :param explained: whether another open alert is its cause, so that nobody is sent this one.
@@ -32,8 +32,8 @@ class ShownAlert:
     """
 
     alert: Alert
-    check: Check | None
-    runbook: str
+    about: Explained
+    where: str
     dag_id: str
     team: str
     muted_until: datetime | None
@@ -41,14 +41,25 @@ class ShownAlert:
     events: tuple[Event, ...]
 
     @property
-    def meaning(self) -> Words | None:
-        """What it means, in words."""
-        return Words(self.check.message.zh, self.check.message.en) if self.check else None
+    def runbook(self) -> str:
+        """Page of the runbook."""
+        return self.about.runbook
 
     @property
-    def first_step(self) -> Words | None:
+    def title(self) -> Words:
+        """What is wrong, in words."""
+        return Words(self.about.message.zh, self.about.message.en)
+
+    @property
+    def meaning(self) -> Words:
+        """What follows from it, and whether it heals itself."""
+        meaning, healing = self.about.meaning, self.about.healing
+        return Words(f"{meaning.zh}。{healing.zh}。", f"{meaning.en}. {healing.en}.")
+
+    @property
+    def first_step(self) -> Words:
         """What to do first."""
-        return Words(self.check.first_step.zh, self.check.first_step.en) if self.check else None
+        return Words(self.about.first_step.zh, self.about.first_step.en)
 
 
 @dataclass(frozen=True)
@@ -87,12 +98,12 @@ def alerts_view(board: Board, checks: Checks, config: AlertConfig, now: datetime
     """Return what the page shows of a board at a time (aware)."""
 
     def shown(alert: Alert) -> ShownAlert:
-        check = checks.of_key(alert.key)
+        about = checks.of_key(alert.key) or config.kind_of(alert.key)
         return ShownAlert(
             alert,
-            check,
-            check.runbook if check else runbook_of(alert.key),
-            dag_of(alert.key),
+            about,
+            where_of(alert.key),
+            dag_of(about, alert.key),
             config.team_of(alert.key),
             board.mutes.get(alert.key) if board.muted(alert.key, now) else None,
             alert.open and board.explained(alert, now, config.policy.aftermath),

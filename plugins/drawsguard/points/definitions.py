@@ -201,7 +201,10 @@ def read_tags(connection: Any) -> list[Tag]:
 
 
 def members_by_tag(tags: Iterable[Tag]) -> dict[int, set[int]]:
-    """Return the points of each tag id, whatever the tag's status; rows of the same id are joined."""
+    """Return the points of each tag id, whatever the tag's status; rows of the same id are joined.
+
+    :param tags: of both environments, for use: it counts whichever environment's tag it comes through.
+    """
     members: dict[int, set[int]] = defaultdict(set)
     for tag in tags:
         members[tag.tag_id] |= tag.members

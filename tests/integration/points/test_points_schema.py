@@ -116,7 +116,12 @@ def test_a_migration_that_broke_off_is_finished_by_the_next(
         real(path)
         done.append(path)
 
-    from drawsguard.points.migrations.governance import v0001_tables, v0002_audit, v0003_exact_names  # noqa: F401 - found by Alembic
+    from drawsguard.points.migrations.governance import (  # noqa: F401 - found by Alembic
+        v0001_tables,
+        v0002_audit,
+        v0003_exact_names,
+        v0004_evidence_days,
+    )
 
     monkeypatch.setattr(schema, "run", dying)
     with pytest.raises(KeyboardInterrupt):
@@ -138,7 +143,7 @@ def test_two_migrations_of_a_server_do_not_run_side_by_side(config: Config) -> N
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(map(str, found)).count(str(["0001", "0002", "0003"])) == 1
+    assert sorted(map(str, found)).count(str(["0001", "0002", "0003", "0004"])) == 1
 
 
 def _tried(config: Config) -> Any:

@@ -149,6 +149,7 @@ def build_window(run_date: date) -> list[list[str]]:
     for some in days:
         for step in day_steps(points_config()):
             HiveDaysOperator(task_id=step.name, conn_id="hiveserver2_default", step=step, days=some).execute(ran)
+    run_file("push/drop_stamp", ran, {"flow": "window"})
     run_file("window/ads_evt_ops_status", ran, span)
     run_file("push/stamp_build", ran, span | {"flow": "window"})
     return days
@@ -187,8 +188,8 @@ def quality_of(truth: DayTruth) -> tuple[int, ...]:
 
 def rejected_in(hive: Connection, flow: str) -> dict[str, dict[str, int]]:
     found: dict[str, dict[str, int]] = {}
-    query = f"SELECT pt_dt, reason, SUM(copies) FROM cma.evt_rejected WHERE flow = '{flow}' GROUP BY pt_dt, reason"
-    for pt_dt, reason, copies in rows(hive, query):
+    span = {"flow": flow, "first": "2024-01-01", "last": "2024-12-31"}
+    for pt_dt, reason, copies in fetch(hive, "telemetry/window/rejected_by_reason.sql", span):
         found.setdefault(pt_dt, {})[reason] = copies
     return found
 

@@ -1,6 +1,6 @@
--- Purpose: minutes with telemetry on each day of a window.
+-- Purpose: minutes with telemetry on each day that an evidence batch was built from.
 -- Grain: one row a day.
--- Parameters: first, last (days, both included).
+-- Parameters: evidence_batch.
 SELECT pt_dt, minutes
-FROM rsp_datagovern.evidence_day
-WHERE flow = 'window' AND pt_dt BETWEEN %(first)s AND %(last)s
+FROM rsp_datagovern.evidence_batch_day
+WHERE batch_id = %(evidence_batch)s

@@ -155,7 +155,8 @@ class TargetRepository:
     def watermark(self, now: datetime) -> datetime | None:
         """Return the time before which scheduled syncs have covered everything, None before the first."""
         (row,) = self._runner.rows("sync/watermark.sql", retained_from=now - LOG_RETENTION)
-        return row["watermark"]
+        watermark: datetime | None = row["watermark"]
+        return watermark
 
     def plan(self, request: SyncRequest, lookback: timedelta, now: datetime) -> SyncPlan:
         """Return what a run has to read and write to fulfil ``request``."""

@@ -6,9 +6,8 @@ import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
-from zoneinfo import ZoneInfo
 
 from drawsguard.approvals.model import Action, Approved
 from drawsguard.approvals.repository import ApprovalRepository
@@ -16,9 +15,12 @@ from drawsguard.points.cleanup.estimate import Estimate
 from drawsguard.points.cleanup.ticket import Ticket, TicketPlan
 from drawsguard.points.database import execute, execute_many, fetch, transaction, utc
 from drawsguard.points.digest import digest_of
+from drawsguard.points.downline.observed_days import days_from, observed_days
 from drawsguard.points.downline.structure_repository import Structure as StoredStructure
 from drawsguard.points.review.batch_repository import BatchRepository
 from drawsguard.points.review.batch_state import BatchState
+from drawsguard.points.telemetry.config import points_config
+from drawsguard.points.telemetry.evidence_days import evidence_days
 from drawsguard.refusal import RefusedError
 
 Clock = Callable[[], datetime]
@@ -91,16 +93,16 @@ class TicketRepository:
     def due_batches(self, business_timezone: str) -> list[str]:
         """Return the batches whose observation has ended without objection.
 
-        It has ended when the usage evidence covers its last day, which it does only on the day after: until then
-        nobody knows whether a point was used on it.
+        It has ended when the usage evidence holds as many whole days as it takes: a day's evidence comes on the day
+        after, and until then, or when it never comes, nobody knows whether a point was used on it.
         """
-        batches = self._read("cleanup/due_batches.sql", {"now": utc(self.clock())})
-        ((evidence_until,),) = self._read("cleanup/evidence_until.sql", {})
-        return [
-            str(batch_id)
-            for batch_id, observe_until in batches
-            if evidence_until is not None and last_observed_day(observe_until, business_timezone) <= evidence_until
-        ]
+        now = self.clock()
+        due = []
+        for batch_id, observe_from, observe_until in self._read("cleanup/due_batches.sql", {"now": utc(now)}):
+            days = evidence_days(self.connection, days_from(observe_from, observe_until), points_config().quality)
+            if observed_days(observe_from, observe_until, days, now.date(), business_timezone).end is not None:
+                due.append(str(batch_id))
+        return due
 
     def save_tickets(self, batch_id: str, plan: TicketPlan, estimates: Mapping[int, Estimate]) -> None:
         """Keep the tickets of a batch; those that are done stay as they were executed."""
@@ -289,15 +291,6 @@ class TicketRepository:
     def _transaction(self) -> Iterator[None]:
         with transaction(self.connection):
             yield
-
-
-def last_observed_day(observe_until: datetime, business_timezone: str) -> date:
-    """Return the last business day of an observation.
-
-    :param observe_until: its end (naive UTC, exclusive).
-    """
-    last = observe_until.replace(tzinfo=UTC) - timedelta(microseconds=1)
-    return last.astimezone(ZoneInfo(business_timezone)).date()
 
 
 def lock_name(ticket_id: str) -> str:

@@ -3,9 +3,10 @@
 **When an observation ends**: ``observe.days`` of include/config/downline.yaml after a downline was verified
 (`PointsVerifyOperator`); the second environment starts it again, so the days count from the last change. The end is
 kept as ``observe_until`` (`ObservationRepository.start`). A halt leaves it as it is and keeps the batch from cleanup
-until it is released; a release (`drawsguard.points.downline.release`, ``WATCH_DAYS``) may move it to later. The use of
-its last day is known a day later: the batch is due when the pushed evidence covers that day
-(`TicketRepository.due_batches`), and is watched until it is cleaned.
+until it is released; a release (`drawsguard.points.downline.release`, ``WATCH_DAYS``) may move it to later. Each of its
+days has to be in the pushed evidence, whole; a day that is missing there is observed later (`observed_days`), and the
+use of the last one is known a day later. The batch is due when it has them all (`TicketRepository.due_batches`), and
+is watched until it is cleaned.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from drawsguard.points import definitions
 from drawsguard.points.downline.recheck import Sign, signs_since
 from drawsguard.points.downline.repositories import Repositories
 from drawsguard.points.environments import ENVIRONMENTS
@@ -40,7 +40,7 @@ def downlined_points(repositories: Repositories, batch_id: str) -> frozenset[int
 
 def signs_of_life(
     repositories: Repositories,
-    environment: Any,
+    members: Mapping[int, Iterable[int]],
     batch_id: str,
     observed_from: datetime,
     config: PointsConfig,
@@ -48,14 +48,12 @@ def signs_of_life(
 ) -> list[Sign]:
     """Return use and errors of a batch's downlined points since it was downlined.
 
-    :param environment: a prepared connection to an environment, for its tags.
+    :param members: points of each tag, in either environment.
     :param observed_from: naive UTC.
     """
     # The statistics have whole minutes of business time: the minute of the change counts as before it.
     local = observed_from.replace(tzinfo=UTC).astimezone(ZoneInfo(business_timezone)).replace(tzinfo=None)
     since = local.replace(second=0, microsecond=0) + timedelta(minutes=1)
-    members = definitions.members_by_tag(definitions.read_tags(environment))
-    environment.rollback()
     points = downlined_points(repositories, batch_id)
     return signs_since(repositories.connection, since, points, members, parser(config.oper_type_pattern))
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from drawsguard.points import definitions
 from drawsguard.points.definitions import Membership
@@ -27,8 +27,9 @@ from drawsguard.points.policy import DownlinePolicy
 from drawsguard.points.review.batch_repository import CELL_CLUSTER, CELL_MODIFIED, CELL_TABLE, StoredCandidate
 from drawsguard.points.review.candidate import Decision
 from drawsguard.points.review.confirmed import Confirmed
-from drawsguard.points.review.evidence import check_age
+from drawsguard.points.review.evidence import EvidenceRefusedError, check_age
 from drawsguard.points.telemetry.config import PointsConfig
+from drawsguard.points.telemetry.evidence_days import evidence_days, listed
 from drawsguard.points.telemetry.oper_type import parser
 
 #: Opens a prepared connection to an environment, and closes it.
@@ -148,13 +149,43 @@ class Planner:
         return Planned(plan, membership)
 
 
+class Recheck(NamedTuple):
+    """What was looked at again just before the downline.
+
+    :param first: first day after the report's window; :param last: last day whose evidence has to be there.
+    :param used: use of planned points since ``first``.
+    """
+
+    first: date
+    last: date
+    used: list[Sign]
+
+
 def used_since_report(
-    repositories: Repositories, governance: Any, planned: Planned, config: PointsConfig
-) -> list[Sign]:
-    """Return the use of planned points after the report's window ended; errors do not count as use."""
-    last = repositories.batches.get(planned.plan.batch_id).window_end
-    since = datetime.combine(last + timedelta(days=1), time.min)
-    members = definitions.members_by_tag(planned.membership.tags)
+    repositories: Repositories,
+    planned: Planned,
+    members: Mapping[int, Iterable[int]],
+    config: PointsConfig,
+    expected: date,
+) -> Recheck:
+    """Return the use of planned points after the report's window ended; errors do not count as use.
+
+    :param members: points of each tag, in either environment.
+    :param expected: the last day whose evidence has to be there.
+    :raises EvidenceRefusedError: naming the days since the report whose evidence is missing: nobody knows whether a
+        point was used on them.
+    """
+    governance = repositories.connection
+    first = repositories.batches.get(planned.plan.batch_id).window_end + timedelta(days=1)
+    missing = evidence_days(governance, first, config.quality).missing(first, expected)
+    if missing:
+        raise EvidenceRefusedError(
+            f"Whether the points of batch {planned.plan.batch_id} were used since the report cannot be known: the "
+            f"usage evidence lacks {len(missing)} day(s) from {first} to {expected}: {listed(missing)}. Missing "
+            "telemetry is not non-use. Have points_hive_aggregation and points_push run for them, then trigger a new "
+            "run. Nothing was changed."
+        )
+    since = datetime.combine(first, time.min)
     pending = frozenset(row.row_id for row in planned.plan.pending if row.kind == "point")
     signs = signs_since(governance, since, pending, members, parser(config.oper_type_pattern))
-    return [sign for sign in signs if sign.kind == "use"]
+    return Recheck(first, expected, [sign for sign in signs if sign.kind == "use"])

@@ -14,6 +14,7 @@ from drawsguard.points.downline.observe import downlined_points
 from drawsguard.points.downline.recheck import Sign
 from drawsguard.points.downline.repositories import Repositories
 from drawsguard.points.review.batch_repository import Batch, BatchStateError
+from drawsguard.points.telemetry.evidence_days import listed
 from drawsguard.settings import get_settings
 from drawsguard.templates import render_template
 
@@ -61,12 +62,20 @@ def kept_signs(repositories: Repositories, batch_id: str) -> list[Sign]:
 
 
 def release_proposal(
-    repositories: Repositories, batch: Batch, fresh: Sequence[Sign], reason: str, *, requester: str, run_url: str
+    repositories: Repositories,
+    batch: Batch,
+    fresh: Sequence[Sign],
+    reason: str,
+    *,
+    requester: str,
+    run_url: str,
+    missing: Sequence[str],
 ) -> Proposal:
     """Return the proposal to lift a halt.
 
     :param fresh: signs of life of the points still at -80, as the statistics are now. The digest binds them: a sign
         that comes after the question makes another plan.
+    :param missing: days of the observation whose evidence is missing.
     """
     settings = get_settings()
     digest = digest_of(
@@ -88,6 +97,7 @@ def release_proposal(
         owners={candidate.point_id: candidate.owner for candidate in repositories.batches.candidates(batch.batch_id)},
         down=downlined_points(repositories, batch.batch_id),
         watch_days=WATCH_DAYS,
+        missing=listed(missing),
         runbook=runbook_link("points-observe", settings),
         run_url=run_url,
     )
@@ -100,8 +110,12 @@ def release_proposal(
     )
 
 
-def lift_halt(repositories: Repositories, batch: Batch, approver: str, detail: Mapping[str, str]) -> None:
+def lift_halt(
+    repositories: Repositories, batch: Batch, approver: str, detail: Mapping[str, str], missing: Sequence[str]
+) -> None:
     """Lift exactly this halt, and note who approved it and why, in one transaction.
+
+    :param missing: days of the observation so far whose evidence is missing: they are observed after its end.
 
     :raises ApprovalRefusedError: when the batch is halted again, or not any more.
     """
@@ -112,6 +126,7 @@ def lift_halt(repositories: Repositories, batch: Batch, approver: str, detail: M
         "halted_reason": batch.halted_reason,
         "observe_from": now,
         "watched_until": now + timedelta(days=WATCH_DAYS),
+        "missing_days": len(missing),
     }
     if execute(repositories.connection, "downline/release/release_batch.sql", values) != 1:
         repositories.connection.rollback()
@@ -123,6 +138,7 @@ def lift_halt(repositories: Repositories, batch: Batch, approver: str, detail: M
         "",
         halted_at=str(batch.halted_at),
         halted_reason=batch.halted_reason,
+        missing_days=list(missing),
         **dict(detail),
     )
 

@@ -89,7 +89,12 @@ def classify(
         point = definition.point_id
         used = usage.of(point)
         point_class = class_of(used)
-        reason = "in use" if point_class is None else reason_against(definition, selection, window_start)
+        if point_class is None:
+            reason: str | None = "in use"
+        elif usage.is_unreadable(point):
+            reason = "use unknown: telemetry of it cannot be read"
+        else:
+            reason = reason_against(definition, selection, window_start)
         if reason is not None:
             outcome.others[reason] += 1
             barred.add(point)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from drawsguard.points.telemetry.oper_type import CHECK_COUNT
+from drawsguard.points.telemetry.oper_type import CHECK_COUNT, numbers_in
 
 #: Operations that count as use, and the one that reports a failed access.
 OPERATIONS = ("que", "upd")
@@ -72,6 +72,8 @@ class _Counter:
 class UsageIndex:
     """Use of every point that the statistics mention, alone or through a tag.
 
+    An oper_type that cannot be read may be use of each point and tag whose number it holds: see `is_unreadable`.
+
     :param parse: reads an oper_type.
     :param window_start: rows last seen before this (naive business time) do not count as use in the window.
     """
@@ -82,6 +84,8 @@ class UsageIndex:
         self._slots: dict[int, int] = {}
         self._by_operation = {operation: _Counter() for operation in OPERATIONS}
         self._tags: dict[tuple[str, int], tuple[int, int]] = {}
+        self._unreadable: set[int] = set()
+        self._unreadable_members: set[int] = set()
         self.unknown = UnknownMetrics()
 
     def add(self, rows: Iterable[MetricRow]) -> None:
@@ -94,9 +98,13 @@ class UsageIndex:
             parsed = parse(oper_type)
             if parsed is None:
                 self._note_unknown(oper_type)
+                self._unreadable |= numbers_in(oper_type)
                 continue
             operation, kind, number = parsed
             if operation == ERROR:
+                continue
+            if operation not in self._by_operation:  # the pattern knows it, and nobody said what it means
+                self._unreadable.add(number)
                 continue
             last = _seconds(seen)
             if count <= 0 or last < start:
@@ -116,6 +124,8 @@ class UsageIndex:
         :param members: points of each tag, whatever the tag's status: use through a dead tag is use, too.
         :returns: tags that were used but are defined nowhere.
         """
+        for tag in self._unreadable & members.keys():
+            self._unreadable_members.update(members[tag])
         undefined = set()
         for (operation, tag), (count, last) in self._tags.items():
             if tag not in members:
@@ -129,6 +139,10 @@ class UsageIndex:
                     counter.last_by_tag[slot] = last
         self._tags.clear()
         return sorted(undefined)
+
+    def is_unreadable(self, point: int) -> bool:
+        """Return whether telemetry that cannot be read may be use of ``point``, alone or through a tag."""
+        return point in self._unreadable or point in self._unreadable_members
 
     def of(self, point: int) -> Usage:
         """Return the use of ``point`` in the window."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -54,6 +54,7 @@ class Report:
 def make_report(
     governance: Any,
     environment: Any,
+    members: Mapping[int, Iterable[int]],
     rules: DownlinePolicy,
     config: PointsConfig,
     today: date,
@@ -63,6 +64,7 @@ def make_report(
 
     :param governance: a prepared connection to rsp_datagovern.
     :param environment: a prepared connection to the environment.
+    :param members: points of each tag, in either environment: use through any environment's tag is use.
     :param today: the business day.
     :param evidence_batch: a batch of the window flow; None for the newest.
     :raises EvidenceRefusedError: when the evidence is missing, incomplete, unreadable or stale.
@@ -76,12 +78,12 @@ def make_report(
     ((batch_id, first, last),) = found
     window = Window(first, last)
     check_age(window.last, today, rules.evidence)
-    days = dict(fetch(governance, "review/evidence_days.sql", {"first": first, "last": last}))
+    days = dict(fetch(governance, "review/evidence_days.sql", {"evidence_batch": batch_id}))
     check_days(days, window, config.quality)
     usage = UsageIndex(parser(config.oper_type_pattern), window.start)
     usage.add(stream(governance, "review/usage_of_batch.sql", {"evidence_batch": batch_id}))
     check_readable(usage.unknown, rules.evidence)
-    undefined = usage.spread_tags(definitions.members_by_tag(definitions.read_tags(environment)))
+    undefined = usage.spread_tags(members)
     outcome = classify(definitions.live_definitions(environment), usage, rules.selection, window.start)
     left_alone = definitions.tables_left_alone(environment)
     environment.rollback()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import time
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -40,6 +41,7 @@ class QualityRules(_Rules):
     missing_days_allowed: int = Field(ge=0)
     largest_expansion: float = Field(gt=0)
     largest_rejected_percent: float = Field(ge=0, le=100)
+    arrives_by: time
 
 
 class PushRules(_Rules):

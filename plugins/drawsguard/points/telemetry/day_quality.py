@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import NamedTuple
 
 from drawsguard.points.telemetry.config import QualityRules
 from drawsguard.refusal import RefusedError
 
 _DAYS_SHOWN = 20
+#: The reason in cma.evt_rejected of a record that is counted already, from another upload.
+DUPLICATE = "duplicate_upload"
 
 
 class DayQuality(NamedTuple):
-    """What one day (yyyy-MM-dd) was built from, and the result; the columns of cma.evt_day_quality."""
+    """What one day (yyyy-MM-dd) was built from, and the result; the columns of cma.evt_day_quality.
+
+    :param rejected: rejected records by reason, from cma.evt_rejected.
+    """
 
     day: str
     raw_rows: int
@@ -25,6 +31,7 @@ class DayQuality(NamedTuple):
     minutes: int
     base_eid: int
     ts_eid: int
+    rejected: Mapping[str, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -67,8 +74,8 @@ _REMEDIES = {
     "every_record_is_accounted_for": "rows were lost or changed between the steps (was base_evt emptied meanwhile?): "
     "run again, these days are rebuilt",
     "instances_sum_up": "base_evt_ts does not hold the counts of base_evt: run again, these days are rebuilt",
-    "few_records_are_rejected": "see cma.evt_rejected for the reasons; a new kind of oper_type belongs in "
-    "oper_type_pattern in include/config/points.yaml, then run again with rebuild",
+    "few_records_are_rejected": "see cma.evt_rejected for the records; a new kind of oper_type belongs in "
+    "oper_type_pattern in include/config/points.yaml, then run again with rebuild; anything else is CMA's to correct",
 }
 
 
@@ -102,12 +109,24 @@ def assess(expected_days: Sequence[str], days: Sequence[DayQuality], rules: Qual
             if day.base_eid != day.ts_eid
         ],
         "few_records_are_rejected": [
-            f"{day.day} ({day.rejected_rows} of {day.evt_rows})"
+            f"{day.day} ({reason} {number} of {day.evt_rows})"
             for day in days
-            if 100 * day.rejected_rows > rules.largest_rejected_percent * day.evt_rows
+            for reason, number in sorted(_rejected(day).items())
+            if 100 * number > rules.largest_rejected_percent * day.evt_rows
         ],
     }
     return Assessment(tuple(days), {name: found for name, found in checks.items() if found})
+
+
+def _rejected(day: DayQuality) -> dict[str, int]:
+    """Return the records of a day that were not counted, by reason; a second upload of one that was is not among them.
+
+    Records whose reason is not known are a reason of their own.
+    """
+    known = {reason: number for reason, number in day.rejected.items() if reason != DUPLICATE}
+    if unexplained := day.rejected_rows - sum(day.rejected.values()):
+        known["without_reason"] = abs(unexplained)
+    return known
 
 
 def refuse_unless_accepted(assessment: Assessment, window: str) -> None:

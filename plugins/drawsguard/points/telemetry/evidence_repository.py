@@ -24,10 +24,16 @@ _LOCAL_INFILE_OFF = frozenset({1148, 2068, 3948, 4166})
 
 #: How long LOAD DATA waits for the next rows; a task is stopped earlier by its execution_timeout.
 _LONGEST_WAIT_SECONDS = 3600
+#: How long the lock's connection may say nothing: longer than any task of these flows runs.
+_LONGEST_SILENCE_SECONDS = 4 * 3600
 
 
 class TransferError(RuntimeError):
     """MySQL did not receive what Hive sent; nothing was published."""
+
+
+class EvidenceLockedError(RuntimeError):
+    """Another task builds or pushes the same flow, or the lock was lost; a retry finds it free again."""
 
 
 class EvidenceRepository:
@@ -36,9 +42,50 @@ class EvidenceRepository:
     :param connection: a connection of mysqlclient, opened with ``local_infile``.
     """
 
+    #: How long a build or a push waits for the other.
+    LOCK_WAIT_SECONDS = 600
+
     def __init__(self, connection: Any) -> None:
         self._connection = prepare(connection)
         require_current(connection, "governance")
+
+    # --- one at a time ----------------------------------------------------------------------------
+    @contextmanager
+    def locked(self, flow: Flow) -> Iterator[None]:
+        """Keep every other build and push of the flow out; the lock ends with the connection.
+
+        :raises EvidenceLockedError: when another task has it.
+        """
+        name = {"name": _lock_name(flow)}
+        # Hive may need hours while this connection says nothing.
+        execute(self._connection, "telemetry/push/keep_session.sql", {"seconds": _LONGEST_SILENCE_SECONDS})
+        ((given,),) = self._fetch("lock_flow.sql", name | {"seconds": self.LOCK_WAIT_SECONDS})
+        if given != 1:
+            raise EvidenceLockedError(
+                f"The flow {flow} is being built or pushed by another task, for {self.LOCK_WAIT_SECONDS} s and more. "
+                "Nothing was changed. Clear this task when that one has ended."
+            )
+        try:
+            yield
+        finally:
+            with suppress(self._connection.Error):  # a lost connection has released it
+                self._fetch("unlock_flow.sql", name)
+
+    def holds(self, flow: Flow) -> bool:
+        """Return whether this connection still has the flow's lock."""
+        ((held,),) = self._fetch("flow_is_locked.sql", {"name": _lock_name(flow)})
+        return bool(held)
+
+    def require_held(self, flow: Flow) -> None:
+        """Refuse to go on without the flow's lock.
+
+        :raises EvidenceLockedError: when it was lost: another task may have built or pushed meanwhile.
+        """
+        if not self.holds(flow):
+            raise EvidenceLockedError(
+                f"The lock of the flow {flow} was lost with its MySQL connection, so another task may have built or "
+                "pushed it meanwhile. Nothing more was changed. Clear this task."
+            )
 
     # --- reading ----------------------------------------------------------------------------------
     def ledger(self) -> list[Batch]:
@@ -124,6 +171,9 @@ class EvidenceRepository:
                     "keep_consolidated": int(counted and not countable),
                 },
             )
+            self._execute("forget_batch_days.sql", key)
+            days = {"flow": flow, "window_start": window.first, "window_end": window.last}
+            self._execute("record_batch_days.sql", key | days)
 
     def batch_facts(self, batch_id: str) -> Facts:
         """Return what ads_evt_ops_status_ago holds of one batch."""
@@ -160,6 +210,7 @@ class EvidenceRepository:
         with self._transaction():
             deleted = self._execute("purge_batches.sql", values)
             self._execute("mark_purged.sql", values)
+            self._execute("purge_days.sql")
             return deleted
 
     def record_check(self, run_id: str, flow: Flow, window: StatisticsWindow, assessment: Assessment) -> None:
@@ -288,6 +339,10 @@ def _write_all(descriptor: int, data: bytes) -> None:
     rest = memoryview(data)
     while rest:
         rest = rest[os.write(descriptor, rest) :]
+
+
+def _lock_name(flow: Flow) -> str:
+    return f"drawsguard_evidence_{flow}"
 
 
 def _facts(row: tuple[Any, ...]) -> Facts:

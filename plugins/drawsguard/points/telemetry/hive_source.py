@@ -44,6 +44,13 @@ def fetch(
         return list(cursor.fetchall())
 
 
+def run(connection: Any, path: str, values: Mapping[str, Any] | None = None) -> None:
+    """Run the statements of a file in one session, in order."""
+    with closing(connection.cursor()) as cursor:
+        for statement in statements(path):
+            cursor.execute(statement, values)
+
+
 def refuse_kept_files(connection: Any) -> None:
     """Refuse to work on `BUILT_TABLES` that are external without external.table.purge.
 
@@ -117,6 +124,4 @@ class HiveSource:
     def truncate(self) -> None:
         """Empty this flow's part of ads_evt_ops_status, then of base_evt."""
         for path in ("telemetry/push/empty_ads_evt_ops_status.sql", "telemetry/push/empty_base_evt.sql"):
-            (statement,) = statements(path)
-            with closing(self._connection.cursor()) as cursor:
-                cursor.execute(statement, self._flow)
+            run(self._connection, path, self._flow)

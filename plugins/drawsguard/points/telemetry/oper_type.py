@@ -9,6 +9,9 @@ from typing import NamedTuple
 #: The row of the daily flow that counts the minutes of the day; it is not a metric.
 CHECK_COUNT = "checkCount"
 
+#: No id has more digits; a longer run is none.
+_DIGITS = re.compile(r"(?<![0-9])[0-9]{1,18}(?![0-9])", re.ASCII)
+
 _GROUPS = {"operation", "kind", "number"}
 
 
@@ -40,6 +43,14 @@ def parser(pattern: str) -> Callable[[str], OperType | None]:
         return OperType(match["operation"], match["kind"], int(match["number"])) if match else None
 
     return parse
+
+
+def numbers_in(text: str) -> frozenset[int]:
+    """Return every number that an oper_type could mean by itself, whatever else it says.
+
+    What cannot be read is use until proven otherwise: ``que_eid_v2_1024`` may be about point or tag 1024, and about 2.
+    """
+    return frozenset(int(digits) for digits in _DIGITS.findall(text))
 
 
 def hive_pattern(pattern: str) -> str:

@@ -106,7 +106,7 @@ def decide_before(situation: Situation, rules: PushRules, overrule_reason: str |
     if own is not None and situation.stored.get(own.batch_id) == own.facts and _is_settled(own, situation):
         return Decision("resume", message=f"Batch {own.batch_id} is in MySQL already; its Hive side is not finished.")
     _refuse_empty(situation)
-    _refuse_other_window(situation)
+    require_as_built(situation.flow, situation.window, situation.stamp, situation.source)
     refusal = _size_refusal(situation, rules)
     if refusal is None:
         return Decision("push")
@@ -115,14 +115,56 @@ def decide_before(situation: Situation, rules: PushRules, overrule_reason: str |
     return Decision("push", refusal.code, str(refusal))
 
 
-def decide_truncate(batch: Batch | None, source: Facts, stored: Facts, batch_id: str) -> bool:
+def require_window(flow: Flow, window: StatisticsWindow, stamp: Stamp | None) -> Stamp:
+    """Return the stamp of what Hive holds; asked again at every step, since a build may come between any two.
+
+    :raises PushRefusedError: when Hive was built from another window, or a build did not come to its end.
+    """
+    rebuild = f"Run {_builder(flow)} for run_date {window.run_date}, then clear guard_before and what follows it."
+    if stamp is None:
+        raise PushRefusedError(
+            "wrong_window",
+            f"cma.ads_evt_ops_status (flow {flow}) carries no build stamp: a build is under way or broke off, so it "
+            f"may hold anything; this run pushes {window.first} to {window.last}. Nothing was truncated. {rebuild}",
+        )
+    if (stamp.first, stamp.last) != (window.first.isoformat(), window.last.isoformat()):
+        raise PushRefusedError(
+            "wrong_window",
+            f"cma.ads_evt_ops_status was built from {stamp.first} to {stamp.last}, this run pushes {window.first} to "
+            f"{window.last}. Nothing was truncated. {rebuild} To push what is there instead, trigger points_push with "
+            "the run_date that it was built for.",
+        )
+    return stamp
+
+
+def require_as_built(flow: Flow, window: StatisticsWindow, stamp: Stamp | None, held: Facts) -> None:
+    """Refuse what is not, row by row, the build of the window.
+
+    :param held: what Hive holds, or what was read of it.
+    :raises PushRefusedError: as `require_window`; and when something else wrote to the table.
+    """
+    built = require_window(flow, window, stamp)
+    if built.facts != held:
+        raise PushRefusedError(
+            "changed_since_build",
+            f"cma.ads_evt_ops_status changed since it was built: {_said(built.facts)} then, {_said(held)} now. "
+            f"Something else writes to it. Nothing was truncated. Run {_builder(flow)} for run_date {window.run_date}, "
+            "then clear guard_before and what follows it.",
+        )
+
+
+def decide_truncate(
+    flow: Flow, window: StatisticsWindow, batch: Batch | None, stamp: Stamp | None, source: Facts, stored: Facts
+) -> bool:
     """Decide whether Hive may be emptied: True when it must be, False when that is done already.
 
     :param batch: the ledger's record, or None.
+    :param stamp: the build that Hive holds now.
     :param source: what Hive holds now.
     :param stored: what MySQL holds now.
-    :raises PushRefusedError: when the sides differ; nothing may be truncated then.
+    :raises PushRefusedError: when the sides or their windows differ; nothing may be truncated then.
     """
+    batch_id = batch_id_of(flow, window)
     if batch is None:
         raise PushRefusedError(
             "not_published", f"Batch {batch_id} is not in the ledger, so nothing is truncated: run the push task first."
@@ -131,6 +173,7 @@ def decide_truncate(batch: Batch | None, source: Facts, stored: Facts, batch_id:
         raise PushRefusedError("mysql_changed", _changed(batch_id, batch.facts, stored))
     if batch.state == "completed":
         return False
+    require_window(flow, window, stamp)
     if source != batch.facts and not (batch.state == "truncating" and source == EMPTY):
         raise PushRefusedError(
             "checksum_differs",
@@ -192,28 +235,6 @@ def _refuse_empty(situation: Situation) -> None:
             "empty_source",
             f"cma.ads_evt_ops_status holds no rows of the flow {situation.flow}. Nothing was pushed or truncated. Run "
             f"{_builder(situation.flow)} for run_date {situation.window.run_date}, then clear this task.",
-        )
-
-
-def _refuse_other_window(situation: Situation) -> None:
-    window, stamp = situation.window, situation.stamp
-    rebuild = f"Run {_builder(situation.flow)} for run_date {window.run_date}, then clear this task."
-    if stamp is None:
-        raise PushRefusedError(
-            "wrong_window", f"cma.ads_evt_ops_status (flow {situation.flow}) carries no build stamp. {rebuild}"
-        )
-    if (stamp.first, stamp.last) != (window.first.isoformat(), window.last.isoformat()):
-        raise PushRefusedError(
-            "wrong_window",
-            f"cma.ads_evt_ops_status was built from {stamp.first} to {stamp.last}, this run pushes {window.first} to "
-            f"{window.last}. {rebuild} To push what is there instead, trigger points_push with the run_date that it "
-            "was built for.",
-        )
-    if stamp.facts != situation.source:
-        raise PushRefusedError(
-            "changed_since_build",
-            f"cma.ads_evt_ops_status changed since it was built: {_said(stamp.facts)} then, {_said(situation.source)} "
-            f"now. Something else writes to it. {rebuild}",
         )
 
 

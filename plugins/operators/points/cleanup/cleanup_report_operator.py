@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowException
 
 from drawsguard.approvals.model import ANSWERS, Action
 from drawsguard.points.cleanup.result import STATES, CleanupResult, write_result
@@ -17,6 +18,7 @@ from hooks.approvals_database import approvals
 from hooks.cleanup_databases import cleanup_folder, cleanup_repositories
 from notifiers.points_mail import send_mail
 from notifiers.template_mail import run_url
+from notifiers.told_once import tell_each
 from operators.points.cleanup.dba_ticket_operator import DBA_DONE
 
 if TYPE_CHECKING:
@@ -39,17 +41,30 @@ class CleanupReportOperator(BaseOperator):
         self.batch_id = batch_id
 
     def execute(self, context: Context) -> dict[str, dict[str, int | bool]]:
-        """Report each batch."""
+        """Report each batch; one that fails keeps no other.
+
+        :raises AirflowException: after all, when some could not be reported.
+        """
         run = context["dag_run"]
         url = run_url(run.dag_id, run.run_id)
+        found: dict[str, dict[str, int | bool]] = {}
+        failures = []
         with cleanup_repositories() as (tickets, repositories):
             due = [self.batch_id] if self.batch_id else tickets.due_batches(get_settings().business_timezone)
-            return {batch_id: self._report(batch_id, tickets, repositories, url) for batch_id in due}
+            for batch_id in due:
+                try:
+                    found[batch_id] = self._report(batch_id, tickets, repositories, run.run_id, url)
+                except Exception as error:
+                    self.log.exception("Batch %s could not be reported", batch_id)
+                    repositories.connection.rollback()
+                    failures.append(f"{batch_id}: {type(error).__name__}: {error}")
+        if failures:
+            raise AirflowException(f"{len(failures)} batches could not be reported, the others were: {failures}")
+        return found
 
     def _report(
-        self, batch_id: str, tickets: TicketRepository, repositories: Repositories, url: str
+        self, batch_id: str, tickets: TicketRepository, repositories: Repositories, run_id: str, url: str
     ) -> dict[str, int | bool]:
-        closed = tickets.close_batch(batch_id)
         result = CleanupResult(batch_id, tickets.tickets(batch_id), tickets.results(batch_id), tickets.memory(batch_id))
         folder = cleanup_folder(batch_id)
         workbook, markdown = folder / f"积分清理结果-{batch_id}.xlsx", folder / f"积分清理结果-{batch_id}.md"
@@ -67,7 +82,13 @@ class CleanupReportOperator(BaseOperator):
             run_url=url,
         )
         markdown.write_text(text, encoding="utf-8")
-        send_mail(get_settings().points_email, "cleanup/result", [workbook, markdown], result=result, run_url=url)
+
+        def send() -> None:
+            files = [workbook, markdown]
+            send_mail(get_settings().points_email, "cleanup/result", files, result=result, run_url=url)
+
+        tell_each(repositories.audit, batch_id, run_id, {"cleanup result": send})
+        closed = tickets.close_batch(batch_id)  # after the mail: what is closed is not reported again
         repositories.audit.note(
             batch_id, "cleanup_reported", "airflow", deleted=result.deleted, left=result.left, closed=closed
         )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowException
 
 from drawsguard.points.cleanup.config import get_config
 from drawsguard.points.cleanup.estimate import Estimate, estimate_points
@@ -21,6 +22,7 @@ from hooks.cleanup_databases import cleanup_folder, cleanup_repositories, plan_b
 from hooks.redis_instance_hook import RedisInstanceHook
 from notifiers.points_mail import send_mail
 from notifiers.template_mail import run_url
+from notifiers.told_once import tell_each
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 class CleanupTicketOperator(BaseOperator):
     """Make the tickets of every due batch, store them, and mail them as a workbook.
 
-    Due is a batch that was downlined, whose observation has ended with the evidence of its last day, and that nothing
+    Due is a batch that was downlined, whose observation has ended with the evidence of all its days, and that nothing
     halted. Making tickets again replaces those that are not finished.
 
     :param batch_id: make the tickets of this batch only, if it is due; empty for all.
@@ -43,27 +45,39 @@ class CleanupTicketOperator(BaseOperator):
         self.batch_id = batch_id
 
     def execute(self, context: Context) -> list[str]:
-        """Return the tickets that need approval.
+        """Return the tickets that need approval. A batch that fails keeps no other from its tickets.
 
         :raises RefusedError: when the batch that was asked for is not due.
+        :raises AirflowException: after all batches, when some have no tickets.
         """
+        made: list[str] = []
+        failures = []
         with cleanup_repositories() as (store, repositories):
             self.log.info("%d expired samples removed.", store.expire_samples())
             due = store.due_batches(get_settings().business_timezone)
             if self.batch_id and self.batch_id not in due:
                 raise RefusedError(
                     f"Batch {self.batch_id!r} is not due for cleanup; due are {due}. A batch is due when it was "
-                    "downlined, its observation has ended, the usage evidence of its last day is there, and it is "
-                    "neither halted nor cleaned."
+                    "downlined, its observation has ended, the usage evidence of all its days is there (points_observe "
+                    "names those that are missing), and it is neither halted nor cleaned."
                 )
             run = context["dag_run"]
-            return [
-                ticket_id
-                for batch_id in ([self.batch_id] if self.batch_id else due)
-                for ticket_id in self._make(batch_id, store, repositories, run_url(run.dag_id, run.run_id))
-            ]
+            for batch_id in [self.batch_id] if self.batch_id else due:
+                try:
+                    made += self._make(batch_id, store, repositories, run.run_id, run_url(run.dag_id, run.run_id))
+                except Exception as error:
+                    if self.batch_id:
+                        raise
+                    self.log.exception("Batch %s has no tickets", batch_id)
+                    repositories.connection.rollback()
+                    failures.append(f"{batch_id}: {type(error).__name__}: {error}")
+        if failures:
+            raise AirflowException(f"{len(failures)} batches have no tickets, the others have: {failures}")
+        return made
 
-    def _make(self, batch_id: str, store: TicketRepository, repositories: Repositories, url: str) -> list[str]:
+    def _make(
+        self, batch_id: str, store: TicketRepository, repositories: Repositories, run_id: str, url: str
+    ) -> list[str]:
         plan = plan_batch(batch_id, store, repositories)
         estimates = self._estimate(plan)
         store.save_tickets(batch_id, plan, estimates)
@@ -79,16 +93,20 @@ class CleanupTicketOperator(BaseOperator):
             unticketed=len(plan.unticketed),
             workbook=str(workbook),
         )
-        send_mail(
-            get_settings().points_email,
-            "cleanup/tickets",
-            [workbook],
-            batch_id=batch_id,
-            tickets=tickets,
-            executors=EXECUTORS,
-            unticketed=len(plan.unticketed),
-            run_url=url,
-        )
+
+        def send() -> None:
+            send_mail(
+                get_settings().points_email,
+                "cleanup/tickets",
+                [workbook],
+                batch_id=batch_id,
+                tickets=tickets,
+                executors=EXECUTORS,
+                unticketed=len(plan.unticketed),
+                run_url=url,
+            )
+
+        tell_each(repositories.audit, batch_id, run_id, {"cleanup tickets": send})
         for point in plan.unticketed:
             self.log.warning("Point %s (%s) has no ticket: %s", point.eid, point.cluster, point.reason)
         return [

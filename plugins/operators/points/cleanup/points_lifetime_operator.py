@@ -58,7 +58,7 @@ class PointsLifetimeOperator(BaseOperator):
             points_databases.environment(as_environment(self.environment)) as connection,
         ):
             usage.add(stream(governance, "cleanup/last_use.sql"))
-            usage.spread_tags(definitions.members_by_tag(definitions.read_tags(connection)))
+            usage.spread_tags(points_databases.members_of_tags())
             rows = first_of_each(definitions.live_definitions(connection))
         with cleanup_repositories() as (tickets, _):
             served = living_points({row.cluster for row in rows}, tickets)

@@ -145,8 +145,8 @@ class RedisCleanupOperator(ApprovalOperator):
         if batch.observe_from is None or batch.batch_id not in tickets.due_batches(get_settings().business_timezone):
             raise RefusedError(
                 f"Batch {batch.batch_id} is {batch.state} and observed until {batch.observe_until} UTC: it is not due "
-                "for cleanup, or the usage evidence of its last observed day is not there yet. Trigger points_cleanup "
-                "again when it is."
+                "for cleanup, or the usage evidence of its observed days is not all there (points_observe names those "
+                "that are missing). Trigger points_cleanup again when it is."
             )
         # Asked here as well: the observation may have been paused, and its last day is not the day of the cleanup.
         _require_no_use(repositories, batch.batch_id, batch.observe_from)

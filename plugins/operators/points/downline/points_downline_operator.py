@@ -15,7 +15,7 @@ from drawsguard.points.downline.backup import BackupError, check_backup
 from drawsguard.points.downline.execution import Execution, PlanChangedError, StoppedError
 from drawsguard.points.downline.journal import Journal
 from drawsguard.points.downline.plan import Plan
-from drawsguard.points.downline.planner import Planned, used_since_report
+from drawsguard.points.downline.planner import Planned, Recheck, used_since_report
 from drawsguard.points.downline.proposal import plan_proposal
 from drawsguard.points.downline.repositories import Repositories
 from drawsguard.points.environments import as_environment
@@ -54,11 +54,16 @@ class PointsDownlineOperator(ApprovalOperator):
         self.environment = environment
 
     def propose(self, context: Context) -> Proposal:
-        """Return the batch's plan as it is now."""
+        """Return the batch's plan as it is now.
+
+        :raises EvidenceRefusedError: when it could not be known whether its points were used since the report.
+        """
         name = as_environment(self.environment)
         with points_databases.repositories() as repositories:
             repositories.batches.require_move(self.batch_id, BatchState.DOWNLINING)
-            plan = points_databases.planner(repositories).plan(self.batch_id, name).plan
+            planned = points_databases.planner(repositories).plan(self.batch_id, name)
+            _recheck(repositories, planned)
+            plan = planned.plan
             return plan_proposal(
                 plan,
                 repositories.backups.of_batch(plan.batch_id, name),
@@ -72,9 +77,11 @@ class PointsDownlineOperator(ApprovalOperator):
         """Return the plan as it is now, with what is needed to take points out of it.
 
         :raises ApprovalRefusedError: when it is not the approved one; nothing was changed.
+        :raises EvidenceRefusedError: when evidence since the report is missing; nothing was changed.
         """
         with points_databases.repositories() as repositories:
             planned = points_databases.planner(repositories).plan(self.batch_id, as_environment(self.environment))
+            _recheck(repositories, planned)
         self.require_same(proposal, planned.plan.digest)
         return planned
 
@@ -96,7 +103,9 @@ class PointsDownlineOperator(ApprovalOperator):
     def _downline(self, context: Context, repositories: Repositories, planned: Planned, approver: str) -> Any:
         name, plan = as_environment(self.environment), planned.plan
         self._require_structures(repositories, plan)
-        used = used_since_report(repositories, repositories.connection, planned, points_config())
+        recheck = _recheck(repositories, planned)
+        used = recheck.used
+        self.log.info("Use was looked for from %s to %s: %d sign(s).", recheck.first, recheck.last, len(used))
         points = frozenset(sign.point_id for sign in used)
         reason = "was used after the report's window ended"
         left = plan.without(points, reason, planned.membership) if points else plan
@@ -117,7 +126,10 @@ class PointsDownlineOperator(ApprovalOperator):
                 raise AirflowFailException(str(refusal)) from refusal
             finally:
                 self._copy_journal(repositories, plan)
-        self._note(context, repositories, plan, "downlined", approver, rows=changed, taken_out=sorted(points))
+        self._note(
+            context, repositories, plan, "downlined", approver, rows=changed, taken_out=sorted(points),
+            evidence=[str(recheck.first), str(recheck.last)],
+        )  # fmt: skip
         return {"digest": plan.digest, "approved_by": approver, "rows": changed, "taken_out": sorted(points)}
 
     def _copy_journal(self, repositories: Repositories, plan: Plan) -> None:
@@ -154,3 +166,9 @@ class PointsDownlineOperator(ApprovalOperator):
                     f"Table {table} has no proven backup on the {plan.environment}. Trigger a new run, which makes it."
                 )
             check_backup(connection, backups[table])
+
+
+def _recheck(repositories: Repositories, planned: Planned) -> Recheck:
+    """Look for use since the report in the evidence that has to be there now."""
+    expected = points_databases.evidence_expected_until()
+    return used_since_report(repositories, planned, points_databases.members_of_tags(), points_config(), expected)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from airflow.sdk import BaseOperator, Context
@@ -20,19 +20,24 @@ from drawsguard.points.downline.observe import (
     due_notices,
     restore_requests,
 )
+from drawsguard.points.downline.observed_days import ObservedDays
 from drawsguard.points.downline.repositories import Repositories
 from drawsguard.points.policy import get_policy
+from drawsguard.points.review.evidence import EvidenceRefusedError
+from drawsguard.points.telemetry.evidence_days import listed
 from drawsguard.settings import get_settings
 from drawsguard.warehouse.monitoring_repository import MonitoringRepository
 from hooks import points_databases
 from hooks.warehouse_hook import warehouse_client
-from notifiers.points_mail import owner_address, send_each, send_mail
+from notifiers.points_mail import owner_address, send_mail
+from notifiers.told_once import send_each
 
 
 class PointsObserveOperator(BaseOperator):
     """Look for use and errors of downlined points: each halts its batch's cleanup and raises one P1 alert per batch.
 
-    The alert ends when none of the batch's downlined points shows signs of life any more, i.e. after their restore.
+    The alert ends when none of the batch's downlined points shows signs of life any more, i.e. after their restore, and
+    only on evidence that is up to date: without it nobody knows. Days without evidence prolong the observation.
     Returns the number of signs of life of each batch. A batch that fails does not keep the others from being watched.
     """
 
@@ -41,16 +46,19 @@ class PointsObserveOperator(BaseOperator):
     def execute(self, context: Context) -> dict[str, int]:
         """Watch every batch under observation.
 
-        :raises AirflowException: after all batches, when some could not be watched.
+        :raises AirflowException: after all batches, when some could not be watched: an error, or evidence that has to
+            be there by now and is not.
         """
         found: dict[str, int] = {}
         failures: list[str] = []
         with points_databases.repositories() as repositories:
             for batch_id, observed_from, until, halted_at in repositories.observations.observed():
                 try:
-                    found[batch_id] = self._watch(repositories, batch_id, observed_from, context["run_id"])
+                    days = points_databases.observed_now(repositories, observed_from, until)
+                    found[batch_id] = self._watch(repositories, batch_id, observed_from, days, context["run_id"])
                     if not halted_at and not found[batch_id]:
-                        self._tell_owners(repositories, batch_id, until)
+                        self._tell_owners(repositories, batch_id, until + timedelta(days=len(days.missing)))
+                    self._require_evidence(batch_id, days)
                 except Exception as error:
                     self.log.exception("Batch %s could not be watched", batch_id)
                     repositories.connection.rollback()
@@ -59,10 +67,29 @@ class PointsObserveOperator(BaseOperator):
             raise AirflowException(f"{len(failures)} batches could not be watched, the others were: {failures}")
         return found
 
-    def _watch(self, repositories: Repositories, batch_id: str, observed_from: datetime, run_id: str) -> int:
+    def _require_evidence(self, batch_id: str, days: ObservedDays) -> None:
+        """Name the days that the observation rests on and misses.
+
+        :raises EvidenceRefusedError: when the newest day that has to be there is missing: the push failed, or is late.
+        """
+        self.log.info(
+            "Batch %s is observed from %s to %s; %d day(s) without evidence prolong it: %s",
+            batch_id, days.first, days.last, len(days.missing), listed(days.missing) or "none",
+        )  # fmt: skip
+        if not days.up_to_date:
+            raise EvidenceRefusedError(
+                f"no evidence for {listed(days.missing)}: use on these days is unknown, and the observation is "
+                "prolonged by them. Have points_hive_aggregation and points_push run, then this task again."
+            )
+
+    def _watch(
+        self, repositories: Repositories, batch_id: str, observed_from: datetime, days: ObservedDays, run_id: str
+    ) -> int:
         settings = get_settings()
         signs = points_databases.signs_now(repositories, batch_id, observed_from)
         points = sorted({sign.point_id for sign in signs})
+        if not signs and not days.up_to_date:
+            return 0
         if not signs:
             detail = "已下线积分不再有使用或报错。No downlined point of the batch shows signs of life any more."
             signals.end(self._monitor(), alert_key(batch_id), detail, run_id=run_id, now=datetime.now(UTC))
@@ -105,14 +132,16 @@ class PointsObserveOperator(BaseOperator):
         owners = {c.point_id: c.owner for c in repositories.batches.candidates(batch_id) if c.point_id in points}
         now = utc(datetime.now(UTC))
         days = get_policy().observe.notice_days
+        due = due_notices(owners, until, now, days, repositories.observations.notices(batch_id))
+        notices = {notice.owner: notice for notice in due}
+
+        def sent(owner: str) -> None:
+            notice = notices[owner]
+            repositories.observations.save_notice(batch_id, notice.days_before, owner, len(notice.points))
+            self.log.info("Notified %s of %s points", owner or "the team (no owner)", len(notice.points))
 
         def tell(notice: Notice) -> None:
             send_mail(owner_address(notice.owner), "cleanup/notice", batch_id=batch_id, notice=notice, until=until)
-            repositories.observations.save_notice(batch_id, notice.days_before, notice.owner, len(notice.points))
-            self.log.info("Notified %s of %s points", notice.owner or "the team (no owner)", len(notice.points))
 
-        due = due_notices(owners, until, now, days, repositories.observations.notices(batch_id))
-        if failures := send_each((f"owner {notice.owner!r}", partial(tell, notice)) for notice in due):
-            raise AirflowException(
-                f"{len(failures)} of {len(due)} notices were not sent, the others were: {failures[:20]}"
-            )
+        letters = {owner: partial(tell, notice) for owner, notice in notices.items()}
+        send_each(letters, (), sent)

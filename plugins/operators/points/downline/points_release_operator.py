@@ -17,6 +17,7 @@ from drawsguard.points.downline.release import (
     released_in,
 )
 from drawsguard.points.downline.repositories import Repositories
+from drawsguard.points.review.batch_repository import Batch
 from hooks import points_databases
 from operators.approvals.approval_operator import ApprovalOperator
 
@@ -65,9 +66,10 @@ class PointsReleaseOperator(ApprovalOperator):
         if proposal.done:
             return result
         with points_databases.repositories() as repositories:
+            batch = halted_batch(repositories, self.batch_id)
             lift_halt(
                 repositories,
-                halted_batch(repositories, self.batch_id),
+                batch,
                 approved.approver,
                 {
                     "requester": self.requester(context),
@@ -75,6 +77,7 @@ class PointsReleaseOperator(ApprovalOperator):
                     "digest": proposal.digest,
                     "run_id": context["run_id"],
                 },
+                _missing_days(repositories, batch),
             )
         return result
 
@@ -92,4 +95,11 @@ class PointsReleaseOperator(ApprovalOperator):
             checked_reason(self.reason),
             requester=self.requester(context),
             run_url=self.run_url(context),
+            missing=_missing_days(repositories, batch),
         )
+
+
+def _missing_days(repositories: Repositories, batch: Batch) -> tuple[str, ...]:
+    if batch.observe_from is None or batch.observe_until is None:
+        return ()
+    return points_databases.observed_now(repositories, batch.observe_from, batch.observe_until).missing

@@ -54,6 +54,7 @@ class PointsUsageReportOperator(BaseOperator):
                 report = make_report(
                     repositories.connection,
                     connection,
+                    points_databases.members_of_tags(),
                     get_policy(),
                     points_config(),
                     today,

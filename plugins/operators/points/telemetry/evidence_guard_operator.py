@@ -1,4 +1,4 @@
-"""What the guards around the push of usage evidence share: both sides opened, and a refusal recorded."""
+"""What the steps of the push of usage evidence share: both sides opened and locked, and a refusal recorded."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from drawsguard.refusal import RefusedError
 
 
 class EvidenceGuardOperator(BaseOperator):
-    """What both guards share.
+    """What the steps share. Each holds the flow's lock, and proves for itself which build Hive holds.
 
     :param flow: the batch's flow (mapped or templated).
     :param window: the run's window as a dict of run_date, first and last, yyyy-MM-dd (templated).
@@ -29,6 +29,8 @@ class EvidenceGuardOperator(BaseOperator):
     template_fields: Sequence[str] = ("flow", "window")
     #: What a refusal means to the person who asked, if one did.
     failure: type[AirflowFailException | RefusedError] = AirflowFailException
+    #: Whether the step loads rows into MySQL.
+    local_infile = False
 
     def __init__(
         self,
@@ -45,16 +47,21 @@ class EvidenceGuardOperator(BaseOperator):
         self.hiveserver2_conn_id = hiveserver2_conn_id
         self.mysql_conn_id = mysql_conn_id
 
-    def execute(self, context: Context) -> str:
+    def execute(self, context: Context) -> Any:
+        """Take the step under the flow's lock.
+
+        :raises EvidenceLockedError: when the flow is being built or pushed by another task.
+        """
         window = StatisticsWindow.parse(self.window)
         with (
             closing(HiveServer2Hook(self.hiveserver2_conn_id).get_conn()) as hive,
-            closing(MySqlHook(self.mysql_conn_id).get_conn()) as mysql,
+            closing(MySqlHook(self.mysql_conn_id, local_infile=self.local_infile).get_conn()) as mysql,
         ):
             store = EvidenceRepository(mysql)
             batch_id = batch_id_of(self.flow, window)
             try:
-                return self._guard(context, HiveSource(hive, self.flow), store, window)
+                with store.locked(self.flow):
+                    return self._guard(context, HiveSource(hive, self.flow), store, window)
             except PushRefusedError as refusal:
                 store.log_decision(
                     batch_id, context["run_id"], self._stage(), "refused", refusal.code, str(refusal),
@@ -65,5 +72,5 @@ class EvidenceGuardOperator(BaseOperator):
     def _stage(self) -> str:
         raise NotImplementedError
 
-    def _guard(self, context: Context, source: HiveSource, store: EvidenceRepository, window: StatisticsWindow) -> str:
+    def _guard(self, context: Context, source: HiveSource, store: EvidenceRepository, window: StatisticsWindow) -> Any:
         raise NotImplementedError

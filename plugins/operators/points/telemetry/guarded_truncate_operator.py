@@ -12,7 +12,7 @@ from operators.points.telemetry.evidence_guard_operator import EvidenceGuardOper
 
 
 class GuardedTruncateOperator(EvidenceGuardOperator):
-    """Empty Hive when, and only when, both sides hold the same batch.
+    """Empty Hive when, and only when, both sides hold the same batch, built from the same window.
 
     Returns ``truncated`` or ``already completed``.
     """
@@ -22,9 +22,17 @@ class GuardedTruncateOperator(EvidenceGuardOperator):
 
     def _guard(self, context: Context, source: HiveSource, store: EvidenceRepository, window: StatisticsWindow) -> str:
         batch_id = batch_id_of(self.flow, window)
-        must = decide_truncate(store.batch(batch_id), source.facts(), store.batch_facts(batch_id), batch_id)
+        must = decide_truncate(
+            self.flow,
+            window,
+            store.batch(batch_id),
+            source.stamp(),
+            source.facts(),
+            store.batch_facts(batch_id),
+        )
         if not must:
             return "already completed"
+        store.require_held(self.flow)
         # From here on the batch is proven: a run that is killed between the two tables continues with the second.
         store.set_state(batch_id, "truncating")
         source.truncate()

@@ -54,7 +54,11 @@ class HiveEvidenceOperator(BaseOperator):
         window = StatisticsWindow(last, first, last)
         values = {"flow": self.flow, "first": self.first, "last": self.last}
         with closing(HiveServer2Hook(self.hiveserver2_conn_id).get_conn()) as hive:
-            days = sorted(DayQuality(*row) for row in fetch(hive, "telemetry/window/quality_of_days.sql", values))
+            rejected: dict[str, dict[str, int]] = {}
+            for day, reason, number in fetch(hive, "telemetry/window/rejected_by_reason.sql", values):
+                rejected.setdefault(day, {})[reason] = number
+            found = sorted(fetch(hive, "telemetry/window/quality_of_days.sql", values))
+            days = [DayQuality(*row)._replace(rejected=rejected.get(row[0], {})) for row in found]
         assessment = assess(window.days(), days, points_config().quality)
         with closing(MySqlHook(self.mysql_conn_id).get_conn()) as mysql:
             EvidenceRepository(mysql).record_check(context["run_id"], self.flow, window, assessment)

@@ -3,77 +3,62 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from typing import Any
 
 from airflow.providers.apache.hive.hooks.hive import HiveServer2Hook
-from airflow.providers.mysql.hooks.mysql import MySqlHook
-from airflow.sdk import BaseOperator, Context
+from airflow.sdk import Context
 
-from drawsguard.points.telemetry.config import Flow, points_config
+from drawsguard.points.telemetry.config import points_config
 from drawsguard.points.telemetry.day_plan import StatisticsWindow
 from drawsguard.points.telemetry.evidence_repository import EvidenceRepository, TransferError
 from drawsguard.points.telemetry.hive_source import Chunk, HiveSource
-from drawsguard.points.telemetry.push_guard import EMPTY, Facts, batch_id_of
+from drawsguard.points.telemetry.push_guard import EMPTY, Facts, batch_id_of, require_as_built, require_window
 from drawsguard.refusal import RefusedError
+from operators.points.telemetry.evidence_guard_operator import EvidenceGuardOperator
 
 
-class HiveToMySqlStreamOperator(BaseOperator):
+class HiveToMySqlStreamOperator(EvidenceGuardOperator):
     """Replace a batch in ``rsp_datagovern.ads_evt_ops_status_ago`` by what ``cma.ads_evt_ops_status`` holds now.
 
     Rows stream from HiveServer2 into a staging table of the session; memory grows with the size of a chunk, not of the
-    batch. The batch is replaced, with its ledger entry, in one transaction; a process that is killed leaves either the
-    old batch or the new one. Running it again replaces the same batch and nothing else.
-
-    :param flow: the batch's flow (mapped or templated).
-    :param window: the run's window as a dict of run_date, first and last, yyyy-MM-dd (templated).
+    batch. What arrived has to be what the build of this window has stamped, before and after the reading. The batch is
+    replaced, with its ledger entry, in one transaction; a process that is killed leaves either the old batch or the new
+    one. Running it again replaces the same batch and nothing else.
     """
 
-    template_fields: Sequence[str] = ("flow", "window")
+    failure = RefusedError  # nothing was published
+    local_infile = True
 
-    def __init__(
-        self,
-        *,
-        flow: Flow,
-        window: dict[str, str],
-        hiveserver2_conn_id: str = HiveServer2Hook.default_conn_name,
-        mysql_conn_id: str = MySqlHook.default_conn_name,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.flow: Flow = flow
-        self.window = window
-        self.hiveserver2_conn_id = hiveserver2_conn_id
-        self.mysql_conn_id = mysql_conn_id
+    def _stage(self) -> str:
+        return "push"
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def _guard(self, context: Context, source: HiveSource, store: EvidenceRepository, window: StatisticsWindow) -> Any:
         """Push what the guard let through in this run.
 
         :raises RefusedError: when the guard's log has no such decision; nothing was pushed.
         """
-        window = StatisticsWindow.parse(self.window)
         batch_id = batch_id_of(self.flow, window)
-        chunk_rows = points_config().push.chunk_rows
         started = time.monotonic()
-        with (
-            closing(HiveServer2Hook(self.hiveserver2_conn_id).get_conn()) as hive,
-            closing(MySqlHook(self.mysql_conn_id, local_infile=True).get_conn()) as mysql,
-        ):
-            source, store = HiveSource(hive, self.flow), EvidenceRepository(mysql)
-            if self._decision(context, store, batch_id) == "resume":
-                self.log.info("Batch %s is in MySQL already: nothing to load.", batch_id)
-                return {"batch_id": batch_id, "row_count": 0}
-            read: list[Facts] = []
-            staged = store.stage(_lines(source.chunks(chunk_rows), read))
-            expected = Facts(*(sum(values) for values in zip(*read, strict=True))) if read else EMPTY
-            if staged != expected:
-                raise TransferError(
-                    f"Batch {batch_id}: Hive holds {expected}, {staged} arrived in MySQL; nothing was published. "
-                    "Clear guard_before and what follows it; if it fails again, look for values with tabs, line ends "
-                    "or NULLs."
-                )
-            store.publish(self.flow, window, staged, context["run_id"])
+        if self._decision(context, store, batch_id) == "resume":
+            self.log.info("Batch %s is in MySQL already: nothing to load.", batch_id)
+            return {"batch_id": batch_id, "row_count": 0}
+        require_window(self.flow, window, source.stamp())
+        read: list[Facts] = []
+        staged = store.stage(_lines(source.chunks(points_config().push.chunk_rows), read))
+        expected = Facts(*(sum(values) for values in zip(*read, strict=True))) if read else EMPTY
+        if staged != expected:
+            raise TransferError(
+                f"Batch {batch_id}: Hive holds {expected}, {staged} arrived in MySQL; nothing was published. "
+                "Clear guard_before and what follows it; if it fails again, look for values with tabs, line ends "
+                "or NULLs."
+            )
+        # A session may remember which files a table had: what another has built meanwhile is seen by a new one.
+        with closing(HiveServer2Hook(self.hiveserver2_conn_id).get_conn()) as hive:
+            require_as_built(self.flow, window, HiveSource(hive, self.flow).stamp(), staged)
+        store.require_held(self.flow)
+        store.publish(self.flow, window, staged, context["run_id"])
         seconds = time.monotonic() - started
         self.log.info("Published batch %s: %d rows in %.1f s.", batch_id, staged.row_count, seconds)
         return {"batch_id": batch_id, **staged._asdict()}

@@ -31,10 +31,10 @@ from drawsguard.points.cleanup.ticket import LivingPoints, plan_tickets
 from drawsguard.points.cleanup.ticket_repository import (
     TicketRepository,
     TicketStateError,
-    last_observed_day,
     lock_name,
 )
 from drawsguard.points.database import prepare
+from drawsguard.points.downline.observed_days import last_observed_day
 from drawsguard.points.downline.recheck import Sign
 from drawsguard.points.downline.repositories import Repositories
 from drawsguard.points.downline.structure_repository import Structure
@@ -111,6 +111,14 @@ def add_evidence(connection, last_day):
         " VALUES ('window_cleanup', 'window', '2024-01-01', %s, 'completed', 0, 0, 0, 'r', UTC_TIMESTAMP(6))",
         last_day,
     )
+    execute(connection, "DELETE FROM rsp_datagovern.evidence_batch_day WHERE batch_id = 'window_cleanup'")
+    for number in range(40):
+        execute(
+            connection,
+            "INSERT INTO rsp_datagovern.evidence_batch_day (batch_id, pt_dt, minutes)"
+            " VALUES ('window_cleanup', %s, 1440)",
+            last_day - timedelta(days=number),
+        )
 
 
 def database_of_instance():
@@ -302,7 +310,9 @@ def test_batch_from_tickets_to_closed(connection, instance, living, folder, aske
     events = [event["event"] for event in Repositories(connection).audit.events(batch_id)]
     assert events == [
         "cleanup_tickets",
+        "told",
         *["cleanup_started", "cleanup_ended"] * 2,
+        "told",
         "cleanup_reported",
         "dba_ticket_done",
         "cleanup_reported",
@@ -610,9 +620,29 @@ def test_the_use_of_the_last_observed_day_is_waited_for(connection, living, fold
         Repositories(connection).batches.get(batch_id).observe_until, get_settings().business_timezone
     )
     add_evidence(connection, last - timedelta(days=1))
-    with pytest.raises(RefusedError, match="the usage evidence of its last day"):
+    with pytest.raises(RefusedError, match="the usage evidence of all its days"):
         CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context())
     add_evidence(connection, last)
+    assert CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context())
+
+
+def test_a_day_without_evidence_prolongs_the_observation(connection, living, folder):
+    """An outage of telemetry is no month without use: each missing or short day is observed after the end."""
+    batch_id = add_batch(connection, *FLAG, observed_days=3)
+    begun = "UPDATE points_lifecycle.batch SET observe_from = observe_until - INTERVAL 10 DAY WHERE batch_id = %s"
+    execute(connection, begun, batch_id)
+    batch = Repositories(connection).batches.get(batch_id)
+    last = last_observed_day(batch.observe_until, get_settings().business_timezone)
+    add_evidence(connection, last + timedelta(days=1))
+    for missing in (last - timedelta(days=4), last - timedelta(days=6)):
+        execute(connection, "UPDATE rsp_datagovern.evidence_batch_day SET minutes = 3 WHERE pt_dt = %s", missing)
+    with pytest.raises(RefusedError, match="is not due"):  # two are missing, one came after the end
+        CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context())
+    execute(
+        connection,
+        "INSERT INTO rsp_datagovern.evidence_batch_day VALUES ('window_cleanup', %s, 1440)",
+        last + timedelta(days=2),
+    )
     assert CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context())
 
 

@@ -190,7 +190,9 @@ def test_an_extranet_downline_after_the_cleanup_has_begun_changes_no_row(stack: 
 
 
 def test_a_batch_that_is_being_downlined_again_is_not_due_until_it_is_verified(world: World) -> None:
-    world.sql("governance", "UPDATE points_lifecycle.batch SET observe_until = '2024-07-01'")
+    world.sql(
+        "governance", "UPDATE points_lifecycle.batch SET observe_from = '2024-06-01', observe_until = '2024-07-01'"
+    )
     tickets = TicketRepository(world.governance)
     assert tickets.due_batches("Asia/Shanghai") == [BATCH]
     with transaction(world.governance):

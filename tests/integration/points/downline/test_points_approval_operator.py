@@ -30,7 +30,7 @@ from operators.points.downline.points_release_operator import PointsReleaseOpera
 from operators.points.downline.points_restore_operator import PointsRestoreOperator
 from operators.points.downline.points_verify_operator import PointsVerifyOperator
 from operators.points.downline.table_backup_operator import TableBackupOperator
-from tests.integration.points_world import BATCH, RULES, TODAY, World, new_world, small_world
+from tests.integration.points_world import BATCH, RULES, TODAY, WINDOW, World, new_world, small_world
 
 pytestmark = pytest.mark.integration
 
@@ -116,6 +116,7 @@ def driver(stack: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Driver]:
 
     monkeypatch.setattr(HITLOperator, "execute", wait)
     monkeypatch.setattr(points_databases, "business_today", lambda: TODAY)
+    monkeypatch.setattr(points_databases, "evidence_expected_until", lambda: WINDOW.last)
     monkeypatch.setattr(points_downline_operator, "stop_requested", lambda: made.stop)
     monkeypatch.setattr(points_restore_operator, "stop_requested", lambda: made.stop)
     monkeypatch.setenv("DRAWSGUARD_APPROVERS", "approver=approver,second_approver=second_approver")

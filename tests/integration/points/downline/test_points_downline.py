@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import MySQLdb
@@ -15,6 +15,7 @@ from drawsguard.points.database import close
 from drawsguard.points.downline.backup import BackupError, back_up, check_backup
 from drawsguard.points.downline.execution import Execution, PlanChangedError, StoppedError, verify_downline
 from drawsguard.points.downline.journal import Journal
+from drawsguard.points.downline.observe import signs_of_life
 from drawsguard.points.downline.plan import CapExceededError, PlanRefusedError
 from drawsguard.points.downline.planner import Planner, used_since_report
 from drawsguard.points.downline.report import downline_report
@@ -24,7 +25,18 @@ from drawsguard.points.review.batch_repository import BatchStateError
 from drawsguard.points.review.evidence import EvidenceRefusedError
 from drawsguard.points.telemetry.config import points_config
 from local.golden.dataset import EXPECTED, METRIC_ROWS, ORIGINAL_LAST_DAY, build
-from tests.integration.points_world import BATCH, OLD, RULES, TODAY, WINDOW, World, new_world, small_world, tag
+from tests.integration.points_world import (
+    BATCH,
+    EVIDENCE,
+    OLD,
+    RULES,
+    TODAY,
+    WINDOW,
+    World,
+    new_world,
+    small_world,
+    tag,
+)
 
 pytestmark = pytest.mark.integration
 
@@ -51,7 +63,7 @@ def test_the_golden_case_ends_in_exactly_the_numbers_of_the_batch(stack: Any) ->
         planned = planner.plan(BATCH, name)
         world.repositories.plans.save(planned.plan)
         assert planned.plan.counts() == EXPECTED[name]
-        assert used_since_report(world.repositories, world.governance, planned, points_config()) == []
+        assert _used(world, planned) == []
         with world.environment(name) as connection:
             assert world.execute(planned, connection, chunk_rows=200) == len(planned.plan.rows)
             verified = verify_downline(connection, Journal(connection, BATCH, name))
@@ -63,6 +75,10 @@ def test_the_golden_case_ends_in_exactly_the_numbers_of_the_batch(stack: Any) ->
     with pytest.raises(PlanRefusedError, match="carried out in both"):
         planner_done.refuse_second_run(BATCH)
     close(world.governance)
+
+
+def _used(world: World, planned: Any, expected: date = WINDOW.last) -> Any:
+    return used_since_report(world.repositories, planned, world.members(), points_config(), expected).used
 
 
 def _every_difference_is_explained(entries: Any, differences: Any) -> None:
@@ -215,13 +231,69 @@ def test_a_point_that_was_used_since_the_report_is_taken_out_with_its_tag(world:
     world.sql(
         "governance", "INSERT INTO rsp_datagovern.ads_evt_ops_status VALUES ('que_eid_4', '2024-07-31 00:00:00', 1)"
     )
-    signs = used_since_report(world.repositories, world.governance, planned, points_config())
+    signs = _used(world, planned)
     world.sql("governance", "DELETE FROM rsp_datagovern.ads_evt_ops_status")
     assert [(sign.point_id, sign.oper_type) for sign in signs] == [(4, "que_eid_4")]
     left = planned.plan.without(frozenset({4}), "was used", planned.membership)
     assert 4 not in left.points()
     assert {row.row_id for row in left.rows if row.kind == "tag"} == {501}
     assert {(d.kind, d.row_id) for d in left.differences} == {("point", 4), ("tag", 503)}
+
+
+def test_a_push_that_failed_since_the_report_leaves_no_downline(world: World) -> None:
+    """No evidence is not no use: the days after the report are named, whether none came, or one of them is short."""
+    planned = world.prepare_change("intranet")
+    expected = WINDOW.last + timedelta(days=2)
+    with pytest.raises(EvidenceRefusedError, match=r"lacks 2 day.*: 2024-07-31, 2024-08-01\. Missing telemetry is not"):
+        _used(world, planned, expected)
+    world.sql("governance", "UPDATE rsp_datagovern.evidence_batch SET window_end = '2024-08-01'")
+    world.sql(
+        "governance",
+        "INSERT INTO rsp_datagovern.evidence_batch_day VALUES (%s, '2024-07-31', 700), (%s, '2024-08-01', 1440)",
+        EVIDENCE, EVIDENCE,
+    )  # fmt: skip
+    with pytest.raises(EvidenceRefusedError, match=r"lacks 1 day.*: 2024-07-31 \(700 min\)"):
+        _used(world, planned, expected)
+    world.sql("governance", "UPDATE rsp_datagovern.evidence_batch_day SET minutes = 1440")
+    assert _used(world, planned, expected) == []
+    world.sql("governance", "UPDATE rsp_datagovern.evidence_batch SET purged_at = '2024-08-02'")
+    with pytest.raises(EvidenceRefusedError, match="lacks 2 day"):
+        _used(world, planned, expected)
+
+
+def test_use_through_a_tag_of_the_other_environment_is_use(world: World) -> None:
+    """Tag 601 exists on the extranet only, and 501 has another member there."""
+    world.sql(
+        "extranet",
+        "INSERT INTO define_nostag_general (id, status, eids) VALUES (601, 1, '5,6'), (501, 1, '1,2,12')",
+    )
+    world.load_use(("que_tag_601", 3), ("upd_tag_601", 3), ("que_tag_501", 1), ("upd_tag_501", 1))
+    report = world.report()
+    assert not {5, 6, 1, 2, 12} & {int(row.cells[0]) for row in report.rows}
+    assert report.undefined_tags == []
+
+
+def test_use_through_the_other_environments_tag_stops_the_downline_and_is_observed(world: World) -> None:
+    planned = world.prepare_change("intranet")
+    world.sql("extranet", "INSERT INTO define_nostag_general (id, status, eids) VALUES (601, 1, '5,6')")
+    world.sql(
+        "governance", "INSERT INTO rsp_datagovern.ads_evt_ops_status VALUES ('que_tag_601', '2024-07-31 00:00:00', 1)"
+    )
+    # A kind of metric that nobody can read yet: it may be about point 7, and about point 2.
+    world.sql(
+        "governance",
+        "INSERT INTO rsp_datagovern.ads_evt_ops_status VALUES ('que_eid_v2_7', '2024-07-31 00:00:00', 1)",
+    )
+    assert {sign.point_id for sign in _used(world, planned)} == {2, 5, 6, 7}
+    with world.environment("intranet") as connection:
+        world.execute(planned, connection)
+    entries = world.journal("intranet")
+    world.repositories.plans.copy_journal(BATCH, "intranet", entries)
+    signs = signs_of_life(
+        world.repositories, world.members(), BATCH, datetime.fromisoformat("2024-07-30"), points_config(), "UTC"
+    )
+    world.sql("governance", "DELETE FROM rsp_datagovern.ads_evt_ops_status")
+    assert {(sign.kind, sign.point_id) for sign in signs} == {("use", number) for number in (2, 5, 6, 7)}
 
 
 def test_two_batches_over_the_same_points_change_each_row_once(world: World) -> None:
@@ -448,7 +520,7 @@ def test_points_used_through_a_tag_or_before_the_window_are_told_apart(stack: An
 
 
 def test_incomplete_evidence_makes_no_report(world: World) -> None:
-    world.sql("governance", "DELETE FROM rsp_datagovern.evidence_day WHERE pt_dt = '2024-05-03'")
+    world.sql("governance", "DELETE FROM rsp_datagovern.evidence_batch_day WHERE pt_dt = '2024-05-03'")
     with pytest.raises(EvidenceRefusedError, match="2024-05-03"):
         world.report()
 

@@ -19,7 +19,7 @@ from hooks.nos_hook import NosError, NosHook, NosRefusedError
 from local.nos.server import NosServer
 from operators.points.downline import nos_structure_operator
 from operators.points.downline.nos_structure_operator import NosStructureOperator
-from tests.integration.points_world import BATCH, RULES, TODAY, World, new_world, small_world
+from tests.integration.points_world import BATCH, RULES, TODAY, WINDOW, World, new_world, small_world
 
 
 @pytest.fixture
@@ -101,6 +101,7 @@ def task(
     monkeypatch.setenv("DRAWSGUARD_POINTS_ARTIFACT_DIR", str(tmp_path / "artifacts"))
     get_settings.cache_clear()
     monkeypatch.setattr(points_databases, "business_today", lambda: TODAY)
+    monkeypatch.setattr(points_databases, "evidence_expected_until", lambda: WINDOW.last)
     monkeypatch.setattr(points_databases, "get_policy", lambda: RULES)
     monkeypatch.setattr(nos_structure_operator, "NosHook", lambda _conn_id: hook(attempts=2))
     clusters = {row.id: row.cluster for rows in small_world()[0].points.values() for row in rows}

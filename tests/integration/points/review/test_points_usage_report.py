@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import mailbox
+import smtplib
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.header import decode_header, make_header
 from pathlib import Path
-from smtplib import SMTPDataError, SMTPRecipientsRefused
 from types import SimpleNamespace
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from airflow.providers.smtp.hooks.smtp import SmtpHook
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from openpyxl import load_workbook
 
@@ -30,12 +31,12 @@ from drawsguard.warehouse.monitoring_repository import MonitoringRepository
 from hooks import points_databases
 from local.config import MYSQL_GRANTS
 from local.golden.load import confirm
+from notifiers.told_once import NotAllToldError
 from operators.points.downline.points_confirm_operator import PointsConfirmOperator
 from operators.points.downline.points_downline_report_operator import PointsDownlineReportOperator
 from operators.points.downline.points_observe_operator import PointsObserveOperator
 from operators.points.downline.points_plan_operator import PointsPlanOperator
 from operators.points.downline.points_restore_plan_operator import PointsRestorePlanOperator
-from operators.points.review import points_report_mail_operator
 from operators.points.review.points_report_mail_operator import PointsReportMailOperator
 from operators.points.review.points_usage_report_operator import PointsUsageReportOperator
 from tests.integration.draws_warehouse import draws_warehouse
@@ -117,35 +118,36 @@ def test_the_team_gets_the_workbook_and_every_owner_their_own_list(world: World)
     assert sum(name.startswith(get_settings().points_email) for name in sent) == 2  # the workbook, and what nobody owns
 
 
-def test_a_refused_mail_keeps_nobody_else_from_being_told_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_address_that_is_refused_keeps_no_other_owner_uninformed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     intranet, extranet = small_world()
     rows = intranet.points["define_nosdata_general"]
-    rows[:2] = [rows[0]._replace(people="adam"), rows[1]._replace(people="lin, wu")]
+    rows[:2] = [rows[0]._replace(people="aaa"), rows[1]._replace(people="lin, wu")]
     world.load(intranet, extranet)
     make_report()
-    told: list[tuple[str, str]] = []
-    refused = {"adam": SMTPRecipientsRefused({"adam": (550, b"no such user")}), "": SMTPDataError(552, b"too large")}
+    send = SmtpHook.send_email_smtp
 
-    def send(to: str, _name: str, files: Any = (), *, owner: str = "", **_: Any) -> None:
-        if owner in refused:
-            raise refused[owner]
-        told.append((owner, to))
+    def refusing(self: SmtpHook, *, to: Any, **how: Any) -> None:
+        if "aaa@example.com" in to or (how.get("files") and refused):
+            raise smtplib.SMTPRecipientsRefused({str(to): (550, b"no such user")})
+        send(self, to=to, **how)
 
-    monkeypatch.setattr(points_report_mail_operator, "send_mail", send)
-    task, now = PointsReportMailOperator(task_id="m", batch_id=BATCH), context()
-    with pytest.raises(AirflowException, match=r"2 of 4 mails of batch b1 were not sent.*552.*adam.*550"):
-        task.execute(now)
-    others = [("chenwei", "chenwei@example.com"), ("lin, wu", get_settings().points_email)]
-    assert told == others
+    monkeypatch.setattr(SmtpHook, "send_email_smtp", refusing)
+    refused, ran = ["the workbook, once"], context()
+    task = PointsReportMailOperator(task_id="m", batch_id=BATCH)
+    with pytest.raises(NotAllToldError, match=r"2 of \d mails .*workbook: .*owner aaa: SMTPRecipientsRefused"):
+        task.execute(ran)
+    told = sorted(mail["To"] for mail in box(world))
+    assert told == ["chenwei@example.com", get_settings().points_email]  # lin, wu is no one person's address
     refused.clear()
-    task.execute(now)
-    assert [owner for owner, _ in told] == ["chenwei", "lin, wu", "", "adam"], "a retry tells nobody twice"
-    task.execute(context())
-    assert len(told) == 8, "another run tells everybody"
+    with pytest.raises(NotAllToldError, match=r"1 of \d mails"):
+        task.execute(ran)
+    assert sorted(mail["To"] for mail in box(world)) == sorted([*told, get_settings().points_email])
 
 
 def test_incomplete_evidence_makes_neither_batch_nor_workbook(world: World, tmp_path: Path) -> None:
-    world.sql("governance", "UPDATE rsp_datagovern.evidence_day SET minutes = 700 WHERE pt_dt = '2024-06-06'")
+    world.sql("governance", "UPDATE rsp_datagovern.evidence_batch_day SET minutes = 700 WHERE pt_dt = '2024-06-06'")
     with pytest.raises(AirflowFailException, match=r"2024-06-06 \(700 min\)"):
         make_report()
     assert world.repositories.batches.known(BATCH) is None
@@ -264,6 +266,7 @@ def observe(world: World, days_left: int, metric: str | None = None) -> dict[str
         now - timedelta(days=30 - days_left),
         now + timedelta(days=days_left, minutes=-1),
     )
+    world.cover(points_databases.evidence_expected_until())
     if metric:
         seen = datetime.now(ZoneInfo("Asia/Shanghai")).replace(tzinfo=None)
         world.sql("governance", "INSERT INTO rsp_datagovern.ads_evt_ops_status VALUES (%s, %s, 3)", metric, seen)
@@ -304,6 +307,27 @@ def test_use_is_one_p1_alert_that_is_told_and_ends_with_the_restore(
         ended = alert(monitor, channel, now + timedelta(minutes=minutes))
     assert ended is None
     assert len(channel) == 2
+
+
+def test_a_push_that_failed_is_no_evidence_and_neither_no_sign_nor_the_end_of_an_alert(
+    world: World, monitor: MonitoringRepository
+) -> None:
+    observe(world, 20, "que_eid_4")
+    assert alert(monitor, Channel(), datetime.now(UTC)) is not None
+    world.sql("governance", "DELETE FROM rsp_datagovern.ads_evt_ops_status")
+    expected = points_databases.evidence_expected_until()
+    world.sql("governance", "DELETE FROM rsp_datagovern.evidence_batch_day WHERE pt_dt = %s", expected)
+    with pytest.raises(AirflowException, match=rf"{BATCH}: EvidenceRefusedError: no evidence for {expected}"):
+        PointsObserveOperator(task_id="o").execute(context())
+    assert alert(monitor, Channel(), datetime.now(UTC)) is not None
+    # A day that is missing further back is observed later, and keeps nothing from being said today.
+    world.cover(expected, expected - timedelta(days=3))
+    days = points_databases.observed_now(
+        world.repositories,
+        *world.sql("governance", "SELECT observe_from, observe_until FROM points_lifecycle.batch")[0],
+    )
+    assert days.missing == (str(expected - timedelta(days=3)),)
+    assert PointsObserveOperator(task_id="o").execute(context()) == {BATCH: 0}
 
 
 @pytest.mark.usefixtures("monitor")

@@ -256,6 +256,11 @@ def test_the_golden_case_follows_from_raw_usage(feed: Path, stack: Any) -> None:
     )
     assert len(pushed) == METRIC_ROWS
     assert {name: (seen, count) for name, seen, count in pushed} == truth
+    # The legacy flow, built above, has run to its end with it.
+    legacy = batch_id_of("daily", window_of(RUN_DATE, 1))
+    ended = "SELECT state, consolidated_at IS NOT NULL FROM rsp_datagovern.evidence_batch WHERE batch_id = %s"
+    assert mysql(ended, [legacy]) == [("completed", 1)]
+    assert mysql("SELECT COUNT(*) FROM rsp_datagovern.ads_evt_ops_status")[0][0] > 50
 
     world = new_world(stack.config)
     for name in ENVIRONMENTS:

@@ -15,16 +15,18 @@ import pytest
 from airflow.providers.apache.hive.hooks.hive import HiveServer2Hook
 from airflow.providers.mysql.hooks.mysql import MySqlHook
 from airflow.sdk.exceptions import AirflowFailException
+from pyhive.hive import Cursor as HiveCursor
 
 from drawsguard.points.telemetry.config import Flow
 from drawsguard.points.telemetry.day_plan import StatisticsWindow, window_of
-from drawsguard.points.telemetry.evidence_repository import EvidenceRepository, TransferError
+from drawsguard.points.telemetry.evidence_repository import EvidenceLockedError, EvidenceRepository, TransferError
 from drawsguard.points.telemetry.hive_source import Chunk, HiveSource, KeptFilesError
 from drawsguard.points.telemetry.push_guard import Facts, batch_id_of
 from drawsguard.refusal import RefusedError
 from drawsguard.sql import render
 from operators.points.telemetry.evidence_consolidate_operator import EvidenceConsolidateOperator
 from operators.points.telemetry.guarded_truncate_operator import GuardedTruncateOperator
+from operators.points.telemetry.hive_build_operator import HiveBuildOperator
 from operators.points.telemetry.hive_to_mysql_operator import HiveToMySqlStreamOperator
 from operators.points.telemetry.push_guard_operator import PushGuardOperator
 from tests.evidence_window import context
@@ -256,6 +258,105 @@ def test_hive_is_kept_when_it_changed_between_push_and_truncate() -> None:
         GuardedTruncateOperator(task_id="truncate", **batch).execute(context(WINDOW))
     assert in_hive("ads_evt_ops_status") == len(ROWS) + 1
     assert in_hive("base_evt") == 1
+
+
+@pytest.mark.parametrize("before", ["push", "truncate"])
+@pytest.mark.parametrize("rows", [ROWS, ROWS[:20]], ids=["the same rows", "other rows"])
+def test_a_backfill_between_two_steps_is_neither_published_nor_emptied(
+    before: str, rows: list[tuple[str, str, int]]
+) -> None:
+    """The evidence of another window under this one's name would make points that are used look unused."""
+    build()
+    batch: dict[str, Any] = {"flow": "window", "window": WINDOW.texts()}
+    ran = context(WINDOW)
+    PushGuardOperator(task_id="guard_before", **batch).execute(ran)
+    load = HiveToMySqlStreamOperator(task_id="push", **batch)
+    if before == "truncate":
+        load.execute(ran)
+    build(rows, NEXT)
+    windows = r"\[wrong_window\].*2024-02-03 to 2024-07-31.*2024-02-02 to 2024-07-30.*[Nn]othing was truncated"
+    if before == "push":
+        with pytest.raises(RefusedError, match=windows):
+            load.execute(ran)
+    with pytest.raises(AirflowFailException, match=windows if before == "truncate" else "not_published"):
+        GuardedTruncateOperator(task_id="truncate", **batch).execute(ran)
+    assert stored() == (set(ROWS) if before == "truncate" else set())
+    assert (in_hive("ads_evt_ops_status"), in_hive("base_evt")) == (len(rows), 1)
+    push(NEXT, reason="the other window has fewer rows", user="alice")
+    assert stored(NEXT) == set(rows)
+
+
+def test_a_backfill_while_rows_stream_is_not_published(monkeypatch: pytest.MonkeyPatch) -> None:
+    build()
+    stage = EvidenceRepository.stage
+
+    def rebuilt_meanwhile(self: EvidenceRepository, chunks: Any) -> Facts:
+        staged = stage(self, chunks)
+        build(ROWS, NEXT)
+        return staged
+
+    monkeypatch.setattr(EvidenceRepository, "stage", rebuilt_meanwhile)
+    refused("wrong_window")
+    assert stored() == set()
+    assert (in_hive("ads_evt_ops_status"), in_hive("base_evt")) == (len(ROWS), 1)
+
+
+class BuildBrokeOffError(Exception):
+    """What a build meets half way."""
+
+
+@pytest.mark.parametrize("statement", ["ads_evt_ops_status", "ads_evt_ops_build"])
+def test_a_build_that_broke_off_carries_no_stamp_until_it_is_built_again(
+    statement: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build()
+    hive("INSERT OVERWRITE TABLE cma.base_evt_day PARTITION (pt_dt = '2024-07-30') "
+         "VALUES ('2024-07-30 00:01:00', 'que_eid_5', 3)")  # fmt: skip
+    operator = HiveBuildOperator(
+        task_id="ads_evt_ops_status", flow="window", window=NEXT.texts(), parameters={},
+        file="telemetry/window/ads_evt_ops_status.sql",
+    )  # fmt: skip
+    execute = HiveCursor.execute
+
+    def breaking(self: HiveCursor, operation: str, *rest: Any, **how: Any) -> None:
+        if f"INSERT OVERWRITE TABLE cma.{statement}" in operation:
+            raise BuildBrokeOffError
+        execute(self, operation, *rest, **how)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(HiveCursor, "execute", breaking)
+        with pytest.raises(BuildBrokeOffError):
+            operator.execute(context(NEXT))
+    assert "carries no build stamp" in refused("wrong_window")
+    assert "carries no build stamp" in refused("wrong_window", window=NEXT)
+    assert operator.execute(context(NEXT)) == {
+        "flow": "window", "run_date": "2024-08-01", "first": "2024-02-03", "last": "2024-07-31",
+    }  # fmt: skip
+    push(NEXT)
+    assert stored(NEXT) == {("2024-07-30 00:01:00", "que_eid_5", 3)}
+
+
+def test_build_and_push_of_a_flow_exclude_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    build()
+    monkeypatch.setattr(EvidenceRepository, "LOCK_WAIT_SECONDS", 0)
+    with closing(MySqlHook().get_conn()) as connection, EvidenceRepository(connection).locked("window"):
+        with pytest.raises(EvidenceLockedError, match="Nothing was changed"):
+            push()
+        with pytest.raises(EvidenceLockedError, match="Nothing was changed"):
+            HiveBuildOperator(
+                task_id="build", flow="window", window=WINDOW.texts(), file="telemetry/window/ads_evt_ops_status.sql"
+            ).execute(context(WINDOW))
+    push()
+    assert stored() == set(ROWS)
+
+
+def test_a_lock_that_was_lost_empties_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """MySQL drops it with the connection, and somebody else may have built meanwhile."""
+    build()
+    monkeypatch.setattr(EvidenceRepository, "holds", lambda *_: False)
+    with pytest.raises(EvidenceLockedError, match="was lost"):
+        push()
+    assert in_hive("ads_evt_ops_status") == len(ROWS)
 
 
 def test_rows_lost_on_the_way_publish_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

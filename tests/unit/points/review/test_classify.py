@@ -77,3 +77,9 @@ def test_one_row_that_may_not_go_bars_the_whole_point() -> None:
 def test_candidates_come_by_class_cluster_table_and_id() -> None:
     found = outcome([definition(3), definition(1), definition(2, cluster="redis_mq")])
     assert [candidate.definition.point_id for candidate in found.candidates] == [1, 3, 2]
+
+
+def test_a_point_whose_telemetry_cannot_be_read_is_used_until_it_can() -> None:
+    found = outcome([definition(number) for number in (1, 4, 5)], ("que_eid_v2_4", IN, 1), ("que_eid_5", IN, 1))
+    assert [candidate.definition.point_id for candidate in found.candidates] == [5, 1]
+    assert found.others == {"use unknown: telemetry of it cannot be read": 1}

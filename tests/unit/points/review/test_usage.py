@@ -62,3 +62,16 @@ def test_errors_are_no_use_and_no_unreadable_metric(index: UsageIndex) -> None:
     index.add([("err_eid_1", IN, 5)])
     assert index.of(1) == UNUSED
     assert (index.unknown.rows, index.unknown.total) == (0, 1)
+
+
+def test_a_new_kind_of_metric_makes_its_points_and_its_tags_points_unknown(index: UsageIndex) -> None:
+    index.add([("que_eid_v2_1024", IN, 1), ("upd_tag_v2_77", IN, 1), ("que_eid_5", IN, 1)])
+    index.spread_tags({77: [8, 9], 78: [10]})
+    assert {point for point in (1024, 77, 2, 8, 9, 5, 10, 3) if index.is_unreadable(point)} == {1024, 77, 2, 8, 9}
+
+
+def test_an_operation_that_the_report_does_not_know_is_not_no_use() -> None:
+    index = UsageIndex(parser("^(?P<operation>que|upd|err|del)_(?P<kind>eid|tag)_(?P<number>[0-9]+)$"), START)
+    index.add([("del_eid_1", IN, 1), ("del_tag_2", IN, 1)])
+    index.spread_tags({2: [7]})
+    assert [point for point in (1, 2, 7, 8) if index.is_unreadable(point)] == [1, 2, 7]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from drawsguard.points.telemetry.config import points_config
-from drawsguard.points.telemetry.oper_type import OperType, hive_pattern, parser
+from drawsguard.points.telemetry.oper_type import OperType, hive_pattern, numbers_in, parser
 
 PARSE = parser(points_config().oper_type_pattern)
 
@@ -30,6 +30,16 @@ def test_reads_operation_kind_and_number(text: str, expected: OperType) -> None:
 )  # fmt: skip
 def test_reads_nothing_else(text: str) -> None:
     assert PARSE(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "numbers"),
+    [("que_eid_v2_1024", {2, 1024}), ("que_eid_3?", {3}), ("QUE-EID-7", {7}), ("del_tag_0012", {12}),
+     ("que_eid_", set()), ("que_eid_1234567890123456789", set())],
+)  # fmt: skip
+def test_what_cannot_be_read_may_mean_any_number_in_it(text: str, numbers: set[int]) -> None:
+    assert PARSE(text) is None
+    assert numbers_in(text) == numbers
 
 
 def test_a_pattern_without_the_three_groups_is_refused() -> None:

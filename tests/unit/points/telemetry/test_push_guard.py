@@ -56,11 +56,11 @@ REFUSALS = {
     "already_pushed": (with_own(OWN._replace(state="completed")), "pushing it again would change nothing"),
     "wrong_window": (
         replace(READY, stamp=Stamp("2024-02-01", "2024-07-29", FACTS)),
-        "built from 2024-02-01 to 2024-07-29, this run pushes 2024-02-02 to 2024-07-30. Run points_hive_aggregation",
+        "this run pushes 2024-02-02 to 2024-07-30. Nothing was truncated. Run points_hive_aggregation for run_date",
     ),
     "changed_since_build": (
         replace(READY, source=FACTS._replace(checksum=1)),
-        "Something else writes to it. Run points_hive_aggregation for run_date 2024-07-31",
+        "Something else writes to it. Nothing was truncated. Run points_hive_aggregation for run_date 2024-07-31",
     ),
     "schema_differs": (
         replace(READY, source_columns=[("oper_ts", "timestamp"), ("oper_type", "string")]),
@@ -183,14 +183,34 @@ def test_a_new_build_of_the_same_window_replaces_its_batch(state: str) -> None:
 
 
 # --- before Hive is emptied -----------------------------------------------------------------------
-def truncate_refused(batch: Batch | None, source: Facts, stored: Facts) -> PushRefusedError:
+BUILT = Stamp("2024-02-02", "2024-07-30", FACTS)
+
+
+def may_truncate(batch: Batch | None, source: Facts, stored: Facts, stamp: Stamp | None = BUILT) -> bool:
+    return decide_truncate("window", WINDOW, batch, stamp, source, stored)
+
+
+def truncate_refused(
+    batch: Batch | None, source: Facts, stored: Facts, stamp: Stamp | None = BUILT
+) -> PushRefusedError:
     with pytest.raises(PushRefusedError) as caught:
-        decide_truncate(batch, source, stored, TODAY)
+        may_truncate(batch, source, stored, stamp)
     return caught.value
 
 
+@pytest.mark.parametrize("state", ["published", "truncating"])
+@pytest.mark.parametrize("source", [FACTS, EMPTY])
+def test_a_build_of_another_window_keeps_hive_whatever_it_holds(state: str, source: Facts) -> None:
+    other = Stamp("2024-02-01", "2024-07-29", source)
+    refusal = truncate_refused(OWN._replace(state=state), source, FACTS, other)
+    assert refusal.code == "wrong_window"
+    assert "built from 2024-02-01 to 2024-07-29, this run pushes 2024-02-02 to 2024-07-30" in str(refusal)
+    assert "Nothing was truncated" in str(refusal)
+    assert truncate_refused(OWN._replace(state=state), source, FACTS, None).code == "wrong_window"
+
+
 def test_equal_sides_are_truncated() -> None:
-    assert decide_truncate(OWN, FACTS, FACTS, TODAY) is True
+    assert may_truncate(OWN, FACTS, FACTS) is True
 
 
 @pytest.mark.parametrize("field", Facts._fields)
@@ -217,9 +237,9 @@ def test_hive_that_somebody_else_emptied_is_not_called_equal() -> None:
 
 
 def test_a_half_emptied_hive_is_emptied_to_the_end() -> None:
-    assert decide_truncate(OWN._replace(state="truncating"), EMPTY, FACTS, TODAY) is True
+    assert may_truncate(OWN._replace(state="truncating"), EMPTY, FACTS) is True
 
 
 def test_a_completed_batch_empties_nothing_any_more() -> None:
     newer = Facts(1, 1, 1)
-    assert decide_truncate(OWN._replace(state="completed"), newer, FACTS, TODAY) is False
+    assert may_truncate(OWN._replace(state="completed"), newer, FACTS) is False

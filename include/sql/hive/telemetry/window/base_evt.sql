@@ -1,6 +1,7 @@
 -- Purpose: filter one or more days of raw CMA history to EVT telemetry (base_evt) and reject what cannot be counted
 --          (evt_rejected). A record that was uploaded twice counts once, with its largest count: too much use seen
 --          delays a downline, too little takes a point from its users.
+-- A pattern's $ also matches before a last line end, in every engine: hence the second look at each text.
 -- Grain: base_evt: minute, metric, instance, day. evt_rejected: distinct rejected record, day.
 -- Parameters: days (list of yyyy-MM-dd), pattern (of oper_type), max_count (largest count of one minute).
 -- Repeatable: replaces the partitions of exactly these days, which were dropped just before.
@@ -25,11 +26,11 @@ FROM (
       `instance`,
       `value`,
       CASE
-        WHEN metric IS NULL OR NOT metric RLIKE %(pattern)s THEN 'unknown_oper_type'
-        WHEN ts IS NULL OR NOT ts RLIKE '^[0-9]{4}-[0-9]{2}-[0-9]{2} ([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]$'
+        WHEN metric IS NULL OR metric RLIKE '[^!-~]' OR NOT metric RLIKE %(pattern)s THEN 'unknown_oper_type'
+        WHEN ts IS NULL OR length(ts) <> 19 OR NOT ts RLIKE '^[0-9]{4}-[0-9]{2}-[0-9]{2} ([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]$'
           THEN 'bad_time'
         WHEN substr(ts, 1, 10) <> pt_dt THEN 'time_outside_day'
-        WHEN `value` IS NULL OR NOT `value` RLIKE '^-?[0-9]{1,18}$' THEN 'bad_count'
+        WHEN `value` IS NULL OR `value` RLIKE '[^-0-9]' OR NOT `value` RLIKE '^-?[0-9]{1,18}$' THEN 'bad_count'
         WHEN CAST(`value` AS BIGINT) < 0 THEN 'negative_count'
         WHEN CAST(`value` AS BIGINT) > %(max_count)s THEN 'absurd_count'
       END AS reason

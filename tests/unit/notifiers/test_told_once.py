@@ -1,0 +1,66 @@
+"""One mail that is refused keeps no other; who was told is not told again, and the failure is reported."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from notifiers.told_once import NotAllToldError, send_each, tell_each
+
+
+class Audit:
+    """The audit of one batch."""
+
+    def __init__(self) -> None:
+        self.rows: list[dict[str, Any]] = []
+
+    def note(self, batch_id: str, event: str, actor: str, **detail: Any) -> None:
+        assert (batch_id, actor) == ("b1", "airflow")
+        self.rows.append({"event": event, "detail": detail})
+
+    def events(self, batch_id: str) -> list[dict[str, Any]]:
+        assert batch_id == "b1"
+        return self.rows
+
+
+class Post:
+    """A mail server that refuses some addresses."""
+
+    def __init__(self, *refused: str) -> None:
+        self.refused = set(refused)
+        self.delivered: list[str] = []
+
+    def letters(self, *names: str) -> dict[str, Any]:
+        def send(name: str) -> None:
+            if name in self.refused:
+                raise OSError(f"550 no such user {name}")
+            self.delivered.append(name)
+
+        return {name: (lambda name=name: send(name)) for name in names}
+
+
+@pytest.mark.parametrize("bad", ["a", "b", "c"])
+def test_the_others_are_told_once_and_the_failure_is_named(bad: str) -> None:
+    post, audit = Post(bad), Audit()
+    letters = post.letters("a", "b", "c")
+    for _ in range(2):  # a retry of the same run
+        with pytest.raises(NotAllToldError, match=f"1 of 3 mails could not be sent.*550 no such user {bad}"):
+            tell_each(audit, "b1", "run", letters)  # type: ignore[arg-type]
+    assert post.delivered == [name for name in "abc" if name != bad]
+    post.refused.clear()
+    tell_each(audit, "b1", "run", letters)  # type: ignore[arg-type]
+    assert sorted(post.delivered) == ["a", "b", "c"]
+    tell_each(audit, "b1", "another run", letters)  # type: ignore[arg-type]
+    assert len(post.delivered) == 6
+
+
+def test_a_mail_that_cannot_be_noted_is_a_failure_too() -> None:
+    post = Post()
+
+    def broken(name: str) -> None:
+        raise ConnectionError(f"gone before {name} was noted")
+
+    with pytest.raises(NotAllToldError, match="2 of 2"):
+        send_each(post.letters("a", "b"), (), broken)
+    assert post.delivered == ["a", "b"]
