@@ -194,6 +194,17 @@ def page() -> Iterator[Page]:
         browser.close()
 
 
+def test_a_page_is_shown_in_airflows_frame(page: Page, config: Config) -> None:
+    page.goto(f"{config.airflow_url}/plugin/operations-points")
+    page.fill("input[name=username]", "requester")
+    page.fill("input[name=password]", config.passwords()["requester"])
+    page.press("input[name=password]", "Enter")
+    frame = page.frame_locator("iframe")
+    frame.get_by_role("heading", name="MySQL 没有应答").wait_for()
+    frame.get_by_role("link", name="English").click()
+    frame.get_by_role("heading", name="MySQL does not answer").wait_for()
+
+
 def open_question(page: Page, config: Config, user: str, run_id: str) -> None:
     """Open a question as its link in a mail does, and sign in."""
     page.goto(f"{config.airflow_url}/dags/{DAG_ID}/runs/{run_id}/tasks/{TASK_ID}/required_actions")

@@ -22,6 +22,7 @@ from drawsguard.points.telemetry.day_quality import DayQuality
 from drawsguard.points.telemetry.day_steps import day_steps
 from drawsguard.points.telemetry.hive_source import (
     BUILT_TABLES,
+    NO_WINDOW,
     HiveSource,
     KeptFilesError,
     fetch,
@@ -149,7 +150,7 @@ def build_window(run_date: date) -> list[list[str]]:
     for some in days:
         for step in day_steps(points_config()):
             HiveDaysOperator(task_id=step.name, conn_id="hiveserver2_default", step=step, days=some).execute(ran)
-    run_file("push/drop_stamp", ran, {"flow": "window"})
+    run_file("push/stamp_build", ran, {"flow": "window", **NO_WINDOW})
     run_file("window/ads_evt_ops_status", ran, span)
     run_file("push/stamp_build", ran, span | {"flow": "window"})
     return days

@@ -20,6 +20,9 @@ BUILT_TABLES = (
     "ads_evt_ops_build",
 )  # fmt: skip
 
+#: The stamp of rows that are being built. It is written and not removed: Hive 2.3 cannot overwrite what it only forgot.
+NO_WINDOW = {"first": "", "last": ""}
+
 
 class KeptFilesError(RefusedError, ValueError):
     """A table would keep the files of what is removed from it: what is built again could be there twice."""
@@ -97,6 +100,8 @@ class HiveSource:
     def stamp(self) -> Stamp | None:
         """Return which window the table was built from, or None when it never was."""
         for first, last, *facts in fetch(self._connection, "telemetry/push/build_stamp.sql", self._flow):
+            if first == NO_WINDOW["first"]:
+                return None
             return Stamp(first, last, Facts(*(int(value) for value in facts)))
         return None
 

@@ -13,7 +13,7 @@ from airflow.sdk import BaseOperator, Context
 from drawsguard.points.telemetry.config import Flow
 from drawsguard.points.telemetry.day_plan import StatisticsWindow
 from drawsguard.points.telemetry.evidence_repository import EvidenceRepository
-from drawsguard.points.telemetry.hive_source import run
+from drawsguard.points.telemetry.hive_source import NO_WINDOW, run
 
 
 class HiveBuildOperator(BaseOperator):
@@ -64,7 +64,7 @@ class HiveBuildOperator(BaseOperator):
         ):
             store = EvidenceRepository(mysql)
             with store.locked(self.flow):
-                run(hive, "telemetry/push/drop_stamp.sql", values)
+                run(hive, "telemetry/push/stamp_build.sql", values | NO_WINDOW)
                 run(hive, self.file, values)
                 store.require_held(self.flow)
                 run(hive, "telemetry/push/stamp_build.sql", values)
