@@ -106,7 +106,7 @@ def release_approval(cluster: str) -> str:
     return render_template(
         "points/downline/release.md", batch=batch, digest="d" * 64, requester="requester", reason=cluster, signs=[sign],
         shown=50, owners={7: cluster}, down=frozenset({7}), watch_days=2, runbook="http://docs/points-observe.md",
-        run_url="http://ui/dags/points_release/runs/manual__1",
+        run_url="http://ui/dags/points_release/runs/manual__1", missing="",
     )  # fmt: skip
 
 

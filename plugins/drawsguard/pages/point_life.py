@@ -16,6 +16,7 @@ from drawsguard.pages.look import Look, Words
 from drawsguard.points import definitions
 from drawsguard.points.database import fetch
 from drawsguard.points.environments import Environment
+from drawsguard.points.sheets import pasted_cell
 from drawsguard.points.telemetry.oper_type import OperType, parser
 
 #: Operations and kinds that a metric may name.
@@ -342,12 +343,5 @@ def csv_of(life: Life, defined: Mapping[Environment, Defined | None], look: Look
     for moment in life.moments:
         add(Words("经过", "event"), "", moment.batch_id, look.when(moment.at), look.say(moment.what), moment.detail)
     text = io.StringIO()
-    csv.writer(text).writerows([[_harmless(cell) for cell in line] for line in lines])
+    csv.writer(text).writerows([map(pasted_cell, line) for line in lines])
     return "\ufeff" + text.getvalue()  # Excel takes UTF-8 for what it is only with this mark
-
-
-def _harmless(cell: object) -> object:
-    """Return a cell that no spreadsheet takes for a formula."""
-    if isinstance(cell, str) and cell.lstrip()[:1] in ("=", "+", "-", "@", "\t", "\r"):
-        return f"'{cell}"
-    return "" if cell is None else cell

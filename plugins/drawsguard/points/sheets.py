@@ -71,10 +71,11 @@ def reads_as_formula(text: str) -> bool:
 
 def pasted_line(values: Iterable[object]) -> str:
     """Return values as one line of tab-separated text that can be pasted: none leaves its cell or becomes a formula."""
-    return "\t".join(map(_pasted, values))
+    return "\t".join(map(pasted_cell, values))
 
 
-def _pasted(value: object) -> str:
+def pasted_cell(value: object) -> str:
+    """Return a value as one cell of text for a spreadsheet, where it is no formula."""
     if isinstance(value, (int, float)):
         return str(value)
     text = cell_text(value)

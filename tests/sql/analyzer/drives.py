@@ -492,7 +492,7 @@ def inspect(kind: str) -> None:
     """Make one inspection; nothing is kept or mailed."""
     from operators.operations import inspection_operator
 
-    mail = mock.patch.object(inspection_operator, "SmtpHook")
+    mail = mock.patch.object(inspection_operator, "send")
     kept = mock.patch.object(inspection_operator, "keep", return_value=REPOSITORY)
     with mail, kept:
         inspection_operator.InspectionOperator(task_id=kind, kind=kind).execute(context())  # type: ignore[arg-type]

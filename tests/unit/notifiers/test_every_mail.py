@@ -46,7 +46,8 @@ def outline(page: str) -> list[str]:
 
 def test_there_is_a_sample_of_every_page() -> None:
     pages = {path.relative_to(TEMPLATE_ROOT).with_suffix("").as_posix() for path in TEMPLATE_ROOT.rglob("*.html")}
-    assert {name.split(" ")[0] for name in MAILS} == pages - {"base", "parts"}
+    mails = {page for page in pages if not page.startswith("pages/")}  # those of the operations pages are no mails
+    assert {name.split(" ")[0] for name in MAILS} == mails - {"base", "parts"}
 
 
 @pytest.mark.parametrize("name", MAILS)
