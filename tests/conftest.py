@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from tests.given_mysql import GivenMysql
@@ -43,6 +44,11 @@ os.environ["AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT"] = "120"
 os.environ["AIRFLOW__CORE__DAGS_FOLDER"] = str(REPOSITORY / "dags")
 os.environ["AIRFLOW__CORE__PLUGINS_FOLDER"] = str(REPOSITORY / "plugins")
 os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = f"sqlite:///{TEST_STATE}/airflow/airflow.db"
+
+
+# How long an example takes depends on what else the machine does; what it finds does not.
+settings.register_profile("drawsguard", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("drawsguard")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -29,6 +29,7 @@ def context(
     run = SimpleNamespace(
         run_id=run_id, start_date=due, data_interval_end=due, run_after=due, triggering_user_name=user,
         clear_number=cleared,
+        run_type="scheduled",
     )  # fmt: skip
     return {"run_id": run_id, "dag_run": run, "params": params}
 

@@ -22,14 +22,12 @@ class ConfirmedWorkbook(NamedTuple):
     decisions: dict[int, Confirmed]
 
 
-def read_workbook(repositories: Repositories, name: str) -> ConfirmedWorkbook:
+def read_workbook(repositories: Repositories, path: Path) -> ConfirmedWorkbook:
     """Read a confirmed workbook, and check that its decisions may be kept; nothing is changed.
 
-    :param name: file name below the artifact folder.
+    :param path: see `find_workbook`.
     :raises AirflowFailException: naming sheet, row and reason of every refusal.
-    :raises RefusedError: when there is no such file.
     """
-    path = _path(name)
     try:
         batch_id, decisions = read_confirmed(path, repositories.batches.known)
         repositories.batches.require_decidable(batch_id, decisions)
@@ -38,7 +36,12 @@ def read_workbook(repositories: Repositories, name: str) -> ConfirmedWorkbook:
     return ConfirmedWorkbook(path, batch_id, decisions)
 
 
-def _path(name: str) -> Path:
+def find_workbook(name: str) -> Path:
+    """Return the path of a workbook.
+
+    :param name: file name below the artifact folder.
+    :raises RefusedError: when there is no such file.
+    """
     folder = get_settings().points_artifact_dir.resolve()
     try:
         path = (folder / name).resolve()

@@ -179,7 +179,7 @@ def test_pages_know_the_questions_that_wait(config: Config, runs: dict[str, str]
         [sys.executable, "-c", asked], env=environment, capture_output=True, text=True, check=True, timeout=120
     ).stdout.strip()
     assert f"run_id='{runs['browser']}', task_id='{TASK_ID}', map_index=-1" in printed
-    assert printed.endswith("] []")
+    assert printed.endswith("]\n[]")
 
 
 # --- in the browser -----------------------------------------------------------------------------------------

@@ -237,7 +237,7 @@ _NOT_PREPARED = frozenset({"telemetry/push/load_stage.sql", "downline/backup/cop
 _ENVIRONMENT = re.compile(
     r"definitions/|downline/(?:journal/|restore/|rows_of_ids|set_downline)"
     r"|downline/backup/(?:all_columns|checksum|copy_rows|create_like|current_schema|drop_table)"
-    r"|preflight/journal_environments"
+    r"|pages/(?:definition_of_point|tags_of_point)|preflight/journal_environments"
 )
 _PARAMETER = re.compile(r"%\((\w+)\)s|%%")
 
@@ -309,9 +309,9 @@ def _identifiers(connection: Any, server: Server, file: str) -> Iterator[Mapping
         return
     ((own_schema,),) = fetch(connection, "downline/backup/current_schema.sql")
     kinds: tuple[definitions.Kind, ...] = ("point", "tag")
-    if "live" in file:
+    if "live" in file or file.endswith("definition_of_point.sql"):
         kinds = ("point",)
-    elif file.endswith("tags.sql"):
+    elif file.endswith(("tags.sql", "tags_of_point.sql")):
         kinds = ("tag",)
     for kind in kinds:
         for table in definitions.tables(connection, kind):

@@ -8,7 +8,7 @@ nothing else.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -147,14 +147,17 @@ class Repairer:
     def incident_id(self) -> str:
         return f"{self.dag_id}|{self.run_id}"
 
-    def find(self, settled_before: datetime) -> list[Gap]:
+    def waiting(self) -> set[int]:
+        """Return the missing draws that nobody had, and that the feed need not be asked for again yet."""
+        lately = self._asked_lately(self._open(), self.clock())
+        return lately - self._present(lately)["source"] if lately else lately
+
+    def find(self, settled_before: datetime, waiting: Collection[int] | None = None) -> list[Gap]:
         """Return the missing draws of the whole history (see `find_gaps_anywhere`).
 
-        Draws that the feed lacked, too, are left out until it is time to ask for them again, or the source has them.
+        :param waiting: draws that are left out; None: those of `waiting`.
         """
-        lately = self._asked_lately(self._open(), self.clock())
-        arrived = self._present(lately)["source"] if lately else set()
-        return find_gaps_anywhere(self.statements, settled_before, lately - arrived)
+        return find_gaps_anywhere(self.statements, settled_before, self.waiting() if waiting is None else waiting)
 
     def known_missing(self) -> set[int]:
         """Return the draws that earlier checks found missing and could not repair."""

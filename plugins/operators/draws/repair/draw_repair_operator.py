@@ -43,11 +43,14 @@ class DrawRepairOperator(BaseOperator):
         worker = draw_repairer(self, context)
         started_at = worker.clock()
         settled_before = started_at - timedelta(seconds=settings.repair_grace_seconds)
-        gaps = find_gaps(worker.statements, asked, settled_before) if asked else worker.find(settled_before)
+        waiting = set() if asked else worker.waiting()
+        gaps = find_gaps(worker.statements, asked, settled_before) if asked else worker.find(settled_before, waiting)
         found = {"dry_run": dry_run, "gaps": describe_gaps(gaps), "missing": sum(len(gap.periods) for gap in gaps)}
         self.log.info("%s: %s draws are missing: %s", asked or "the whole history", found["missing"], found["gaps"])
+        if waiting:
+            self.log.info("The feed lacked them too, and is asked again later: %s", sorted(waiting))
         if dry_run or not gaps:
-            return found | {"repaired": 0, "nobody_has": [], "open": []}
+            return found | {"repaired": 0, "nobody_has": [], "open": sorted(waiting)}
 
         repair = worker.repair(gaps)
         self.log.info("%s draws repaired within %.1f s of detection", len(repair.repaired), repair.seconds)
@@ -60,7 +63,7 @@ class DrawRepairOperator(BaseOperator):
         return found | {
             "repaired": len(repair.repaired),
             "nobody_has": repair.nobody_has,
-            "open": repair.open,
+            "open": sorted({*repair.open, *waiting}),
             "seconds": repair.seconds,
         }
 

@@ -12,7 +12,7 @@ from drawsguard.dry_run import is_dry_run
 from drawsguard.points.review.batch_repository import BatchStateError
 from drawsguard.points.review.candidate import Decision
 from hooks import points_databases
-from hooks.confirmed_workbook import read_workbook
+from hooks.confirmed_workbook import find_workbook, read_workbook
 
 
 class PointsConfirmOperator(BaseOperator):
@@ -33,8 +33,9 @@ class PointsConfirmOperator(BaseOperator):
         :raises AirflowFailException: naming sheet, row and reason of every refusal.
         """
         requester = context["dag_run"].triggering_user_name or ""
+        workbook = find_workbook(self.workbook)
         with points_databases.repositories() as repositories:
-            path, batch_id, decisions = read_workbook(repositories, self.workbook)
+            path, batch_id, decisions = read_workbook(repositories, workbook)
             downline = sum(decision.decision is Decision.DOWNLINE for decision in decisions.values())
             if not is_dry_run(context.get("params")):
                 try:

@@ -20,7 +20,7 @@ from drawsguard.points.review.confirmed import Confirmed
 from drawsguard.points.review.evidence import EvidenceRefusedError
 from drawsguard.refusal import RefusedError
 from hooks import points_databases
-from hooks.confirmed_workbook import read_workbook
+from hooks.confirmed_workbook import find_workbook, read_workbook
 
 
 class PointsPlanOperator(BaseOperator):
@@ -67,7 +67,7 @@ class PointsPlanOperator(BaseOperator):
         return {"digest": plan.digest, "rows": len(plan.rows), "counts": plan.counts()}
 
     def _tried(self, repositories: Repositories) -> dict[int, Confirmed]:
-        workbook = read_workbook(repositories, self.workbook)
+        workbook = read_workbook(repositories, find_workbook(self.workbook))
         if workbook.batch_id != self.batch_id:
             raise RefusedError(
                 f"Workbook {self.workbook!r} is of batch {workbook.batch_id} now, not of {self.batch_id}. Nothing was "

@@ -285,7 +285,7 @@ def test_a_draw_under_way_is_not_missing(client: Client, feed: FeedState) -> Non
 
 def test_a_merge_without_effect_is_an_error(client: Client, feed: FeedState, monkeypatch: pytest.MonkeyPatch) -> None:
     remove(client, settled(feed)[20:22], "target")
-    monkeypatch.setattr(Repairer, "merge", lambda *_: 0)
+    monkeypatch.setattr(Repairer, "merge", lambda *_, **__: 0)
     with pytest.raises(RepairIncompleteError, match="2 draws are still missing"):
         run()
 
