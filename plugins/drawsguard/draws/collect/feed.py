@@ -122,6 +122,13 @@ class Answer:
     received: int
     pages: int = 1
 
+    @property
+    def digest(self) -> str:
+        """Answers that say the same of the same draws have the same digest, whenever they were received."""
+        draws = sorted((draw.period, str(draw.timestamp), draw.numbers, str(draw.updated_at)) for draw in self.draws)
+        said = repr((draws, sorted(row.row_id for row in self.rejected)))
+        return hashlib.sha256(said.encode()).hexdigest()
+
 
 def parse_answer(body: str, polled_at: datetime) -> Answer:
     """Turn an answer's body into draws and rejected rows.

@@ -56,6 +56,11 @@ class Poll:
             self._flush(gathered)
         self._require_plausible()
 
+    def skip(self, answer: Answer) -> None:
+        """Count an answer that was written before."""
+        self.http_status = 200
+        self.received += answer.received
+
     def _require_plausible(self) -> None:
         wrong = len(self._implausible)
         if wrong >= IMPLAUSIBLE_ANSWER and wrong > self._plausible:

@@ -29,7 +29,8 @@ class DrawCollectOperator(BaseOperator):
 
     With the run's params ``from`` and ``to`` the history of that range is read once. Without them the newest draws are
     polled ``polls`` times, `Settings.collect_poll_seconds` apart; between two polls the task is deferred and holds
-    neither a worker nor its pool's slot. Gaps between the newest draws make the first poll read the history.
+    neither a worker nor its pool's slot. Gaps between the newest draws make the first poll read the history. A poll
+    whose answer says what the one before it in the run said, and had written, reads and writes no draws.
 
     Rows that break a rule are quarantined and the others written. An answer that is unusable as a whole is logged and
     fails the task with a `drawsguard.draws.collect.feed.FeedError`, after what came before it was written.
@@ -54,12 +55,25 @@ class DrawCollectOperator(BaseOperator):
         else:
             self._read_history(context, window)
 
-    def poll_latest(self, context: Any, event: object = None, *, poll_number: int) -> None:  # noqa: ARG002
-        """Poll once and defer until the next poll is due; Airflow resumes here and passes the trigger's ``event``."""
+    def poll_latest(
+        self,
+        context: Any,
+        event: object = None,  # noqa: ARG002
+        *,
+        poll_number: int,
+        written: str | None = None,
+    ) -> None:
+        """Poll once and defer until the next poll is due; Airflow resumes here and passes the trigger's ``event``.
+
+        :param written: digest of the answer that the poll before wrote.
+        """
         hook = self._hook()
         with self._recorded(context, "latest", poll_number) as poll:
             newest = hook.latest()
-            poll.write([newest])
+            if newest.digest == written:
+                poll.skip(newest)
+            else:
+                poll.write([newest])
             require_draws(newest)
             gaps = list(holes(newest.draws, timedelta(seconds=get_settings().draw_interval_seconds)))
             if gaps and poll_number == 1:
@@ -72,7 +86,7 @@ class DrawCollectOperator(BaseOperator):
             self.defer(
                 trigger=TimeDeltaTrigger(pause),
                 method_name="poll_latest",
-                kwargs={"poll_number": poll_number + 1},
+                kwargs={"poll_number": poll_number + 1, "written": newest.digest},
                 timeout=pause + RESUME_TOLERANCE,
             )
 

@@ -153,6 +153,22 @@ def test_history_equals_the_truth_and_a_second_run_changes_nothing(client: Clien
     assert [row[3] for row in log_rows(client)] == [len(first), 0]
 
 
+def test_a_poll_that_hears_nothing_new_reads_no_draws(
+    client: Client, feed: FeedState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = []
+    stored = SourceRepository.stored
+    monkeypatch.setattr(SourceRepository, "stored", lambda *given: read.append(1) or stored(*given))
+    collect()
+    (first, second) = log_rows(client)
+    assert first[2] == second[2] > 0
+    assert first[3] > 0 == second[3]
+    assert second[5] == "success"
+    assert len(read) == 1
+    collect()
+    assert len(read) == 2, "another run trusts no poll of the run before"
+
+
 @pytest.mark.parametrize("feed", [MANY_FAULTS], indirect=True)
 def test_a_worker_killed_before_or_after_a_write_leaves_work_that_the_next_attempt_finishes(
     client: Client, feed: FeedState, monkeypatch: pytest.MonkeyPatch

@@ -58,6 +58,20 @@ def test_a_full_row() -> None:
     assert (answer.rejected, answer.received, answer.pages) == ((), 1, 1)
 
 
+def test_answers_have_one_digest_where_they_say_the_same() -> None:
+    later = parse_answer(json.dumps({"message": "success", "data": [changed(nbr=3342804), ROW]}), POLLED + timedelta(1))
+    assert later.digest == parse(ROW, changed(nbr=3342804)).digest
+    others = [
+        parse(ROW),
+        parse(changed(nbr=3342804)),
+        parse(changed(time="20:43:31")),
+        parse(changed(updated_at="2025-10-03T12:50:00+00:00")),
+        parse(changed(number="4+8+8", keno=...)),
+        parse(ROW, changed(sum=21)),
+    ]
+    assert len({answer.digest for answer in [*others, later]}) == 7
+
+
 @pytest.mark.parametrize(
     "row",
     [
