@@ -75,7 +75,8 @@ def collected(stored: Sequence[Version], seen: Version, polled_at: datetime) -> 
     last = max(stored, key=Version.age)
     if (seen.timestamp, seen.numbers) == (last.timestamp, last.numbers):
         return None
-    gained = replace(seen, created_at=last.created_at, updated_at=seen.updated_at or polled_at)
+    corrected_at = max(seen.updated_at or polled_at, last.created_at)
+    gained = replace(seen, created_at=last.created_at, updated_at=corrected_at)
     return gained if gained.age() > last.age() else None
 
 

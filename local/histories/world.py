@@ -213,6 +213,17 @@ class World:
         self._alter(f"DELETE FROM {name} WHERE {time} >= @earliest AND {key} = @period", period)  # noqa: S608
         self.say(f"somebody deletes {period} from {table}")
 
+    def put_back(self, version: Version) -> None:
+        """Let somebody restore the row of a draw in the target to this version, from a backup."""
+        name, key, time = self._keys("draws")
+        total = sum(version.numbers)
+        values = (
+            f"numbers = {list(version.numbers)}, sum_value = {total}, updated_at = NULL, "
+            f"big_small = '{'big' if total >= 14 else 'small'}', odd_even = '{'odd' if total % 2 else 'even'}'"
+        )
+        self._alter(f"UPDATE {name} SET {values} WHERE {time} >= @earliest AND {key} = @period", version.period)  # noqa: S608
+        self.say(f"somebody puts {version.period} back to {version.numbers}")
+
     def _keys(self, table: str) -> tuple[str, str, str]:
         key, time = {"draws": ("period", "timestamp"), "draws_14w": ("issue", "ts_utc")}[table]
         return get_settings().table("target", table), key, time

@@ -80,14 +80,16 @@ def out_of_place(incoming: Times, stored: Times, interval: timedelta) -> dict[in
     What is stored and fits together decides first, so that many wrong draws of one answer cannot outvote it; then the
     incoming draws are held against each other.
 
+    One stored draw alone refuses none: it may be the wrong one, and then it would keep the right ones out for ever.
+
     :param incoming: times of draws that are new, or of versions that are.
     :param stored: times of the stored draws around them; a stored version of an incoming draw has no say about it.
     :param interval: between two draws.
     """
-    witnesses = sure_times(stored, interval)
+    witnesses = sure_times({p: at for p, at in stored.items() if p not in incoming}, interval)
     if len(witnesses) < LEAST_WITNESSES:
         witnesses = {}
-    refused = _refused(incoming, witnesses, interval)
+    refused = _refused(incoming, witnesses, interval, least=2)
     left = {period: drawn_at for period, drawn_at in incoming.items() if period not in refused}
     together = dict(witnesses or stored) | left
     judged = fits(together, interval)
@@ -99,16 +101,22 @@ def out_of_place(incoming: Times, stored: Times, interval: timedelta) -> dict[in
     return refused | unnamed | _refused(out, sure, interval)
 
 
-def _refused(incoming: Times, witnesses: Times, interval: timedelta) -> dict[int, str]:
+def _refused(incoming: Times, witnesses: Times, interval: timedelta, least: int = 1) -> dict[int, str]:
     """Return which draws contradict the nearest witness on a side; what fits these two fits all.
 
     :param witnesses: times that fit together, in the order of their periods.
+    :param least: how many witnesses a draw has to contradict on one side.
     """
     periods = list(witnesses)
+    times = [_ahead(period, witnesses[period], interval) for period in periods]
     refused = {}
     for period, drawn_at in incoming.items():
         after = bisect_right(periods, period)
         before = bisect_left(periods, period) - 1
+        ahead = _ahead(period, drawn_at, interval)
+        # Witnesses never fall, so those that a draw contradicts are the nearest ones.
+        if max(before + 1 - bisect_right(times, ahead), bisect_left(times, ahead) - after) < least:
+            continue
         for at in (before, after):
             if 0 <= at < len(periods) and not _fit(period, drawn_at, periods[at], witnesses[periods[at]], interval):
                 refused[period] = _contradiction(period, drawn_at, periods[at], witnesses[periods[at]], interval)

@@ -241,7 +241,7 @@ _DAYS = {"draws_from": BEGIN, "draws_to": NOW, "features_from": BEGIN, "features
 
 @drive(
     features__differing_days=[{"day": BEGIN}],
-    features__draw_days=[{"day": BEGIN}],
+    sync__draw_days=[{"day": BEGIN}],
     features__changed_draws=[{"changed": 2, "first_issue": 10_000, "last_issue": 10_001}],
     features__span_bounds=[_DAYS | {"newest_issue": 10_001}],
 )

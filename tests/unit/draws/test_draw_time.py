@@ -68,6 +68,22 @@ def test_one_wrong_draw_that_got_in_keeps_no_right_one_out() -> None:
     assert out_of_place({1019: at(1019)}, stored, INTERVAL) == {}, "its correction"
 
 
+def test_one_stored_draw_alone_refuses_none() -> None:
+    """It may be the wrong one although it fits all other stored draws: the one that it contradicts is not there yet."""
+    stored = {period: drawn_at for period, drawn_at in STORED.items() if period != 1022}
+    assert out_of_place({1022: at(1022)}, stored | {1021: at(1022, seconds=60)}, INTERVAL) == {}
+
+
+def test_a_draw_with_too_great_a_period_refuses_none_that_follow() -> None:
+    stored = draws(*range(1000, 1060)) | {1160: at(1060, hours=1)}
+    assert out_of_place({period: at(period, hours=1) for period in range(1060, 1090)}, stored, INTERVAL) == {}
+
+
+def test_neighbours_that_are_corrected_together_are_not_held_against_their_old_times() -> None:
+    together = {period: at(period, seconds=240) for period in range(1030, 1040)}
+    assert out_of_place(together, STORED, INTERVAL) == {}
+
+
 def test_two_stored_draws_are_no_witnesses_and_one_word_stands_against_another() -> None:
     stored = {1000: at(1000), 1001: at(1001, days=3)}
     assert out_of_place(draws(*range(1002, 1010)), stored, INTERVAL) == {}

@@ -1,7 +1,8 @@
 -- Purpose: append the versions of draws that the source does not have yet. A draw that is new is inserted as it is; one
 --   whose time or digits differ from its newest stored version is a correction and becomes a further version, dated by
---   the feed's updated_at or, where the feed gives none, by the poll that noticed it. Whether it is newer is decided by
---   draw_version, as everywhere: also between two versions with one updated_at.
+--   the feed's updated_at or, where the feed gives none, by the poll that noticed it, and not before the draw's own
+--   created_at, which may be the poll that first saw it. Whether it is newer is decided by draw_version, as everywhere:
+--   also between two versions with one updated_at.
 -- Grain: one row a version of a draw.
 -- Parameters: @draws (ARRAY<STRUCT>, one element a period), @polled_at, @read_from and @read_until (TIMESTAMP, half
 --   open; they hold every stored version of these periods, wherever it lies, and bound the partitions read).
@@ -63,7 +64,11 @@ SELECT
   incoming.big_small,
   incoming.odd_even,
   COALESCE(stored.created_at, incoming.created_at) AS created_at,
-  IF(stored.period IS NULL, incoming.updated_at, COALESCE(incoming.updated_at, @polled_at)) AS updated_at,
+  IF(
+    stored.period IS NULL,
+    incoming.updated_at,
+    GREATEST(COALESCE(incoming.updated_at, @polled_at), stored.created_at)
+  ) AS updated_at,
   @polled_at AS ingested_at
 FROM incoming
 LEFT JOIN stored ON stored.period = incoming.period
@@ -72,7 +77,7 @@ WHERE
   OR (
     (incoming.timestamp != stored.timestamp OR incoming.digits != stored.digits)
     AND `{{ project }}.{{ source_dataset }}.draw_version`(
-      COALESCE(incoming.updated_at, @polled_at),
+      GREATEST(COALESCE(incoming.updated_at, @polled_at), stored.created_at),
       stored.created_at,
       incoming.timestamp,
       incoming.numbers,

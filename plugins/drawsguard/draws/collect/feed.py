@@ -200,8 +200,10 @@ def _parse_row(row: Any, polled_at: datetime) -> Draw:
     timestamp = _draw_time(row)
     if timestamp > polled_at + CLOCK_TOLERANCE:
         raise _RowError("time_in_future", f"Drawn at {timestamp.isoformat()}, polled at {polled_at.isoformat()}.")
-    created_at = _stamp(row, "created_at") or polled_at
-    draw = Draw.derive(period, timestamp, numbers, created_at, _stamp(row, "updated_at"))
+    # A stamp ahead of the clock is capped, or no correction could follow this version until then.
+    created_at = min(_stamp(row, "created_at") or polled_at, polled_at)
+    updated_at = _stamp(row, "updated_at")
+    draw = Draw.derive(period, timestamp, numbers, created_at, updated_at and min(updated_at, polled_at))
     _hold_against_stated(row, draw)
     return draw
 

@@ -31,8 +31,6 @@ _ANY_ISSUE = (-(2**62), 2**62)
 BLOCK = 200_000
 #: Windows that are read one by one; with more, the nearest of them are read as one.
 MOST_WINDOWS = 20
-#: Days with draws that a review recomputes: ten years of them are reviewed within 40 days.
-REVIEW_DAYS = 100
 
 
 class FeaturesNotRefreshedError(RuntimeError):
@@ -311,19 +309,3 @@ def _described(left: list[Span], refused: dict[Span, StatementError]) -> str:
         for span in left
     ]
     return "\n".join([*lines, "Everything else is written. The next run tries these again by itself."])
-
-
-def review_window(statements: StatementRunner, today: datetime) -> Window | None:
-    """Return the part of the history that is reviewed today: `REVIEW_DAYS` days with draws, other ones each day.
-
-    A refresh sees which draws have changed. A row that is wrong although its draw has not (left by an earlier release,
-    or written by somebody else) is seen by computing it again: run_refresh with this window as ``asked``.
-
-    :returns: None when there are no draws.
-    """
-    days = [row["day"] for row in statements.rows("features/draw_days.sql", earliest=EARLIEST)]
-    if not days:
-        return None
-    parts = -(-len(days) // REVIEW_DAYS)
-    first = (today - EARLIEST).days % parts * REVIEW_DAYS
-    return Window(days[first], days[first : first + REVIEW_DAYS][-1] + _DAY)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any, Literal
@@ -74,7 +74,7 @@ def find_gaps_anywhere(statements: StatementRunner, settled_before: datetime, kn
     gaps: dict[Gap, None] = {}
     for periods in unwhole_ranges(statements, known):
         found = missing_draws(statements, periods, settled_before)
-        gaps |= dict.fromkeys(gap for gap in found if not all(period in known for period in gap.periods))
+        gaps |= dict.fromkeys(part for gap in found for part in cut_out(gap, known))
     return sorted(gaps, key=lambda gap: gap.first)
 
 
@@ -138,6 +138,18 @@ def first_draws(gaps: Iterable[Gap], most: int) -> list[Gap]:
     return taken
 
 
+def cut_out(gap: Gap, periods: Collection[int]) -> list[Gap]:
+    """Return what is left of a gap without these periods, oldest first."""
+    edges = [gap.first - 1, *sorted(period for period in periods if period in gap.periods), gap.last + 1]
+    return [replace(gap, first=left + 1, last=right - 1) for left, right in pairwise(edges) if right - left > 1]
+
+
+def cut_to(gap: Gap, periods: Collection[int]) -> list[Gap]:
+    """Return the parts of a gap that these periods are, oldest first."""
+    runs = [range(period, period + 1) for period in periods if period in gap.periods]
+    return [replace(gap, first=run.start, last=run.stop - 1) for run in closest_joined(runs, len(runs))]
+
+
 def joined(windows: Iterable[Window]) -> list[Window]:
     """Return the windows in order, those that touch or overlap joined."""
     spans: list[Window] = []
@@ -165,8 +177,10 @@ def span_of(gap: Gap, sure: Mapping[int, datetime]) -> Window:
 
     :param sure: times by period (see `drawsguard.draws.draw_time.sure_times`).
     """
-    start = max((at for period, at in sure.items() if period < gap.first), default=gap.start)
-    end = min((at for period, at in sure.items() if period > gap.last), default=gap.end)
+    # The third on each side: where a draw is missing, a wrong neighbour may fit all others.
+    before = sorted(at for period, at in sure.items() if period < gap.first)[-3:]
+    after = sorted(at for period, at in sure.items() if period > gap.last)[:3]
+    start, end = min(before, default=gap.start), max(after, default=gap.end)
     return Window(min(start, end), max(start, end) + timedelta(seconds=1))
 
 

@@ -1,5 +1,5 @@
-"""The daily comparison of source and target: values of the last days, every hour that got versions since the last one,
-and draws that the target holds twice anywhere.
+"""The daily comparison of source and target: values of the last days and of today's part of the history, every hour
+that got versions since the last one, and draws that the target holds twice anywhere.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from drawsguard.draws.repair.gaps import closest_windows, unwhole_ranges
 from drawsguard.draws.repair.repairer import Repairer, RepairIncompleteError, going_on, told
 from drawsguard.draws.retention import EARLIEST, LOG_RETENTION
 from drawsguard.draws.sync.period_hours import HOUR, period_hours
+from drawsguard.draws.sync.review import review_window
 from drawsguard.draws.sync.target import DrawsDifferError, SyncOutcome, SyncPlan, TargetRepository
 from drawsguard.draws.window import SyncRequest, Window
 
@@ -58,7 +59,8 @@ def reconcile(repairer: Repairer, hours: int) -> Reconciliation:
     corrected: set[int] = set()
     wrong: list[SyncPlan] = []
     failures: list[Exception] = []
-    for window in [recent, *_changed(repairer, since, recent)]:
+    reviewed = review_window(repairer.statements, started_at)
+    for window in [recent, *filter(None, [reviewed]), *_changed(repairer, since, recent)]:
         with going_on(failures):
             plan = warehouse.plan_window(window, started_at)
             differences = warehouse.differences(plan, started_at - SETTLING)

@@ -19,7 +19,16 @@ from google.cloud.bigquery import Client
 from drawsguard.draws.collect.feed import FeedUnreachableError
 from drawsguard.draws.corrections import SETTLING
 from drawsguard.draws.draw_time import sure_times
-from drawsguard.draws.repair.gaps import Gap, closest_joined, find_gaps_anywhere, first_draws, joined, span_of
+from drawsguard.draws.repair.gaps import (
+    Gap,
+    closest_joined,
+    cut_out,
+    cut_to,
+    find_gaps_anywhere,
+    first_draws,
+    joined,
+    span_of,
+)
 from drawsguard.draws.retention import LOG_RETENTION
 from drawsguard.draws.sync.period_hours import period_hours
 from drawsguard.draws.sync.target import MERGE_STATEMENT, SyncOutcome, TargetRepository, require_equal
@@ -170,10 +179,13 @@ class Repairer:
         caller raises `Repair.failure` when it has told of the rest.
         """
         detected_at = self.clock()
-        gaps = first_draws(gaps, MOST_DRAWS)
-        result = Repair(gaps, detected_at, detected_at)
         known = self._open()
-        result.known = {row["period"] for row in known}
+        before = {row["period"] for row in known}
+        # What was never asked for comes first, or many draws that nobody has would keep all others waiting.
+        fresh = [part for gap in gaps for part in cut_out(gap, before)]
+        again = [part for gap in gaps for part in cut_to(gap, before)]
+        gaps = first_draws([*fresh, *again], MOST_DRAWS)
+        result = Repair(gaps, detected_at, detected_at, known=before)
         lately = self._asked_lately(known, detected_at)
         for group in grouped(gaps):
             self._repair_group(group, lately, result)

@@ -10,7 +10,8 @@ from typing import Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 
-from drawsguard.draws.features.refresh import Refresh, RefreshLog, review_window, run_refresh
+from drawsguard.draws.features.refresh import Refresh, RefreshLog, run_refresh
+from drawsguard.draws.sync.review import review_window
 from drawsguard.draws.window import InvalidRangeError, Window, requested_range
 from drawsguard.warehouse.limits import BULK
 from drawsguard.warehouse.runner import StatementRunner

@@ -247,6 +247,16 @@ def test_a_correction_without_a_date_is_dated_by_the_poll(client: Client) -> Non
     assert corrected[6:] == (T0 + timedelta(seconds=5), minutes(3), minutes(3)), "created_at stays that of the first"
 
 
+def test_a_correction_from_before_the_poll_that_dated_its_draw_is_newer(client: Client) -> None:
+    """A cached page without stamps: the draw's created_at is the poll, and later than what corrects it."""
+    store = SourceRepository(client, "test", "test")
+    store.insert_draws([replace(draw((1, 2, 3)), created_at=minutes(3))], minutes(3))
+    corrected = draw((4, 5, 6), minutes(2))
+    assert store.insert_draws([corrected], minutes(4)) == 1
+    assert store.insert_draws([corrected], minutes(5)) == 0
+    assert newest(client)[100][1:] == ([4, 5, 6], minutes(3), minutes(3))
+
+
 def test_a_moved_time_is_a_correction(client: Client) -> None:
     store = SourceRepository(client, "test", "test")
     store.insert_draws([draw((1, 2, 3))], minutes(1))

@@ -19,10 +19,10 @@ from drawsguard.draws.features.refresh import (
     FeaturesNotRefreshedError,
     Refresh,
     RefreshLog,
-    review_window,
     run_refresh,
 )
 from drawsguard.draws.retention import EARLIEST, LATEST
+from drawsguard.draws.sync.review import review_window
 from drawsguard.draws.window import Window
 from drawsguard.settings import get_settings
 from drawsguard.warehouse.failures import StatementError

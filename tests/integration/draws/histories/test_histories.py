@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from google.cloud.bigquery import Client
 
+from drawsguard.draws.repair import repairer
 from drawsguard.draws.window import Window
 from drawsguard.settings import get_settings
 from local.histories.faults import Fault
@@ -107,6 +108,41 @@ def test_a_draw_of_the_first_day_moves(world: World) -> None:
     world.publish(versions[1040])
     world.wait(3 * DAY)
     world.insert(moved(versions[1004], -10 * DAY, world.now))
+    ends_in_the_truth(world)
+
+
+def test_one_late_neighbour_keeps_no_draw_out(world: World) -> None:
+    """It fits every stored draw, since the one that it contradicts is missing; the feed is asked beyond it."""
+    versions = draws(range(1000, 1060))
+    late = replace(versions[1030], timestamp=versions[1031].timestamp + 60 * SECOND)
+    settled(world, versions | {1030: late}, missing=(1031,))
+    world.publish(versions[1031])
+    world.wait(2 * HOUR)
+    ends_in_the_truth(world)
+
+
+def test_draws_that_nobody_has_keep_no_other_waiting(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(repairer, "MOST_DRAWS", 5)
+    versions = draws(range(1000, 1060))
+    for period in range(1010, 1018):
+        del versions[period]
+    settled(world, versions, missing=(1040,))
+    world.publish(versions[1040])
+    world.wait(3 * DAY)
+    for _ in range(3):
+        world.wait(180 * SECOND)
+        world.repair()
+    ends_in_the_truth(world)
+
+
+def test_a_row_that_somebody_put_back_is_found_however_old_it_is(world: World) -> None:
+    versions = draws(range(1000, 1060))
+    settled(world, versions)
+    world.collect(replace(versions[1020], numbers=(9, 9, 9), updated_at=world.now))
+    world.sync(everything(versions))
+    world.wait(10 * DAY)
+    world.reconcile()
+    world.put_back(versions[1020])
     ends_in_the_truth(world)
 
 

@@ -58,6 +58,11 @@ def test_a_full_row() -> None:
     assert (answer.rejected, answer.received, answer.pages) == ((), 1, 1)
 
 
+def test_a_stamp_ahead_of_the_clock_is_capped_so_that_a_correction_can_follow() -> None:
+    (draw,) = parse(changed(created_at="2035-01-01T00:00:00+00:00", updated_at="2035-01-02T00:00:00+00:00")).draws
+    assert (draw.created_at, draw.updated_at) == (POLLED, POLLED)
+
+
 def test_answers_have_one_digest_where_they_say_the_same() -> None:
     later = parse_answer(json.dumps({"message": "success", "data": [changed(nbr=3342804), ROW]}), POLLED + timedelta(1))
     assert later.digest == parse(ROW, changed(nbr=3342804)).digest

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from drawsguard.draws.features.definitions import COMPUTED_COLUMNS, FEATURES, generated_files
-from drawsguard.draws.features.refresh import REVIEW_DAYS, Span, joined, review_window, windows_of
+from drawsguard.draws.features.refresh import Span, joined, windows_of
+from drawsguard.draws.sync.review import REVIEW_DAYS, review_window
 from drawsguard.draws.window import Window
 
 

@@ -7,7 +7,16 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from drawsguard.draws.collect.feed import FeedHttpError
-from drawsguard.draws.repair.gaps import Gap, closest_joined, closest_windows, describe_gaps, first_draws, span_of
+from drawsguard.draws.repair.gaps import (
+    Gap,
+    closest_joined,
+    closest_windows,
+    cut_out,
+    cut_to,
+    describe_gaps,
+    first_draws,
+    span_of,
+)
 from drawsguard.draws.repair.repairer import (
     MOST_MERGES,
     NEIGHBOURHOOD,
@@ -49,8 +58,9 @@ def test_a_missing_draw_is_looked_for_between_the_draws_whose_times_are_beyond_d
     second = timedelta(seconds=1)
     missing = gap(20, 20, 10, 12)
     assert span_of(missing, {}) == Window(minutes(10), minutes(12) + second), "nothing better is known"
-    around = {17: minutes(0), 18: minutes(4), 22: minutes(18), 23: minutes(21)}
-    assert span_of(missing, around) == Window(minutes(4), minutes(18) + second)
+    before = {15: minutes(-4), 16: minutes(-3), 17: minutes(0), 18: minutes(4)}
+    around = before | {22: minutes(18), 23: minutes(21), 24: minutes(24), 25: minutes(28)}
+    assert span_of(missing, around) == Window(minutes(-3), minutes(24) + second), "two of either side may be wrong"
     assert span_of(missing, {18: minutes(14)}) == Window(minutes(12), minutes(14) + second), "in whatever order"
 
 
@@ -61,6 +71,15 @@ def test_neighbouring_gaps_are_repaired_together_and_all_of_them_in_few_groups()
     groups = grouped([*far, *near])
     assert len(groups) == MOST_MERGES
     assert [item for group in groups for item in group] == [*near, *far]
+
+
+def test_a_gap_is_cut_into_what_is_known_and_what_is_not() -> None:
+    hole = gap(10, 19, 0, 1)
+    known = {3, 10, 13, 14, 19, 40}
+    assert [(one.first, one.last) for one in cut_out(hole, known)] == [(11, 12), (15, 18)]
+    assert [(one.first, one.last) for one in cut_to(hole, known)] == [(10, 10), (13, 14), (19, 19)]
+    assert (cut_out(hole, set()), cut_to(hole, set())) == ([hole], [])
+    assert cut_out(hole, set(hole.periods)) == []
 
 
 def test_ranges_that_touch_or_overlap_are_one_and_the_closest_are_joined() -> None:
