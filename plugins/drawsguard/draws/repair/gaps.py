@@ -171,13 +171,13 @@ def closest_windows(windows: Iterable[Window], at_most: int) -> list[Window]:
 
 
 def span_of(gap: Gap, sure: Mapping[int, datetime]) -> Window:
-    """Return the span in which the missing draws were drawn: between the nearest draws whose times are beyond doubt.
+    """Return the span in which the missing draws were drawn: from the third draw before them whose time is beyond doubt
+    to the third one after them, since a neighbour of a missing draw may be wrong and yet fit all that are there.
 
     Where there is no such draw on a side, the gap's own neighbour stands in.
 
     :param sure: times by period (see `drawsguard.draws.draw_time.sure_times`).
     """
-    # The third on each side: where a draw is missing, a wrong neighbour may fit all others.
     before = sorted(at for period, at in sure.items() if period < gap.first)[-3:]
     after = sorted(at for period, at in sure.items() if period > gap.last)[:3]
     start, end = min(before, default=gap.start), max(after, default=gap.end)
