@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import mimetypes
 import re
+from base64 import b64decode
 from dataclasses import dataclass
+from hashlib import sha256
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 from drawsguard.links import runbook_link
 from drawsguard.settings import get_settings
-from drawsguard.templates import one_line, render_template
+from drawsguard.templates import render_template
+from drawsguard.wording import one_line
 
 #: What Python's table of media types lacks, or takes from the machine that it runs on.
 _MEDIA_TYPES = {
@@ -65,6 +68,27 @@ def mail_of(template: str, /, **values: Any) -> Mail:
     return Mail(subject, render_template(f"{template}.html", **page))
 
 
+#: How a page holds a chart of ours (`drawsguard.charts`); every other text of a page is escaped, and begins no tag.
+_PICTURE = re.compile(r'<img class="chart" src="data:image/png;base64,([A-Za-z0-9+/=]+)"')
+
+
+def pictures_apart(html: str) -> tuple[str, dict[str, bytes]]:
+    """Return the page with its pictures named by content id, and the pictures (PNG) by id.
+
+    A browser shows pictures that stand in the page; most mail programs show only those that come as parts of the mail.
+    """
+    pictures: dict[str, bytes] = {}
+
+    def named(found: re.Match[str]) -> str:
+        picture = b64decode(found[1])
+        # Unlike that of every other mail's picture: programs look for it in a whole conversation.
+        name = f"{sha256(picture).hexdigest()[:32]}@drawsguard"
+        pictures[name] = picture
+        return f'<img class="chart" src="cid:{name}"'
+
+    return _PICTURE.sub(named, html), pictures
+
+
 _BLOCKS = frozenset({"p", "div", "h1", "h2", "h3", "ul", "ol", "table", "tr", "pre", "br", "li", "hr"})
 _UNSEEN = frozenset({"head", "style", "script", "title"})
 
@@ -72,7 +96,7 @@ _UNSEEN = frozenset({"head", "style", "script", "title"})
 def plain_text(html: str) -> str:
     """Return a page of ours as plain text.
 
-    A row of a table is a line, a link is followed by its address, a chart is its alternative text.
+    A row of a table is a line, a link is followed by its address, a picture is its alternative text.
     """
     reader = _TextOf()
     reader.feed(html)
@@ -87,7 +111,7 @@ class _TextOf(HTMLParser):
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
         self.parts: list[str] = []
-        self._unseen = self._chart = self._pre = 0
+        self._unseen = self._pre = 0
         self._tables: list[bool] = []
         self._cells = 0
         self._labelled = False
@@ -95,14 +119,11 @@ class _TextOf(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = dict(attrs)
-        if self._chart:
-            self._chart += tag == "table"
-        elif tag in _UNSEEN:
+        if tag in _UNSEEN:
             self._unseen += 1
-        elif given.get("role") == "img":
-            self._chart = 1
+        elif tag == "img":
             self._break()
-            self.parts.append(given.get("aria-label") or "")
+            self.parts.append(given.get("alt") or "")
             self._break(blank=True)
         elif tag == "table":
             self._tables.append(given.get("role") != "presentation")
@@ -122,9 +143,7 @@ class _TextOf(HTMLParser):
                 self.parts.append("- ")
 
     def handle_endtag(self, tag: str) -> None:
-        if self._chart:
-            self._chart -= tag == "table"
-        elif tag in _UNSEEN:
+        if tag in _UNSEEN:
             self._unseen -= 1
         elif tag == "a" and self._link is not None:
             address, since = self._link
@@ -138,7 +157,7 @@ class _TextOf(HTMLParser):
             self._break(blank=tag in ("p", "h1", "h2", "h3", "table", "pre"))
 
     def handle_data(self, data: str) -> None:
-        if self._unseen or self._chart:
+        if self._unseen:
             return
         text = data if self._pre else re.sub(r"\s+", " ", data)
         if self._pre or not self._at_line_start():

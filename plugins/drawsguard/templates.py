@@ -27,16 +27,15 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from drawsguard.charts import bars
+from drawsguard.charts import bars, columns, stacked
 from drawsguard.settings import INCLUDE
-from drawsguard.wording import FILTERS, URGENCIES, span
+from drawsguard.wording import DIRECTION, FILTERS, URGENCIES, one_line, span
 
 #: The folder that `render_template` reads from.
 TEMPLATE_ROOT = INCLUDE / "templates"
 
-#: Line breaks of every kind, and control characters that no text needs; those of direction reorder what follows.
-_BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
-_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
+#: Control characters that no text needs, but line breaks.
+_CONTROLS = re.compile(rf"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029{DIRECTION}]+")
 _ASCII_MARKUP = re.compile(r"([\\`*\[\]<>|~#])")
 #: An underscore inside a word is no markup, and most of ours are in the names of tables.
 _UNDERSCORE = re.compile(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
@@ -46,11 +45,6 @@ _BLOCK_START = re.compile(r"^(\d*)([-+=.)])(?=\s|$|[-+=])")
 _BARE_LINK = re.compile(r"(https?:|ftp:|mailto:|xmpp:)(?=/|\w)|\b(www)(?=\.)", re.IGNORECASE)
 #: It has no width and joins what it stands between; an address with one in it is no address.
 _WORD_JOINER = "\u2060"
-
-
-def one_line(value: object) -> str:
-    """Return the text of ``value`` on one line: line breaks and control characters become spaces."""
-    return _BREAKS.sub(" ", str(value)).strip()
 
 
 def escape_markdown(value: object) -> Markup:
@@ -108,7 +102,7 @@ _STYLES = {
 
 def markdown(text: str) -> Markup:
     """Return Markdown as HTML with its styles inlined; tags in it stay text, and only web addresses become links."""
-    parser = MarkdownIt("commonmark", {"html": False}).enable("table")
+    parser = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
     tokens = parser.parse(text)
     for token in tokens:
         if token.nesting == 1 and token.tag in _STYLES:
@@ -150,7 +144,7 @@ def _environment_of(suffix: str) -> Environment:
     environment.globals.update(span=span, urgencies=URGENCIES)
     if suffix == ".html":
         environment.filters.update(markdown=markdown)
-        environment.globals.update(bars=bars)
+        environment.globals.update(bars=bars, columns=columns, stacked=stacked)
     elif suffix == ".md":
         environment.filters.update(code=code, fenced=fenced, link=link)
     elif suffix == ".txt":

@@ -1,7 +1,8 @@
-"""Numbers, times and durations as people read them, for mails, alerts and reports."""
+"""Numbers, times, durations and lines as people read them, for mails, alerts and reports."""
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
@@ -11,7 +12,17 @@ from drawsguard.settings import get_settings
 #: What people call a zone. Its abbreviation is not one: CST is China's and US Central's.
 ZONE_NAMES = {"Asia/Shanghai": "北京时间", "UTC": "UTC"}
 
+#: Characters of direction: they reorder what follows. For a class of a regular expression.
+DIRECTION = r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
+#: Line breaks of every kind, and control characters.
+_BREAKS = re.compile(rf"[\x00-\x1f\x7f-\x9f\u2028\u2029{DIRECTION}]+")
+
 _UNITS = ((86_400, "天", "day"), (3_600, "小时", "hour"), (60, "分钟", "minute"), (1, "秒", "second"))
+
+
+def one_line(value: object) -> str:
+    """Return the text of ``value`` on one line: line breaks and control characters become spaces."""
+    return _BREAKS.sub(" ", str(value)).strip()
 
 
 def in_business_time(value: datetime) -> datetime:

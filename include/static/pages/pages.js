@@ -41,9 +41,54 @@
     }
   });
 
+  // A file may be dropped anywhere on its field's frame; once chosen it is sent for its check.
+  const dropped = (event) => event.target.closest?.(".drop");
+  for (const name of ["dragenter", "dragover", "dragleave", "drop"]) {
+    document.addEventListener(name, (event) => {
+      const place = dropped(event);
+      if (!place) return;
+      event.preventDefault();
+      place.classList.toggle("over", name === "dragenter" || name === "dragover");
+      if (name === "drop" && event.dataTransfer.files.length === 1) {
+        const field = place.querySelector("input");
+        field.files = event.dataTransfer.files;
+        field.dispatchEvent(new Event("change", { bubbles: true }));
+      }
+    });
+  }
+  document.addEventListener("change", (event) => {
+    const form = event.target.closest("form[data-at-once]");
+    if (form && event.target.files?.length === 1) form.requestSubmit();
+  });
+  // One click, one run.
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (form.method !== "post") return;
+    if (form.dataset.sent) event.preventDefault();
+    form.dataset.sent = "1";
+  });
+  addEventListener("pageshow", () => {
+    document.querySelectorAll("form[data-sent]").forEach((one) => delete one.dataset.sent);
+  });
+
+  // A place of the map of hours leads to the draws of its hour, also where it is drawn together with others.
+  document.addEventListener("click", (event) => {
+    const map = event.target.closest("svg[data-first]");
+    if (!map || event.target.closest("a")) return;
+    const box = map.getBoundingClientRect();
+    const unit = map.viewBox.baseVal.width / box.width;
+    const column = Math.floor(((event.clientX - box.left) * unit - map.dataset.left) / map.dataset.stepX);
+    const hour = Math.floor(((event.clientY - box.top) * unit - map.dataset.top) / map.dataset.stepY);
+    if (column < 0 || hour < 0 || hour > 23) return;
+    const day = new Date(`${map.dataset.first}T00:00:00Z`);
+    day.setUTCDate(day.getUTCDate() + column);
+    location.href = `${map.dataset.href}?at=${day.toISOString().slice(0, 10)}T${String(hour).padStart(2, "0")}`;
+  });
+
   const refresh = async () => {
     const main = document.getElementById("content");
-    const busy = document.hidden || main.contains(document.activeElement?.closest("input, select, textarea"));
+    const typed = [...main.querySelectorAll("input:not([type=hidden])")].some((one) => one.value !== one.defaultValue);
+    const busy = document.hidden || typed || main.contains(document.activeElement?.closest("input, select, textarea"));
     if (!busy) {
       try {
         const answer = await fetch(location.href, { headers: { Accept: "text/html" }, credentials: "same-origin" });

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from pathlib import Path
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from markupsafe import Markup
 
-from drawsguard.charts import bars
+from drawsguard.charts import bars, columns
 from drawsguard.links import runbook_link
-from drawsguard.settings import REPOSITORY, Settings
+from drawsguard.settings import Settings
 from drawsguard.templates import render_template
+from drawsguard.warehouse.bill import GIB, Shares, load_shares
 from drawsguard.warehouse.failures import StatementError
 from drawsguard.warehouse.monitoring_repository import MonitoringRepository
 from drawsguard.wording import duration_en, duration_zh
@@ -33,6 +33,8 @@ TITLES: dict[Kind, str] = {
 }
 
 OBJECTIVE_SUCCESS, OBJECTIVE_LATENCY, OBJECTIVE_FALSE_ALARMS = 99.9, 300, 5.0
+#: What the statements and views of days are made of (``beijing_day``).
+BEIJING = ZoneInfo("Asia/Shanghai")
 #: Below this many runs a single failure decides whether 99.9 % is met: nothing is judged.
 RUNS_TO_JUDGE = 1000
 
@@ -51,13 +53,20 @@ class Section:
 
 @dataclass(frozen=True)
 class Report:
-    """An inspection of a period. ``html`` is the mail's body and the kept file."""
+    """An inspection of a period.
+
+    :param html: the mail's body and the kept file.
+    :param latency_p95: from a draw until it was in the business table (seconds); None without draws.
+    :param bytes_billed: by DAG; empty where the period is not asked for it, or it cannot be known.
+    """
 
     kind: Kind
     start: datetime
     end: datetime
     sections: tuple[Section, ...]
     html: str
+    latency_p95: float | None = None
+    bytes_billed: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def subject(self) -> str:
@@ -65,6 +74,11 @@ class Report:
         bad = sum(section.verdict == "bad" for section in self.sections)
         state = f"{bad} 项异常 {bad} findings" if bad else "正常 all good"
         return f"{TITLES[self.kind]} {self.end:%Y-%m-%d}: {state}"
+
+    @property
+    def file_name(self) -> str:
+        """Name of the kept file: the same period overwrites itself."""
+        return f"{self.kind}_{self.end:%Y-%m-%d}.html"
 
 
 #: What the tables' columns are called, by the statements' and views' own names.
@@ -92,6 +106,8 @@ LABELS = {
     "jobs": "查询 Queries",
     "bytes_billed": "计费字节 Bytes billed",
     "slot_ms": "计算时间 Slot time (ms)",
+    "gib_month": "每月 A month (GiB)",
+    "share": "预估份额 Estimated share (GiB)",
     "partitions": "分区 Partitions",
     "total_rows": "行数 Rows",
     "logical_bytes": "逻辑字节 Logical bytes",
@@ -138,13 +154,17 @@ def success_section(days: Sequence[Mapping[str, Any]]) -> Section:
             f"样本不足 {RUNS_TO_JUDGE:,} 次，无法判断 {OBJECTIVE_SUCCESS} %。"
             f"Fewer than {RUNS_TO_JUDGE:,} runs: {OBJECTIVE_SUCCESS} % cannot be judged."
         )
-    points = [(str(day["beijing_day"]), round(100 * day["succeeded"] / day["expected"], 2)) for day in days]
-    chart = bars(points, unit=" %", ceiling=100, bad=lambda value: value < OBJECTIVE_SUCCESS)
+    failed = [(day["beijing_day"], day["expected"] - day["succeeded"]) for day in days]
+    chart = Markup("<p>每天没有同步的区间 Intervals that were not synced, by day</p>") + columns(failed)
     return Section(title, verdict, text, chart, **_table(days))
 
 
-def latency_section(row: Mapping[str, Any]) -> Section:
-    """Judge the 95th percentile from a draw to its row."""
+def latency_section(row: Mapping[str, Any], p95_of: Mapping[date, float | None]) -> Section:
+    """Judge the 95th percentile from a draw to its row.
+
+    :param row: the percentiles of the whole period (seconds).
+    :param p95_of: the 95th percentile of each day of the period; None for a day without draws.
+    """
     title = "端到端延迟 End-to-end latency"
     if not row["draws"]:
         return Section(title, "unknown", "没有数据。No draws in the period.")
@@ -156,16 +176,19 @@ def latency_section(row: Mapping[str, Any]) -> Section:
         f"样本 n = {row['draws']:,}。95 % of the draws arrive within {duration_en(row['p95'])} "
         f"(objective ≤ {duration_en(OBJECTIVE_LATENCY)})."
     )
-    return Section(title, verdict, text, bars(points, unit=" s", bad=lambda value: value > OBJECTIVE_LATENCY))
+    chart = bars(points, unit=" s", bad=[names["p95"]] if verdict == "bad" else [])
+    if p95_of:
+        chart += Markup("<p>每天的 95 % 以内 95 % within, by day (s)</p>")
+        chart += columns(list(p95_of.items()), unit=" s", most=OBJECTIVE_LATENCY)
+    return Section(title, verdict, text, chart)
 
 
 def completeness_section(days: Sequence[Mapping[str, Any]]) -> Section:
     """Judge missing draws by day."""
-    shown = [day for day in days if day["completeness_pct"] is not None]
     missing = sum(day["missing_periods"] for day in days)
-    points = [(str(day["beijing_day"]), float(day["completeness_pct"])) for day in shown]
+    absent = [(day["beijing_day"], None if day["completeness_pct"] is None else day["missing_periods"]) for day in days]
     text = f"缺 {missing:,} 期。{missing:,} draws are missing."
-    chart = bars(points, unit=" %", ceiling=100, bad=lambda value: value < 100)
+    chart = Markup("<p>每天缺的期数 Missing draws, by day</p>") + columns(absent, most=0)
     return Section("完整性 Completeness", "bad" if missing else "good", text, chart, **_table(days))
 
 
@@ -173,7 +196,9 @@ def freshness_section(rows: Sequence[Mapping[str, Any]]) -> Section:
     """Judge the freshness of every table now."""
     bad = [row["table_name"] for row in rows if row["status"] not in ("fresh", "late")]
     text = f"滞后 Stale: {', '.join(bad)}" if bad else "全部及时。All in time."
-    return Section("新鲜度 Freshness", "bad" if bad else "good", text, **_table(rows))
+    points = [(row["table_name"], row["overdue_draws"]) for row in rows]
+    chart = bars(points, unit=" 期 draws", bad=bad) if bad else None
+    return Section("新鲜度 Freshness", "bad" if bad else "good", text, chart, **_table(rows))
 
 
 def scheduler_section(rows: Sequence[Mapping[str, Any]]) -> Section:
@@ -189,18 +214,25 @@ def scheduler_section(rows: Sequence[Mapping[str, Any]]) -> Section:
     return Section("Cloud Scheduler 执行 Scheduler executions", "bad" if bad else "good", text, **_table(rows))
 
 
-def false_alarm_section(rows: Sequence[Mapping[str, Any]]) -> Section:
-    """Judge the share of alerts that nobody acknowledged and that resolved within ten minutes."""
+def false_alarm_section(rows: Sequence[Mapping[str, Any]], alerts_of: Mapping[date, int]) -> Section:
+    """Judge the share of alerts that nobody acknowledged and that resolved within ten minutes.
+
+    :param rows: a row of each check.
+    :param alerts_of: how many alerts fired on each day of the period.
+    """
     alerts, doubtful = (sum(row[name] for row in rows) for name in ("alerts", "doubtful"))
     share = 100 * doubtful / alerts if alerts else 0.0
     points = [(row["check_name"], float(row["alerts"])) for row in rows if row["alerts"]]
+    chart = bars(points)
+    if any(alerts_of.values()):
+        chart += Markup("<p>每天的告警 Alerts by day</p>") + columns(list(alerts_of.items()))
     text = (
         f"{alerts:,} 条告警，其中 {doubtful:,} 条无人接手且 10 分钟内自行恢复（{share:.1f} %，"
         f"目标 ≤ {OBJECTIVE_FALSE_ALARMS} %）。"
         f"{doubtful:,} of {alerts:,} alerts resolved unattended within 10 minutes."
     )
     verdict: Literal["good", "bad"] = "good" if share <= OBJECTIVE_FALSE_ALARMS else "bad"
-    return Section("误报 False alarms", verdict, text, bars(points), **_table(rows))
+    return Section("误报 False alarms", verdict, text, chart, **_table(rows))
 
 
 #: Why there are no figures.
@@ -212,14 +244,47 @@ NO_RIGHT_TO_JOBS = (
 )
 
 
-def cost_section(rows: Sequence[Mapping[str, Any]] | None, why: str = NO_SUCH_VIEW) -> Section:
-    """Show the cost by DAG; without rows, why there are none."""
-    title = "按 DAG 的查询费用 Query cost by DAG"
+COST_TITLE = "按 DAG 的查询费用 Query cost by DAG"
+MONTH_DAYS = 31
+
+
+def cost_section(
+    rows: Sequence[Mapping[str, Any]] | None,
+    why: str = NO_SUCH_VIEW,
+    *,
+    days: float = 7,
+    budget_gib: float = 1024,
+    shares: Shares | None = None,
+) -> Section:
+    """Show the cost by DAG, and judge what a month at this rate costs; without rows, say why there are none.
+
+    :param days: length of the period that the rows are of.
+    :param budget_gib: what a month may be billed for (GiB).
+    :param shares: the estimate to hold each DAG against; a day is too short for that.
+    """
     if rows is None:
-        return Section(title, "unknown", why)
+        return Section(COST_TITLE, "unknown", why)
+    by_dag = {str(row["dag"]): row["bytes_billed"] / GIB / days * MONTH_DAYS for row in rows}
+    month = sum(by_dag.values())
     points = [(row["dag"], round(row["bytes_billed"] / 2**20, 1)) for row in rows]
-    text = "按需计费每表至少 10 MB。On demand, at least 10 MB are billed for each table."
-    return Section(title, "good", text, bars(points, unit=" MiB"), **_table(rows))
+    text = (
+        f"按此速度一个月 {month:,.0f} GiB，预算 {budget_gib:,.0f} GiB；按需计费每表至少 10 MB。"
+        f"A month at this rate is {month:,.0f} GiB of {budget_gib:,.0f} GiB; at least 10 MB are billed for each table."
+    )
+    exceeded = shares.exceeded(by_dag) if shares else {}
+    text += "".join(
+        f" {dag} 超出其预估份额：{by_dag[dag]:,.0f} / {share:,.0f} GiB，见其最贵的语句。"
+        f"{dag} exceeds its estimated share; look at its dearest statement."
+        for dag, share in exceeded.items()
+    )
+    if shares:
+        rows = [
+            {**row, "gib_month": round(by_dag[dag], 1), "share": shares.gib_a_month.get(dag, "–")}
+            for row in rows
+            if (dag := str(row["dag"]))
+        ]
+    verdict: Literal["good", "bad"] = "bad" if month > budget_gib or exceeded else "good"
+    return Section(COST_TITLE, verdict, text, bars(points, unit=" MiB"), **_table(rows))
 
 
 def partition_section(rows: Sequence[Mapping[str, Any]]) -> Section:
@@ -234,8 +299,10 @@ def change_section(rows: Sequence[Mapping[str, Any]]) -> Section:
     refused = sum(row["code"] != 0 for row in rows)
     text = f"{counts.total():,} 项变更，{refused:,} 项被拒绝。{counts.total():,} changes, {refused:,} refused."
     table = [{"principal": who, "method": method, "changes": number} for (who, method), number in counts.most_common()]
-    points = [(f"{row['method']}", float(row["changes"])) for row in table]
-    return Section("身份变更 Identity changes", "good", text, bars(points), **_table(table))
+    by_method = Counter[str]()
+    for (_, method), number in counts.items():
+        by_method[method] += number
+    return Section("身份变更 Identity changes", "good", text, bars(by_method.most_common()), **_table(table))
 
 
 def advice_section(sections: Sequence[Section]) -> Section:
@@ -251,6 +318,7 @@ class Inspector:
     """Makes the reports from one warehouse."""
 
     def __init__(self, repository: MonitoringRepository, settings: Settings) -> None:
+        self._billed: dict[str, int] = {}
         self._repository, self._settings = repository, settings
 
     def _view(self, view: str, *columns: str) -> list[dict[str, Any]]:
@@ -259,9 +327,25 @@ class Inspector:
     def _report(self, name: str, start: datetime, end: datetime) -> list[dict[str, Any]]:
         return self._repository.query(f"monitoring/reports/{name}", start=start, end=end)
 
-    def _cost(self, start: datetime, end: datetime) -> Section:
+    def _by_day(self, name: str, figure: str, start: datetime, end: datetime) -> dict[date, Any]:
+        """Return a figure of a report of days for each day of the period; None where it has none."""
+        found = {row["beijing_day"]: row[figure] for row in self._report(name, start, end)}
+        first, last = start.astimezone(BEIJING).date(), (end - timedelta.resolution).astimezone(BEIJING).date()
+        days = (first + timedelta(days=number) for number in range((last - first).days + 1))
+        return {day: found.get(day) for day in days}
+
+    def _false_alarms(self, start: datetime, end: datetime) -> Section:
+        alerts_of = self._by_day("alerts_by_day", "alerts", start, end)
+        return false_alarm_section(
+            self._report("failed_checks", start, end), {day: alerts or 0 for day, alerts in alerts_of.items()}
+        )
+
+    def _cost(self, start: datetime, end: datetime, shares: Shares | None = None) -> Section:
         try:
-            return cost_section(self._report("cost_by_dag", start, end))
+            rows = self._report("cost_by_dag", start, end)
+            self._billed = {str(row["dag"]): int(row["bytes_billed"]) for row in rows}
+            days = (end - start) / timedelta(days=1)
+            return cost_section(rows, days=days, budget_gib=self._settings.bigquery_budget_gib, shares=shares)
         except StatementError as error:
             if error.reason == "Forbidden":
                 return cost_section(None, NO_RIGHT_TO_JOBS)
@@ -277,12 +361,13 @@ class Inspector:
     def make(self, kind: Kind, end: datetime) -> Report:
         """Return the report of the period of ``kind`` that ends at ``end`` (aware)."""
         start = end - PERIODS[kind]
+        self._billed = {}
         success = success_section(self._report("sync_by_day", start, end))
         (latency,) = self._report("latency", start, end)
-        checks = self._report("failed_checks", start, end)
         days = self._view("collection_quality_v", "beijing_day", "expected", "missing_periods", "completeness_pct")
         completeness = completeness_section(sorted(days, key=lambda day: day["beijing_day"]))
         sections: list[Section]
+        no_cloud_run = "cloud_run" in self._settings.absent
         if kind == "daily":
             jobs = self._view(
                 "scheduler_execution_v", "job_name", "outcome", "attempt_ts", "success_overdue", "is_latest"
@@ -292,20 +377,24 @@ class Inspector:
                     self._view("cloud_freshness_v", "table_name", "status", "overdue_draws", "last_draw_ts")
                 ),
                 success,
-                scheduler_section([job for job in jobs if job["is_latest"]]),
+                *([] if no_cloud_run else [scheduler_section([job for job in jobs if job["is_latest"]])]),
                 completeness,
+                self._cost(start, end),
             ]
         elif kind == "weekly":
             changes = self._view("identity_change_v", "principal", "method", "code")
             sections = [
                 self._partitions(),
-                self._cost(start, end),
-                false_alarm_section(checks),
+                self._cost(start, end, load_shares()),
+                self._false_alarms(start, end),
                 completeness,
                 change_section(changes),
             ]
         else:
-            sections = [success, latency_section(latency), false_alarm_section(checks), self._cost(start, end)]
+            p95_of = self._by_day("latency_by_day", "p95", start, end)
+            sections = [
+                success, latency_section(latency, p95_of), self._false_alarms(start, end), self._cost(start, end)
+            ]  # fmt: skip
         sections.append(advice_section(sections))
         html = render_template(
             "reports/inspection.html",
@@ -317,13 +406,6 @@ class Inspector:
             ui=self._settings.ui_base_url,
         )
         zone = ZoneInfo(self._settings.business_timezone)
-        return Report(kind, start.astimezone(zone), end.astimezone(zone), tuple(sections), html)
-
-
-def keep(report: Report, settings: Settings) -> Path:
-    """Write the report to the report folder and return its path; the same period overwrites itself."""
-    folder = REPOSITORY / settings.report_folder
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{report.kind}_{report.end:%Y-%m-%d}.html"
-    path.write_text(report.html, encoding="utf-8")
-    return path
+        return Report(
+            kind, start.astimezone(zone), end.astimezone(zone), tuple(sections), html, latency["p95"], self._billed
+        )

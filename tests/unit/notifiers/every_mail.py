@@ -19,6 +19,7 @@ from drawsguard.monitoring.inspection import (
     TITLES,
     advice_section,
     completeness_section,
+    false_alarm_section,
     latency_section,
     scheduler_section,
     success_section,
@@ -37,7 +38,10 @@ RUN_URL = "http://localhost:8080/dags/d/runs/manual__1"
 RUN: dict[str, Any] = {"run_id": "scheduled__1", "map_index": -1, "url": RUN_URL}
 
 
-def alert_text(message: Message, name: str, key: str = "check:identities_pass:", *, resolved: bool = False) -> Text:
+def alert_text(
+    message: Message, name: str, key: str = "check:identities_pass:", *, resolved: bool = False, by_hand: bool = False,
+    unheard: bool = False,
+) -> Text:  # fmt: skip
     """Return what is sent about an alert of ``key`` and ``name``, 65 minutes old."""
     alert = Alert(
         "id",
@@ -50,6 +54,9 @@ def alert_text(message: Message, name: str, key: str = "check:identities_pass:",
         reminders=1 if message is Message.ESCALATION else 0,
         resolved_at=NOW if resolved else None,
         acknowledged_by=name if resolved else None,
+        unheard=unheard,
+        resolved_by=name if by_hand else None,
+        resolved_because=f"{name}\nsecond line" if by_hand else "",
     )
     return compose(message, alert, load_checks(), load_alert_config(), get_settings(), NOW)
 
@@ -96,7 +103,8 @@ def incident(name: str, *, repaired: int = 1200, left: int = 34) -> Mail:
     )  # fmt: skip
     values = {
         "incident_id": "i", "run_url": RUN_URL, "settings": get_settings(), "start": NOW - timedelta(hours=2),
-        "end": NOW, "repair": repair, "left": left, "failures": [{"failed_at": NOW, "what": name, "error": name}],
+        "end": NOW, "repair": repair, "left": left, "absent": left, "span": range(1, 4),
+        "failures": [{"failed_at": NOW, "what": name, "error": name}],
         "gaps": [{"first_period": 1, "last_period": 3, "draws": 3, "cause": "not_synced", "from": NOW, "to": NOW}],
         "verification": {
             "source_draws": 12345, "target_draws": 12345, "duplicates": 0, "missing_periods": 0, "newest_draw": NOW,
@@ -129,7 +137,11 @@ def _owner_list(name: str) -> Mail:
 
 def _usage_report(name: str) -> Mail:
     counts = {name: Counter({PointClass.UNUSED: 1200, PointClass.READ_ONLY: 3})}
-    return _points(name, "review/usage_report", total=1203, ownerless=7, clusters=counts, tables=counts)
+    minutes = {date(2025, 4, 1) + timedelta(days=day): 1440 for day in range(180)} | {date(2025, 6, 3): 1200}
+    return _points(
+        name, "review/usage_report", total=1203, ownerless=7, clusters=counts, tables=counts, minutes=minutes,
+        least_minutes=1430,
+    )  # fmt: skip
 
 
 def use_after_downline(name: str, points: int = 300) -> Mail:
@@ -177,7 +189,10 @@ def inspection(name: str) -> Mail:
     day = {"beijing_day": date(2025, 10, 1), "expected": 288, "succeeded": 200}
     sections = [
         success_section([day, day | {"succeeded": 288}]),
-        latency_section({"draws": 12345, "p50": 40, "p95": 290, "p99": 600}),
+        latency_section({"draws": 12345, "p50": 40, "p95": 290, "p99": 600}, {NOW.date(): 290.0}),
+        false_alarm_section(
+            [{"check_name": name, "made": 1440, "failed": 3, "alerts": 20, "doubtful": 2}], {NOW.date(): 20}
+        ),
         completeness_section([{
             "beijing_day": date(2025, 10, 1), "expected": 401, "missing_periods": 3, "completeness_pct": 99.25,
         }]),
@@ -205,6 +220,10 @@ MAILS: Mapping[str, Callable[[str], Mail]] = {
     "alerts/firing": lambda name: _mail_of(alert_text(Message.FIRING, name)),
     "alerts/firing (escalation)": lambda name: _mail_of(alert_text(Message.ESCALATION, name, "task:")),
     "alerts/recovery": lambda name: _mail_of(alert_text(Message.RECOVERY, name, resolved=True)),
+    "alerts/recovery (unheard)": lambda name: _mail_of(alert_text(Message.RECOVERY, name, resolved=True, unheard=True)),
+    "alerts/recovery (by hand)": lambda name: _mail_of(
+        alert_text(Message.RECOVERY, name, "task:", resolved=True, by_hand=True)
+    ),
     "alerts/bundle": lambda name: _mail_of(compose_bundle([alert_text(Message.FIRING, name)] * 6)),
     "alerts/digest": _digest,
     "mail/task_failure": _task_failure,

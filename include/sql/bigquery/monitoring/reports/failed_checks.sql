@@ -11,8 +11,9 @@ SELECT
 FROM (
   SELECT
     check_name,
-    COUNT(*) AS made,
-    COUNTIF(status = 'fail') AS failed
+    -- A row that was streamed twice counts once.
+    COUNT(DISTINCT CONCAT(subject, ' ', CAST(checked_at AS STRING))) AS made,
+    COUNT(DISTINCT IF(status = 'fail', CONCAT(subject, ' ', CAST(checked_at AS STRING)), NULL)) AS failed
   FROM `{{ project }}.{{ monitor_dataset }}.check_log`
   WHERE checked_at >= @start AND checked_at < @end
   GROUP BY check_name
