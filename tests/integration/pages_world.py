@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection
-from contextlib import AbstractContextManager, closing
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from fastapi import FastAPI
+import pytest
+from fastapi import FastAPI, HTTPException
 from fastapi.responses import HTMLResponse
 from google.cloud.bigquery import Client, QueryJobConfig
 from starlette.testclient import TestClient
 
+from drawsguard.access import may
 from drawsguard.alerts.config import load_alert_config
 from drawsguard.alerts.manager import AlertManager
 from drawsguard.alerts.state import Event as AlertEvent
@@ -20,18 +23,28 @@ from drawsguard.alerts.state import Kind as AlertKind
 from drawsguard.approvals.model import Event, Kind, Place
 from drawsguard.approvals.repository import ApprovalRepository
 from drawsguard.approvals.waiting import WaitingQuestion
+from drawsguard.identity.checks import CHECKS
+from drawsguard.identity.model import CheckResult, Finding, RepairStep, Severity, load_services
+from drawsguard.identity.report import result_rows
 from drawsguard.monitoring.checks import load_checks
 from drawsguard.monitoring.dag_state import DagState
+from drawsguard.monitoring.known_bill import BilledPeriod
 from drawsguard.monitoring.observation import Priority
-from drawsguard.pages.application import PREFIX, Sources, operations_app
+from drawsguard.pages.answers import PREFIX
+from drawsguard.pages.application import operations_app
+from drawsguard.pages.artifact_store import Artifacts
 from drawsguard.pages.cache import SharedReadings
 from drawsguard.pages.look import business_day
+from drawsguard.pages.site import Deeds, Person, Rights, Sources, Started
 from drawsguard.settings import get_settings
 from drawsguard.warehouse.monitoring_repository import MonitoringRepository
 from drawsguard.warehouse.parameters import bind
+from hooks import artifacts
 from tests.integration.monitoring.test_monitoring_views import draws, grid, sync_runs
 from tests.integration.points_world import BATCH, World
 
+#: The browser asks for no icon, which is not there.
+NO_ICON = '<link rel="icon" href="data:,">'
 HOSTILE = "<script>alert(1)</script>\"'&"
 ASKED_AT = datetime(2026, 3, 1, 1, 30, tzinfo=UTC)
 WAITING = WaitingQuestion("points_downline", "manual__1", "countersign_extranet", -1, "as Airflow shows it", ASKED_AT)
@@ -128,46 +141,161 @@ def make_alerts(client: Client, now: datetime) -> None:
     )
 
 
-def allowed() -> None:
-    """Whoever asks may read everything."""
+def make_identity(client: Client, now: datetime) -> None:
+    """All services are whole but one, whose account was disabled ten minutes ago and whose repair is planned."""
+    repository = MonitoringRepository(client, dag_id="test", task_id="test")
+    inspected = [(service.name, number, name) for service in load_services().services for number, name, _ in CHECKS]
+    finding = Finding("account_disabled", Severity.FAIL, "enabled", HOSTILE, RepairStep.ENABLE_ACCOUNT)
+    for minutes, broken in ((20, False), (10, True), (1, True)):
+        results = [
+            CheckResult(service, number, name, (finding,) if broken and (service, number) == ("collector", 1) else ())
+            for service, number, name in inspected
+            if (service, number) != ("data-sync-service", 7)
+        ]
+        at = now - timedelta(minutes=minutes)
+        repository.load("identity_check_log", result_rows(results, f"run-{minutes}", at), f"run-{minutes}")
+    old = CheckResult("data-sync-service", 7, CHECKS[6][1], ())
+    at = now - timedelta(hours=3)
+    repository.load("identity_check_log", result_rows([old], "run-old", at), "run-old")
+    acts = [("manual__1", "planned", "requester", "+ enable collector"), ("manual__1", "approved", "approver", None)]
+    repository.append(
+        "alerts/append_audit",
+        [
+            {
+                "entry_id": action, "acted_at": now - timedelta(minutes=5 - number), "operation": "oidc_repair",
+                "subject": "collector", "action": action, "actor": actor, "digest": None, "detail": detail,
+                "run_id": run,
+            }
+            for number, (run, action, actor, detail) in enumerate(acts)
+        ],
+    )  # fmt: skip
+    client.query(
+        f"INSERT INTO {get_settings().table('monitor', 'cloudaudit_googleapis_com_activity')} "
+        "(timestamp, protopayload_auditlog, insertId) SELECT TIMESTAMP(@at), STRUCT("
+        "'iam.googleapis.com' AS serviceName, 'DisableServiceAccount' AS methodName, @what AS resourceName,"
+        " STRUCT('someone@example.com' AS principalEmail) AS authenticationInfo,"
+        " STRUCT(0 AS code, '' AS message) AS status), 'i1'",
+        job_config=QueryJobConfig(query_parameters=bind(at=(now - timedelta(minutes=11)).isoformat(), what=HOSTILE)),
+    ).result(timeout=60)
+
+
+class Doings:
+    """What the pages did: runs that they started and entries of the audit log; nothing runs."""
+
+    def __init__(self) -> None:
+        self.runs: list[tuple[str, dict[str, Any], str]] = []
+        self.notes: list[tuple[str, str, str, dict[str, Any]]] = []
+
+    @property
+    def deeds(self) -> Deeds:
+        def trigger(dag_id: str, params: Mapping[str, Any], person: str) -> Started:
+            self.runs.append((dag_id, dict(params), person))
+            return Started(f"manual__{len(self.runs)}", paused=False)
+
+        def note(event: str, dag_id: str, person: str, detail: Mapping[str, Any]) -> None:
+            self.notes.append((event, dag_id, person, dict(detail)))
+
+        return Deeds(trigger, note, lambda: b"of this test")
+
+
+def rights_of(
+    name: str = "requester",
+    may_read: Callable[[str], bool] = lambda _: True,
+    may_trigger: Callable[[str], bool] = lambda _: True,
+) -> Rights:
+    """The rights of one person who is signed in, refused as Airflow does."""
+
+    def need(may: Callable[[str], bool]) -> Callable[[str], Callable[..., Any]]:
+        def of(dag_id: str) -> Callable[..., Any]:
+            def check() -> None:
+                if not may(dag_id):
+                    raise HTTPException(403, "Forbidden")
+
+            return check
+
+        return of
+
+    return Rights(need(may_read), need(may_trigger), lambda: Person(name, may_read, may_trigger))
+
+
+def role(name: str) -> Rights:
+    """Somebody with one role of docs/auth.md."""
+    return rights_of(name, may_trigger=lambda dag_id: may(name, "trigger", dag_id))
 
 
 def no_client() -> Any:
     raise ConnectionRefusedError("no BigQuery in this test")
 
 
+def no_artifacts() -> Artifacts:
+    raise ConnectionRefusedError("no artifacts in this test")
+
+
+@contextmanager
+def artifacts_at(address: str, **variables: str) -> Iterator[None]:
+    """Let the artifacts lie at an address; the variables hold its connection."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {"DRAWSGUARD_ARTIFACTS_ADDRESS": address, **variables}.items():
+            patch.setenv(name, value)
+        get_settings.cache_clear()
+        yield
+    get_settings.cache_clear()
+
+
+def the_artifacts() -> Artifacts:
+    """The store at the address of `artifacts_at`, as Airflow's plugin gives it to the pages."""
+    return artifacts
+
+
 def sources_of(
-    world: World, waiting: Collection[WaitingQuestion] = (), warehouse: Callable[[], Any] = no_client
+    world: World,
+    waiting: Collection[WaitingQuestion] = (),
+    warehouse: Callable[[], Any] = no_client,
+    store: Callable[[], Artifacts] = no_artifacts,
+    bills: Sequence[BilledPeriod] = (),
 ) -> Sources:
     def governance() -> AbstractContextManager[Any]:
         return world.environment("governance")
 
     run = DagState(False, datetime.now(UTC), "r", "success", datetime.now(UTC), datetime.now(UTC))
     return Sources(
-        governance, world.environment, lambda _: list(waiting), warehouse, lambda dag_ids: dict.fromkeys(dag_ids, run)
-    )
+        governance, world.environment, lambda _: list(waiting), warehouse, lambda dag_ids: dict.fromkeys(dag_ids, run),
+        store, lambda _: bills,
+    )  # fmt: skip
 
 
-def in_airflow(sources: Sources, may_read: Any = lambda _: allowed) -> FastAPI:
+def in_airflow(sources: Sources, rights: Rights | None = None, doings: Doings | None = None) -> FastAPI:
     """The pages where Airflow mounts them, and the frame in which it shows them."""
     airflow = FastAPI()
     # A busy machine is no reason to show that a reading is under way.
-    airflow.mount(PREFIX, operations_app(sources, may_read, SharedReadings(patience=60, give_up=60)))
+    shared = SharedReadings(patience=60, give_up=60)
+    airflow.mount(PREFIX, operations_app(sources, rights or rights_of(), (doings or Doings()).deeds, shared))
 
     @airflow.get("/plugin/{page}")
     def frame(page: str) -> HTMLResponse:
         # The rights of the frame are those of Airflow 3.3.2.
         sandbox = "allow-scripts allow-same-origin allow-forms allow-downloads"
         source = f"{PREFIX}/{page.removeprefix('operations-')}"
-        return HTMLResponse(f'<iframe sandbox="{sandbox}" src="{source}" width="1200" height="700"></iframe>')
+        return HTMLResponse(f'{NO_ICON}<iframe sandbox="{sandbox}" src="{source}" width="1200" height="700"></iframe>')
 
     @airflow.get("/dags/{rest:path}")
     def airflows_own(rest: str) -> HTMLResponse:
-        return HTMLResponse(f"<h1>Airflow: {rest}</h1>")
+        return HTMLResponse(f"{NO_ICON}<h1>Airflow: {rest}</h1>")
 
     return airflow
 
 
-def reader(sources: Sources, may_read: Any = lambda _: allowed) -> TestClient:
+def reader(sources: Sources, rights: Rights | None = None, doings: Doings | None = None) -> TestClient:
     """A person who opens pages, by their names below the pages' own path."""
-    return TestClient(in_airflow(sources, may_read), base_url=f"http://testserver{PREFIX}/")
+    return TestClient(in_airflow(sources, rights, doings), base_url=f"http://testserver{PREFIX}/")
+
+
+def send(person: TestClient, shown: str, path: str, fields: dict[str, str], **more: Any) -> Any:
+    """Fill in a form of a page and send it as a browser does.
+
+    :param shown: the page's text, which holds the token.
+    """
+    token = re.search(r'name="token" value="([^"]+)"', shown)
+    assert token, "the page shows no form"
+    headers = {"Sec-Fetch-Site": "same-origin"}
+    return person.post(path, data={"token": token[1], **fields}, headers=headers, **more)

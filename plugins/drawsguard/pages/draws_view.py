@@ -6,14 +6,16 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
 
 from drawsguard.draws.cadence import Cadence
 from drawsguard.monitoring.inspection import OBJECTIVE_LATENCY, OBJECTIVE_SUCCESS
-from drawsguard.pages.day_squares import Calendar, Day, calendar
+from drawsguard.pages.completeness import DAYS, HourRow
 from drawsguard.pages.look import Words
-from drawsguard.settings import Settings
+from drawsguard.pages.objectives_view import KEPT_DAYS, KeptDays, LatencyDay, SyncDay
+from drawsguard.settings import Settings, get_settings
 from drawsguard.warehouse.limits import WATCH
 from drawsguard.warehouse.runner import StatementRunner
 from drawsguard.warehouse.table_facts import TableFacts, newest_change, table_facts
@@ -22,8 +24,6 @@ from drawsguard.warehouse.table_facts import TableFacts, newest_change, table_fa
 SPAN = timedelta(hours=26)
 #: What is read of the dead letters.
 LETTERS = timedelta(days=30)
-#: Days of the heat map.
-DAYS = 365
 #: Rows of the table of newest draws.
 SHOWN_DRAWS = 20
 SLOT = timedelta(minutes=5)
@@ -289,71 +289,6 @@ def strip_of(rows: Sequence[IntervalRow], replayed: Iterable[datetime], now: dat
     return Strip(tuple(found))
 
 
-# --- completeness ---------------------------------------------------------------------------------------------
-class DayRow(NamedTuple):
-    """The draws of a Beijing day."""
-
-    day: date
-    draws: int
-    first_period: int
-    last_period: int
-
-
-@dataclass(frozen=True)
-class Completeness:
-    """The days of a year; missing counts the periods between the first and the last draw that are known."""
-
-    days: tuple[tuple[date, str, int, int], ...]
-
-    def count(self, kind: str) -> int:
-        """How many days are of a kind."""
-        return sum(one[1] == kind for one in self.days)
-
-    @property
-    def missing(self) -> int:
-        """Draws that are missing in all."""
-        return sum(one[3] for one in self.days)
-
-    @property
-    def flawed(self) -> list[tuple[date, str, int, int]]:
-        """Days with missing draws, newest first."""
-        return [one for one in reversed(self.days) if one[1] in ("few", "many", "none")]
-
-    def drawing(self, draws: str, missing: str) -> Calendar:
-        """Return the days as squares; the words are in the reader's language."""
-        return calendar(
-            Day(day, kind, f"{day}: {count} {draws}" + (f", {gap} {missing}" if gap else ""))
-            for day, kind, count, gap in self.days
-        )
-
-
-#: From so many missing draws on a day counts as one with many: an hour's.
-MANY = 17
-
-
-def completeness_of(rows: Sequence[DayRow], today: date, length: int = DAYS) -> Completeness:
-    """Judge each day up to ``today``: complete, few, many, none (no draws), or before (nothing was collected yet).
-
-    Periods are consecutive, also over midnight: what is missing between two days counts for the later one.
-    """
-    by_day = {row.day: row for row in rows}
-    started = min(by_day, default=None)
-    found = []
-    before: DayRow | None = None
-    for offset in range(length - 1, -1, -1):
-        day = today - timedelta(days=offset)
-        row = by_day.get(day)
-        if row is None:
-            found.append((day, "before" if started is None or day < started else "none", 0, 0))
-            continue
-        gap = row.last_period - row.first_period + 1 - row.draws
-        if before is not None:
-            gap += max(0, row.first_period - before.last_period - 1)
-        found.append((day, "many" if gap >= MANY else "few" if gap > 0 else "complete", row.draws, max(0, gap)))
-        before = row
-    return Completeness(tuple(found))
-
-
 # --- reading --------------------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class DrawsReader:
@@ -368,10 +303,14 @@ class DrawsReader:
         runner = StatementRunner(self.client, "operations_pages", "draws", WATCH)
         return runner.rows(f"pages/{name}.sql", **values)
 
+    def between(self, since: datetime, until: datetime) -> tuple[DrawRow, ...]:
+        """Read the draws of a span (until is exclusive), newest first."""
+        return tuple(DrawRow(**row) for row in self._rows("newest_draws", since=since, until=until))
+
     def newest(self, now: datetime) -> Newest:
         """Read the newest draws."""
-        rows = [DrawRow(**row) for row in self._rows("newest_draws", since=now - SPAN)]
-        return Newest(tuple(rows), {one.key: table_facts(self.client, one.dataset, one.table) for one in STAGES})
+        rows = self.between(now - SPAN, now + timedelta(days=1))
+        return Newest(rows, {one.key: table_facts(self.client, one.dataset, one.table) for one in STAGES})
 
     def intervals(self, now: datetime) -> tuple[IntervalRow, ...]:
         """Read the attempts of the last day."""
@@ -381,10 +320,18 @@ class DrawsReader:
         """Read the dead letters."""
         return tuple(LetterRow(**row) for row in self._rows("dead_letters", since=now - LETTERS))
 
-    def days(self, today: date) -> tuple[DayRow, ...]:
-        """Read the days of a year."""
-        rows = self._rows("days", first=today - timedelta(days=DAYS))
-        return tuple(DayRow(row["beijing_day"], row["draws"], row["first_period"], row["last_period"]) for row in rows)
+    def hours(self, today: date) -> tuple[HourRow, ...]:
+        """Read the hours of a year, oldest first."""
+        since = datetime.combine(today - timedelta(days=DAYS), time.min, UTC)
+        return tuple(HourRow(**row) for row in self._rows("hours", since=since))
+
+    def kept(self, today: date) -> KeptDays:
+        """Read how the objectives were kept on each of the last days."""
+        zone = ZoneInfo(get_settings().business_timezone)
+        since = datetime.combine(today - timedelta(days=KEPT_DAYS - 1), time.min, zone)
+        latency = self._rows("latency_days", since=since)
+        synced = self._rows("sync_days", since=since)
+        return KeptDays(tuple(LatencyDay(**row) for row in latency), tuple(SyncDay(**row) for row in synced))
 
     def news(self, *tables: tuple[str, str]) -> tuple[datetime, ...] | None:
         """Return when each of some tables changed last, free of charge."""

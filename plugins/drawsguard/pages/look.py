@@ -26,6 +26,26 @@ class Words(NamedTuple):
     en: str
 
 
+#: What the states of runs, of planned rows and of tickets, and who does a ticket, are called.
+STATES = {
+    "queued": Words("排队中", "queued"),
+    "running": Words("运行中", "running"),
+    "success": Words("成功", "succeeded"),
+    "failed": Words("失败", "failed"),
+    "planned": Words("已计划", "planned"),
+    "removed": Words("已剔除", "removed"),
+    "downlined": Words("−80", "−80"),
+    "restored": Words("已恢复", "restored"),
+    "open": Words("待清理", "open"),
+    "handed_over": Words("已移交", "handed over"),
+    "incomplete": Words("未清完", "incomplete"),
+    "done": Words("已完成", "done"),
+    "withdrawn": Words("已撤回", "withdrawn"),
+    "own": Words("自动", "automatic"),
+    "dba": Words("DBA", "DBA"),
+}
+
+
 @lru_cache(maxsize=16)
 def _version(path: str, _modified: float) -> str:
     return hashlib.sha256((STATIC / path).read_bytes()).hexdigest()[:12]
@@ -50,6 +70,10 @@ class Look:
     def say(self, words: Words) -> str:
         """Return the words in the reader's language."""
         return self.t(*words)
+
+    def state(self, name: str | None) -> str:
+        """Return a state in words; one without words as it is stored, a dash for none."""
+        return self.say(STATES.get(name, Words(name, name))) if name else "–"
 
     def when(self, moment: datetime | None) -> str:
         """Return a time as business time, to the minute; naive times are UTC."""
@@ -90,8 +114,8 @@ class Look:
     def render(self, template: str, /, **values: Any) -> str:
         """Return ``include/templates/pages/<template>`` filled in; every value is escaped."""
         names: dict[str, Callable[..., Any] | str] = {
-            "t": self.t, "say": self.say, "when": self.when, "zone": self.zone, "number": self.number,
-            "lasting": self.lasting, "dag": self.dag, "static": self.static, "base": self.base,
+            "t": self.t, "say": self.say, "state_of": self.state, "when": self.when, "zone": self.zone,
+            "number": self.number, "lasting": self.lasting, "dag": self.dag, "static": self.static, "base": self.base,
             "airflow": self.airflow, "language": self.language,
         }  # fmt: skip
         return render_template(f"pages/{template}", **names, **values)

@@ -15,11 +15,16 @@ from drawsguard.pages.day_squares import Calendar, Day, calendar
 from drawsguard.pages.look import Words, business_day
 from drawsguard.points.clock import utc_now
 from drawsguard.points.database import fetch, utc
+from drawsguard.points.environments import environments
 from drawsguard.points.review.batch_state import BatchState
 from drawsguard.points.telemetry.config import QualityRules
+from drawsguard.points.telemetry.evidence_days import expected_until
+from drawsguard.settings import get_settings
 
 #: Batches on the board, and closed ones among them.
 MOST_BATCHES, MOST_CLOSED = 200, 12
+#: So many days behind the newest whole one the telemetry is late; whatever is older is not expected to come by itself.
+LATE_DAYS = 7
 #: Questions and approvals that are older are not read: both have a time limit of days.
 MEMORY = timedelta(days=60)
 
@@ -169,7 +174,9 @@ def stage_of(batch: BatchRow, facts: Facts) -> Stage:
     if state is BatchState.REPORTED:
         return Stage.REPORTED
     if facts.downlined("intranet") or facts.downlined("extranet"):
-        extranet_done = facts.downlined("extranet") > 0 or facts.planned_rows("extranet") == 0
+        extranet_done = (
+            "extranet" not in environments() or facts.downlined("extranet") > 0 or facts.planned_rows("extranet") == 0
+        )
         if not extranet_done:
             return Stage.INTRANET
         return Stage.OBSERVED if state is BatchState.DOWNLINED else Stage.EXTRANET
@@ -240,7 +247,8 @@ class EvidenceDay(NamedTuple):
 class Evidence:
     """The usage evidence of the last days.
 
-    :param days: (day, kind, what is known of it); kind is complete, partial, rejected or missing.
+    :param days: (day, kind, what is known of it); kind is complete, awaited (its time has not come), late (nothing
+        newer is whole either), partial, rejected or missing.
     :param checked_at: when it was judged last (naive UTC); None: never.
     :param pushed_until: last day of the evidence that reports read; None: nothing was pushed.
     """
@@ -266,9 +274,14 @@ class Evidence:
         )
 
     @property
+    def due(self) -> int:
+        """How many days have to be complete by now."""
+        return len(self.days) - self.count("awaited")
+
+    @property
     def flawed(self) -> list[tuple[date, str, EvidenceDay | None]]:
-        """The days that are not complete, newest first."""
-        return [one for one in reversed(self.days) if one[1] != "complete"]
+        """The days that are not complete although they are due, newest first."""
+        return [one for one in reversed(self.days) if one[1] not in ("complete", "awaited")]
 
 
 def evidence_of(
@@ -278,8 +291,12 @@ def evidence_of(
     last: date,
     length: int,
     rules: QualityRules,
+    due: date,
 ) -> Evidence:
-    """Judge each of ``length`` days up to ``last``; a day without a row is missing."""
+    """Judge each of ``length`` days up to ``last``; a day without a row is missing, or late while it may still come.
+
+    :param due: the last day whose evidence has to be there by now.
+    """
     by_day = {one.day: one for one in known}
     findings: dict[str, list[str]] = json.loads(check[4]) if check else {}
     refused = {
@@ -297,6 +314,12 @@ def evidence_of(
         else:
             kind = "complete" if one.minutes >= least else "partial"
         days.append((day, kind, one))
+    # From the newest back to the first that is whole: these are not lost, they are on their way.
+    for place in range(len(days) - 1, max(-1, len(days) - 1 - LATE_DAYS), -1):
+        day, kind, one = days[place]
+        if kind not in ("missing", "partial"):
+            break
+        days[place] = (day, "late" if day <= due else "awaited", one)
     return Evidence(
         tuple(days), check and check[0], bool(check[3]) if check else None, findings, pushed_until
     )  # fmt: skip
@@ -391,7 +414,8 @@ def read_board(
     pushed = fetch(connection, "pages/pushed_evidence.sql")
     connection.rollback()
     evidence = evidence_of(
-        known, checks[0] if checks else None, pushed[0][2] if pushed else None, last, window_days, rules
+        known, checks[0] if checks else None, pushed[0][2] if pushed else None, last, window_days, rules,
+        expected_until(now, rules.arrives_by, get_settings().business_timezone),
     )  # fmt: skip
     return PointsBoard(tuple(cards), tuple(questions), evidence)
 

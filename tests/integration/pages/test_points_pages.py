@@ -15,7 +15,16 @@ import pytest
 from drawsguard.approvals.model import Event, Kind, Place
 from drawsguard.approvals.repository import ApprovalRepository
 from drawsguard.points.database import close
-from tests.integration.pages_world import WAITING, make_batches, make_evidence, reader, sources_of
+from tests.integration.pages_world import (
+    WAITING,
+    Doings,
+    make_batches,
+    make_evidence,
+    reader,
+    rights_of,
+    send,
+    sources_of,
+)
 from tests.integration.points_world import BATCH, EVIDENCE, World, new_world, small_world
 
 pytestmark = pytest.mark.integration
@@ -51,7 +60,7 @@ def test_the_board_says_who_is_waited_for(world: World, batches: None) -> None:
     assert 'href="/dags/points_downline/runs/manual__1/tasks/countersign_extranet/required_actions"' in page
     assert "2026-03-01 09:30" in page, "the time of the question, in Beijing"
     intranet = page.split('aria-label="−80 内网"')[1].split('aria-label="−80 外网"')[0]
-    assert f"<h4>{BATCH}</h4>" in intranet
+    assert f'<h4><a href="/operations/points/batch?id={BATCH}">{BATCH}</a></h4>' in intranet
     assert "<b>1</b> / 30" in intranet
     reported = page.split('aria-label="已出报告"')[1].split("</section>")[0]
     assert "审核人填写工作簿" in reported
@@ -69,7 +78,7 @@ def test_an_approval_counts_until_it_expires_or_is_used_up(world: World, batches
         event = Event(kind, "downline", "b2/intranet", "d" * 64, "2" * 64, "execute", place, "requester")
         ApprovalRepository(world.governance).add(replace(event, **changes))
         page = text_of(reader(sources_of(world)).get("points?lang=en"))
-        return page.split("<h4>b2</h4>")[0].rsplit('aria-label="', 1)[1].split('"')[0]
+        return page.split(">b2</a></h4>")[0].rsplit('aria-label="', 1)[1].split('"')[0]
 
     past, later = now - timedelta(hours=1), now + timedelta(hours=72)
     assert column(Kind.APPROVED, responded_at=past, expires_at=past) == "Confirmed"
@@ -218,3 +227,119 @@ def test_an_environment_that_does_not_answer_is_named_and_the_rest_is_shown(worl
     assert "The MySQL server of the extranet does not answer" in page
     assert "<dt>status · extranet</dt><dd>–</dd>" in page
     assert "<b>Taken out of service</b>" in page
+
+
+# --- a batch --------------------------------------------------------------------------------------------------
+def test_a_batch_is_told_by_group_plan_and_ticket(world: World, lived: None) -> None:
+    world.sql(
+        "governance",
+        "UPDATE points_lifecycle.cleanup_ticket SET state = 'running', estimated_keys = 2468, finished_at = NULL,"
+        " started_at = UTC_TIMESTAMP(6) - INTERVAL 100 SECOND WHERE ticket_id = %s",
+        f"{BATCH}/t1",
+    )
+    world.sql(
+        "governance",
+        "INSERT INTO points_lifecycle.cleanup_scan (ticket_id, phase, pass_number, instance, identity, master,"
+        " cursor_position, done, updated_at) SELECT ticket_id, 'delete', 1, 'one', 'i', 'm', 7, FALSE,"
+        " started_at + INTERVAL 100 SECOND FROM points_lifecycle.cleanup_ticket WHERE ticket_id = %s",
+        f"{BATCH}/t1",
+    )
+    page = text_of(reader(sources_of(world)).get(f"points/batch?id={BATCH}&lang=en"))
+    clusters = page.split('id="by-cluster"')[1].split("</details>")[0]
+    assert "redis_evt_A</th>" in clusters
+    owners = page.split('id="by-owner"')[1].split("</details>")[0]
+    assert "chenwei</th>" in owners
+    differences = page.split('id="differences"')[1].split("</section>")[0]
+    assert 'href="/operations/point?id=7"' in differences, "it is on the intranet only"
+    cleanup = page.split('id="cleanup"')[1]
+    assert '<td class="n">1,234</td><td class="n">2,468</td><td class="n">12.3</td><td>1 min</td>' in cleanup
+
+
+def test_a_batch_that_is_not_known_is_said(world: World) -> None:
+    answer = reader(sources_of(world)).get("points/batch?id=%3Cscript%3Ealert(1)&lang=en")
+    assert answer.status_code == 404
+    assert "There is no such batch" in answer.text
+    assert "<script>alert" not in answer.text
+
+
+# --- what a restore would bring back --------------------------------------------------------------------------
+def restore_of(page: str) -> str:
+    return page.split('id="restore"')[1].split("</section>")[0]
+
+
+def test_a_batch_shows_what_a_restore_would_bring_back_and_who_may(world: World, lived: None) -> None:
+    shown = restore_of(text_of(reader(sources_of(world)).get(f"points/batch?id={BATCH}&lang=en")))
+    counted = world.sql(
+        "governance",
+        "SELECT COUNT(*) FROM points_lifecycle.batch_row WHERE batch_id = %s AND environment = 'intranet'"
+        " AND state = 'downlined'",
+        BATCH,
+    )[0][0]  # fmt: skip
+    assert f"intranet · {counted} rows would come back" in shown
+    assert "extranet ·" not in shown, "nothing was changed there"
+    assert '<th scope="row">define_nosdata_general</th><td>redis_evt_A</td><td class="n">−80</td>' in shown
+    assert "(approver, second_approver)" in shown
+    assert "What was cleaned up in Redis does not come back: 1,234" in shown
+    own = restore_of(text_of(reader(sources_of(world), rights_of("approver")).get(f"points/batch?id={BATCH}&lang=en")))
+    assert "(second_approver)" in own, "nobody approves what they asked for"
+    chinese = restore_of(text_of(reader(sources_of(world)).get(f"points/batch?id={BATCH}&lang=zh")))
+    assert f"内网 · {counted} 行可恢复" in chinese
+    assert "开始恢复：先由另一人批准" in chinese
+
+
+def test_a_batch_that_changed_nothing_has_nothing_to_restore(world: World, batches: None) -> None:
+    page = text_of(reader(sources_of(world)).get("points/batch?id=b2&lang=en"))
+    assert "there is nothing to restore" in restore_of(page)
+
+
+@pytest.mark.parametrize(
+    ("typed", "ids", "dry_run"), [("", [], "yes"), (" 1, 2;3\n2，00000000004 ", [1, 2, 3, 4], "no")]
+)
+def test_a_restore_is_started_as_the_person_with_its_params_filled_in(
+    world: World, lived: None, typed: str, ids: list[int], dry_run: str
+) -> None:
+    doings = Doings()
+    person = reader(sources_of(world), rights_of("requester"), doings)
+    shown = person.get(f"points/batch?id={BATCH}&lang=en").text
+    fields = {"batch": BATCH, "environment": "intranet", "ids": typed, "dry_run": dry_run}
+    answer = send(person, shown, "points/restore", fields)
+    assert "points_restore" in text_of(answer)
+    params = {"batch_id": BATCH, "environment": "intranet", "ids": ids, "dry_run": dry_run == "yes"}
+    assert doings.runs == [("points_restore", params, "requester")]
+
+
+@pytest.mark.parametrize(
+    ("changes", "status"),
+    [
+        ({"environment": "extranet"}, 404),
+        ({"environment": "<script>alert(1)</script>"}, 404),
+        ({"batch": "<script>alert(1)</script>"}, 404),
+        ({"batch": "b2"}, 404),
+        ({"ids": "1 <script>alert(1)</script>"}, 409),
+        ({"ids": "１"}, 409),
+        ({"ids": "-1"}, 409),
+        ({"ids": " ".join(map(str, range(1001)))}, 409),
+    ],
+)
+def test_what_cannot_be_restored_starts_nothing(
+    world: World, lived: None, changes: dict[str, str], status: int
+) -> None:
+    doings = Doings()
+    person = reader(sources_of(world), None, doings)
+    shown = person.get(f"points/batch?id={BATCH}&lang=en").text
+    fields = {"batch": BATCH, "environment": "intranet", "ids": "", "dry_run": "no"}
+    answer = send(person, shown, "points/restore", fields | changes)
+    assert answer.status_code == status
+    assert "<script>alert" not in answer.text
+    assert doings.runs == []
+
+
+def test_who_may_not_restore_sees_what_would_come_back_and_no_form(world: World, lived: None) -> None:
+    doings = Doings()
+    looker = reader(sources_of(world), rights_of(may_trigger=lambda dag_id: dag_id != "points_restore"), doings)
+    shown = restore_of(text_of(looker.get(f"points/batch?id={BATCH}&lang=en")))
+    assert "rows would come back" in shown
+    assert "<form" not in shown
+    assert "Restoring takes the right to trigger points_restore." in shown
+    assert looker.post("points/restore", data={}, headers={"Sec-Fetch-Site": "same-origin"}).status_code == 403
+    assert doings.runs == []

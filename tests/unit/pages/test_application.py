@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,8 +16,12 @@ from starlette.routing import Mount, Route
 from starlette.testclient import TestClient
 
 from drawsguard.access import ACCESS, ROLES
-from drawsguard.pages.application import PAGES, PREFIX, Sources, operations_app
+from drawsguard.pages.answers import PREFIX
+from drawsguard.pages.application import operations_app
+from drawsguard.pages.artifact_store import Artifacts
 from drawsguard.pages.cache import SharedReadings
+from drawsguard.pages.catalogue import PAGES
+from drawsguard.pages.site import Deeds, Person, Rights, Sources
 from drawsguard.settings import REPOSITORY
 
 #: What may be asked for, besides pages that are listed: the first of them, and style sheet, script and picture.
@@ -33,16 +38,33 @@ def no_client() -> Any:
     raise ConnectionRefusedError
 
 
-NOWHERE = Sources(nowhere, nowhere, lambda _: [], no_client, lambda _: {})
+def no_artifacts() -> Artifacts:
+    raise ConnectionRefusedError
 
 
-def pages(may_read: Callable[[str], Callable[..., Any]], below: str = "") -> TestClient:
+NOWHERE = Sources(nowhere, nowhere, lambda _: [], no_client, lambda _: {}, no_artifacts, lambda _: ())
+
+
+def nothing_is_done(*_: Any) -> Any:
+    raise AssertionError("something was done")
+
+
+DEEDS = Deeds(nothing_is_done, nothing_is_done, lambda: b"of this test")
+Guard = Callable[[str], Callable[..., Any]]
+
+
+def site(may_read: Guard, may_trigger: Guard | None = None) -> FastAPI:
+    someone = Person("someone", lambda _: True, lambda _: True)
+    return operations_app(NOWHERE, Rights(may_read, may_trigger or EVERYBODY, lambda: someone), DEEDS)
+
+
+def pages(may_read: Guard, below: str = "", may_trigger: Guard | None = None) -> TestClient:
     airflow = FastAPI(root_path=below)
-    airflow.mount(PREFIX, operations_app(NOWHERE, may_read))
+    airflow.mount(PREFIX, site(may_read, may_trigger))
     return TestClient(airflow)
 
 
-def readers_of(*dag_ids: str) -> Callable[[str], Callable[..., Any]]:
+def readers_of(*dag_ids: str) -> Guard:
     """Refuse whoever may not read a DAG, as Airflow does."""
 
     def may_read(dag_id: str) -> Callable[..., Any]:
@@ -92,15 +114,90 @@ def test_every_role_finds_the_pages_in_the_navigation() -> None:
     assert [role for role, permissions in ROLES.items() if ("can_read", "Plugins") not in permissions] == []
 
 
-def test_nothing_is_open_but_what_is_listed_and_nothing_is_written() -> None:
-    app = operations_app(NOWHERE, EVERYBODY)
-    for route in app.routes:
+def routes() -> Iterator[tuple[str, str]]:
+    """Method and path of everything that can be asked for."""
+    for route in site(EVERYBODY).routes:
         assert isinstance(route, Route | Mount)
-        if isinstance(route, Route):
-            assert route.methods <= {"GET", "HEAD"}, route.path
-            assert route.path in OPEN or pages(nobody).get(f"{PREFIX}{route.path}").status_code == 401, route.path
-        else:
-            assert route.path in OPEN
+        yield from ((method, route.path) for method in getattr(route, "methods", {"GET"}))
+
+
+def test_nothing_is_open_but_what_is_listed() -> None:
+    for method, path in routes():
+        answer = pages(nobody).request(method, f"{PREFIX}{path}")
+        assert path in OPEN or answer.status_code == 401, path
+
+
+#: Every request that does something, and the DAG whose right to be triggered it takes.
+ACTIONS = {
+    "/alerts/acknowledge": "alert_acknowledge",
+    "/alerts/mute": "alert_mute",
+    "/files/check": "points_downline",
+    "/files/downline": "points_downline",
+    "/points/restore": "points_restore",
+} | ({"/alerts/resolve": "alert_resolve"} if "alert_resolve" in ACCESS else {})
+
+
+def test_the_actions_are_those_that_are_listed() -> None:
+    assert {path for method, path in routes() if method not in ("GET", "HEAD")} == set(ACTIONS)
+    assert {method for method, path in routes() if path in ACTIONS} == {"POST"}
+
+
+OURS = {"Sec-Fetch-Site": "same-origin"}
+
+
+@pytest.mark.parametrize(("path", "dag_id"), ACTIONS.items())
+def test_an_action_takes_the_right_to_trigger_its_dag_before_a_form_is_read(path: str, dag_id: str) -> None:
+    others = readers_of(*set(ACCESS) - {dag_id})
+    large = {"Content-Length": str(10**12)} | OURS
+    assert pages(EVERYBODY, may_trigger=others).post(f"{PREFIX}{path}", headers=large).status_code == 403
+    assert pages(others).post(f"{PREFIX}{path}", headers=large).status_code == 403, "it may not even be read"
+    assert pages(EVERYBODY).post(f"{PREFIX}{path}", headers=large).status_code == 413
+
+
+def form_token(person: str = "someone", age: int = 0, secret: bytes = b"of this test") -> str:
+    issued = int(time.time()) - age
+    return f"{issued}.{hmac.new(secret, f'operations form|{issued}|{person}'.encode(), 'sha256').hexdigest()}"
+
+
+@pytest.mark.parametrize("path", ACTIONS)
+@pytest.mark.parametrize(
+    ("headers", "token"),
+    [
+        ({"Sec-Fetch-Site": "cross-site"}, form_token()),
+        ({"Sec-Fetch-Site": "same-site"}, form_token()),
+        ({"Sec-Fetch-Site": "none"}, form_token()),
+        ({"Origin": "https://elsewhere.example"}, form_token()),
+        ({"Origin": "null"}, form_token()),
+        ({}, form_token()),
+        (OURS, ""),
+        (OURS, "1.2"),
+        (OURS, "९.x"),
+        (OURS, form_token("somebody_else")),
+        (OURS, form_token(age=13 * 3600)),
+        (OURS, form_token(age=-3600)),
+        (OURS, form_token(secret=b"another")),
+    ],
+    ids=range(13),  # a token holds the time
+)  # fmt: skip
+def test_a_form_that_no_page_of_ours_showed_to_this_person_does_nothing(
+    path: str, headers: dict[str, str], token: str
+) -> None:
+    fields = {"token": token, "key": "task:a.b", "note": "a reason that explains", "hours": "1", "workbook": "x"}
+    answer = pages(EVERYBODY).post(f"{PREFIX}{path}?lang=en", data=fields, headers=headers)
+    assert answer.status_code == 403
+    assert "The form does not hold" in answer.text
+
+
+@pytest.mark.parametrize("headers", [OURS, {"Origin": "http://testserver"}, {"Origin": "http://localhost:8080"}])
+def test_a_form_of_ours_is_acted_on(headers: dict[str, str]) -> None:
+    fields = {"token": form_token(), "key": "task:a.b"}
+    with pytest.raises(AssertionError, match="something was done"):
+        pages(EVERYBODY).post(f"{PREFIX}/alerts/acknowledge", data=fields, headers=headers)
+
+
+def test_a_form_without_its_length_is_not_read() -> None:
+    answer = pages(EVERYBODY).post(f"{PREFIX}/files/check", content=iter([b"x"]), headers=OURS)
+    assert answer.status_code == 413
 
 
 @pytest.mark.parametrize("path", ["points", "unknown", "static/pages.css"])
@@ -121,7 +218,8 @@ def test_a_first_reading_that_takes_longer_is_said_at_once_and_asked_for_again()
         stuck.wait(10)
         yield
 
-    app = operations_app(replace(NOWHERE, governance=slow), EVERYBODY, SharedReadings(patience=0.05))
+    rights = Rights(EVERYBODY, EVERYBODY, lambda: Person("someone", lambda _: True, lambda _: True))
+    app = operations_app(replace(NOWHERE, governance=slow), rights, DEEDS, SharedReadings(patience=0.05))
     begun = time.monotonic()
     answer = TestClient(app).get("/points")
     stuck.set()

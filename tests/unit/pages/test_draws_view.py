@@ -9,13 +9,12 @@ from typing import Any
 import pytest
 
 from drawsguard.draws.cadence import Cadence
+from drawsguard.pages.completeness import DayRow, completeness_of
 from drawsguard.pages.draws_view import (
     STAGES,
-    DayRow,
     DrawRow,
     IntervalRow,
     Newest,
-    completeness_of,
     latency_chart,
     percentile,
     strip_of,

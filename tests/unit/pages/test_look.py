@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
 from drawsguard.pages.day_squares import LEFT, STEP, TOP, Day, calendar
-from drawsguard.pages.look import Look
+from drawsguard.pages.look import STATES, Look
+from drawsguard.points.review.batch_state import BatchState
+from drawsguard.settings import INCLUDE
 
 ZH, EN = (Look(language, "/operations", "") for language in ("zh", "en"))
 AT = datetime(2026, 3, 1, 20, 30, tzinfo=UTC)
@@ -45,3 +48,13 @@ def test_a_column_of_squares_is_a_week_from_monday() -> None:
     ]  # fmt: skip
     assert drawing.months == ((LEFT, 3),)
     assert calendar([]).squares == ()
+
+
+def test_every_stored_state_has_words_in_both_languages() -> None:
+    schema = INCLUDE / "sql" / "mysql" / "schema" / "governance"
+    texts = "".join((schema / file).read_text("utf-8") for file in ("lifecycle.sql", "cleanup.sql"))
+    listed = re.findall(r"state +VARCHAR\(16\) +NOT NULL COMMENT '([^']+)'", texts)
+    stored = {name for names in listed for name in names.split(", ")} - set(BatchState)
+    assert stored - STATES.keys() == set()
+    assert {"removed", "handed_over"} <= stored
+    assert [ZH.state(name) for name in ("failed", "own", None, "later_state")] == ["失败", "自动", "–", "later_state"]

@@ -96,6 +96,34 @@ def test_a_day_that_nobody_reported_is_missing_whatever_the_check_said() -> None
         EvidenceDay(last - DAY, 1434, 5, 10, 0),
         EvidenceDay(last - 2 * DAY, 0, 0, 0, 0),
     ]
-    found = evidence_of(days, None, None, last, 4, points_config().quality)
+    found = evidence_of(days, None, None, last, 4, points_config().quality, last)
     assert [kind for _, kind, _ in found.days] == ["missing", "missing", "partial", "complete"]
     assert found.accepted is None
+
+
+def kinds(minutes: dict[int, int], due_ago: int, length: int = 12) -> list[str]:
+    """The kinds of the days up to the last, by the minutes of some days (ago → minutes)."""
+    last = date(2026, 3, 20)
+    days = [EvidenceDay(last - ago * DAY, count, 5, 10, 0) for ago, count in minutes.items()]
+    found = evidence_of(days, None, None, last, length, points_config().quality, last - due_ago * DAY)
+    assert found.due == length - found.count("awaited")
+    assert [kind for _, kind, _ in found.flawed] == [
+        kind for _, kind, _ in reversed(found.days) if kind not in ("complete", "awaited")
+    ]
+    return [kind for _, kind, _ in found.days]
+
+
+def test_what_is_behind_the_newest_whole_day_is_late_and_a_hole_before_it_is_none() -> None:
+    whole = dict.fromkeys((3, 4, *range(6, 12)), 1440)
+    assert kinds({**whole, 1: 600}, due_ago=0)[-6:] == ["missing", "complete", "complete", "late", "late", "late"]
+
+
+def test_yesterday_is_awaited_until_its_time_has_come() -> None:
+    whole = dict.fromkeys(range(1, 12), 1440)
+    assert kinds(whole, due_ago=1)[-2:] == ["complete", "awaited"]
+    assert kinds({**whole, 0: 700}, due_ago=1)[-1] == "awaited", "what there is of it is no flaw yet"
+    assert kinds(whole, due_ago=0)[-1] == "late"
+
+
+def test_what_is_late_for_more_than_a_week_is_missing() -> None:
+    assert kinds({11: 1440}, due_ago=0) == ["complete", *["missing"] * 4, *["late"] * 7]

@@ -47,11 +47,17 @@ def test_viewers_share_a_reading_and_one_thread_reads() -> None:
 
 
 def test_an_old_reading_is_shown_while_it_is_read_again() -> None:
-    shared, numbers = SharedReadings(), iter(range(10))
-    assert shared.get(Part("k", "MySQL", lambda: next(numbers), 0.05)).value == 0
-    time.sleep(0.06)
-    assert shared.get(Part("k", "MySQL", lambda: next(numbers), 0.05)).value == 0
-    wait_until(lambda: shared.get(Part("k", "MySQL", lambda: next(numbers), 60)).value == 1)
+    shared, read_again = SharedReadings(), threading.Event()
+    shared.get(Part("k", "MySQL", lambda: 0, 60))
+    time.sleep(1.01)
+
+    def read() -> int:
+        read_again.wait(60)
+        return 1
+
+    assert shared.get(Part("k", "MySQL", read, 1)).value == 0
+    read_again.set()
+    wait_until(lambda: shared.get(Part("k", "MySQL", read, 60)).value == 1)
 
 
 def test_a_reading_that_is_much_too_old_is_not_shown() -> None:

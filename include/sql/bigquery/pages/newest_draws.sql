@@ -1,7 +1,7 @@
--- Purpose: the newest draws and how far each has come, for the operations pages: when it was collected, synced, and when
+-- Purpose: the draws of a span and how far each has come, for the operations pages: when it was collected, synced, and when
 --   its features were computed. Three tables, each read once.
 -- Grain: one row a draw of the source, newest first.
--- Parameters: @since (TIMESTAMP): older draws are not read.
+-- Parameters: @since (inclusive), @until (exclusive) (TIMESTAMP): the span.
 SELECT
   s.period,
   s.draw_time,
@@ -26,7 +26,7 @@ FROM (
     MAX(ingested_at) AS newest_write,
     COUNTIF(updated_at IS NOT NULL) > 0 AS corrected
   FROM `{{ project }}.{{ source_dataset }}.draws`
-  WHERE timestamp >= @since
+  WHERE timestamp >= @since AND timestamp < @until
   GROUP BY period
 ) AS s
 LEFT JOIN (
@@ -38,7 +38,7 @@ LEFT JOIN (
     odd_even,
     synced_at
   FROM `{{ project }}.{{ target_dataset }}.draws`
-  WHERE timestamp >= @since
+  WHERE timestamp >= @since AND timestamp < @until
 ) AS t
   ON s.period = t.period
 LEFT JOIN (
@@ -50,7 +50,7 @@ LEFT JOIN (
     streak_odd_even,
     same_sum_gap
   FROM `{{ project }}.{{ target_dataset }}.draws_14w`
-  WHERE ts_utc >= @since
+  WHERE ts_utc >= @since AND ts_utc < @until
 ) AS f
   ON s.period = f.issue
 ORDER BY s.period DESC;
