@@ -1,24 +1,25 @@
 """A failure means that fresh draws are not arriving: nothing else is lost yet, since the history can be read later.
 
-**What it does.** Every minute it polls the PC28 feed twice, 30 seconds apart, and appends what is new to the source
-table `drawsguard.draws`. Rows that break a rule go to `draws_quarantine` with the reason; every poll leaves a row in
-`collect_log`. Gaps between the newest draws are filled from the feed's history at once.
+**What it does.** Every minute it polls the PC28 feed and appends what is new to the source table `drawsguard.draws`.
+If there is nothing, it watches the feed and polls again as soon as there is, at the latest after 45 seconds. A poll
+that has written draws starts `draw_news`, which syncs them. Rows that break a rule go to `draws_quarantine` with the
+reason; every poll leaves a row in `collect_log`. Gaps between the newest draws are filled from the feed's history at
+once.
 
-**Who runs it.** The scheduler. A person triggers it with `from` and `to` to read the history of a range in bulk: after
-an outage, for a first load, or to fetch late corrections. Any range may be read again.
+**Who runs it.** The scheduler. The history of a range is read by `draw_history`, which polling never waits for.
 
 **When it fails.** The error says what the feed answered. *unreachable*, *HTTP 5xx*: the feed is down; the next minute
 tries again. *not JSON*, *without data*, *all rows rejected*: the feed changed its format; compare the newest rows of
 `draws_quarantine` with the fields documented in `drawsguard.draws.collect.feed`. *contradict the draws around them*:
-the feed's times are wrong, or stored ones; see the runbook data-conflict. Afterwards trigger this DAG for the
-time of the failure; `draw_sync` then syncs them.
+the feed's times are wrong, or stored ones; see the runbook data-conflict. Afterwards trigger `draw_history` for the
+time of the failure; `draw_sync` then syncs it.
 """
 
 from __future__ import annotations
 
 from datetime import timedelta
 
-from airflow.sdk import DAG, CronTriggerTimetable, Param
+from airflow.sdk import DAG, Asset, CronTriggerTimetable
 
 from drawsguard.settings import get_settings
 from notifiers.task_defaults import task_defaults
@@ -28,7 +29,7 @@ settings = get_settings()
 
 with DAG(
     dag_id="draw_collect",
-    description="Poll the PC28 feed, or read its history, into the source table",
+    description="Poll the PC28 feed into the source table",
     doc_md=__doc__,
     schedule=CronTriggerTimetable("* * * * *", timezone="UTC"),
     catchup=False,
@@ -39,22 +40,7 @@ with DAG(
         retries=2,
         retry_delay=timedelta(seconds=10),
         max_retry_delay=timedelta(minutes=1),
-        execution_timeout=timedelta(minutes=30),  # a bulk read of years; a poll takes seconds
+        execution_timeout=timedelta(minutes=5),  # a poll takes seconds; one that fills a gap reads hours
     ),
-    params={
-        "from": Param(
-            None,
-            type=["null", "string"],
-            format="date-time",
-            description="读取历史的起点（含，须带时区），与 to 同时填写；留空则轮询最新开奖。"
-            "Start of the history to read (inclusive, with time zone), with 'to'; empty: poll the newest draws.",
-        ),
-        "to": Param(
-            None,
-            type=["null", "string"],
-            format="date-time",
-            description="读取历史的终点（不含，须带时区）。End of the history to read (exclusive, with time zone).",
-        ),
-    },
 ):
-    DrawCollectOperator(task_id="collect", pool="draws_source")
+    DrawCollectOperator(task_id="collect", news=Asset("drawsguard.draws"), pool="draws_source")

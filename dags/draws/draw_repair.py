@@ -11,7 +11,7 @@ It finds the exact periods that are missing, by the continuity of periods over s
 target. It reads the hourly counts of `draws_hourly_mv` and compares draw by draw only the ranges of periods in which
 something is wrong, so its cost does not grow with the tables. Times play no part: a draw may lie anywhere. Draws from
 before the first draw of both tables are not known to be missing: read the feed's history of that time with
-`draw_collect`.
+`draw_history`.
 
 It reads the feed's history where the source lacks a draw, merges just those draws, verifies them, and records
 detection, repair and the time between in `repair_log`. Draws that neither has are listed there and asked for again.

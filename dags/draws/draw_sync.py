@@ -1,7 +1,8 @@
 """A failure means that new draws do not reach `pc28.draws`; the next successful run catches up by itself.
 
-**Who runs it**: the schedule, every five minutes; people, to sync a range again (`from`, `to`). **When it is late**: a
-mail goes to the draws team if a scheduled interval has not ended within the deadline.
+**Who runs it**: the schedule, every five minutes; people, to sync a range again (`from`, `to`). `draw_news` syncs new
+draws sooner; this schedule does not rely on it, and finds what it missed. **When it is late**: a mail goes to the draws
+team if the data of a scheduled interval are not there by the deadline, one an outage.
 
 `sync` merges the newest version of every draw of its window into the business table and records the attempt in
 `sync_log`. The window is the data interval, extended back by the lookback and to the end of the last gapless success:
@@ -18,9 +19,9 @@ from airflow.sdk import DAG, Asset, CronDataIntervalTimetable, Param
 from drawsguard.settings import get_settings
 from notifiers.dead_letter import publish_dead_letter
 from notifiers.sla_deadline import sla_deadline
-from notifiers.sla_signal import report_run_success
+from notifiers.sla_signal import report_delivery
 from notifiers.task_defaults import task_defaults
-from notifiers.task_signal import report_failure
+from notifiers.task_signal import report_failure, report_success
 from operators.draws.sync.draw_sync_operator import DrawSyncOperator
 from operators.draws.sync.draw_verify_operator import DrawVerifyOperator
 from operators.operations.oidc_check_operator import OidcCheckOperator
@@ -40,7 +41,6 @@ with DAG(
         execution_timeout=timedelta(minutes=4),  # an attempt that outlives its interval delays the next
         on_failure_callback=[report_failure, publish_dead_letter],
     ),
-    on_success_callback=report_run_success,
     deadline=sla_deadline("draw_sync"),
     params={
         "from": Param(
@@ -64,7 +64,12 @@ with DAG(
     },
 ):
     sync = DrawSyncOperator(task_id="sync", slot=timedelta(minutes=5), pool="draws_target")
-    DrawVerifyOperator(task_id="verify", plan=sync.output, outlets=[Asset("pc28.draws")])
+    DrawVerifyOperator(
+        task_id="verify",
+        plan=sync.output,
+        news=Asset("pc28.draws"),
+        on_success_callback=[report_success, report_delivery],  # the data are there, whatever the identity says
+    )
     # Parallel to the MERGE, not before it: a broken identity fails the run visibly and delays no draw.
     OidcCheckOperator(
         task_id="check_identity",

@@ -14,8 +14,10 @@ from itertools import islice
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from drawsguard.zones import locked_zone
+
 BEIJING = ZoneInfo("Asia/Shanghai")
-VANCOUVER = ZoneInfo("America/Vancouver")
+VANCOUVER = locked_zone("America/Vancouver")
 
 #: The first draw of the simulated feed: period and Vancouver day.
 FIRST_PERIOD = 2_430_000

@@ -19,6 +19,7 @@ from drawsguard.draws.collect.poll import Poll, recorded_poll
 from drawsguard.draws.collect.source_repository import SourceRepository
 from drawsguard.draws.features.refresh import RefreshLog, run_refresh
 from drawsguard.draws.model import Draw
+from drawsguard.draws.recent.memory import Notes
 from drawsguard.draws.repair.gaps import find_gaps
 from drawsguard.draws.repair.reconcile import reconcile
 from drawsguard.draws.repair.repairer import Repairer
@@ -45,7 +46,7 @@ _SOURCE_COLUMNS = {
     "big_small": "STRING", "odd_even": "STRING", "created_at": "TIMESTAMP", "updated_at": "TIMESTAMP",
     "ingested_at": "TIMESTAMP",
 }  # fmt: skip
-#: How long a task takes, whatever it does: so the story that a seed tells does not depend on the code.
+#: How long a task takes.
 _TASK = timedelta(minutes=2)
 #: Rows of one INSERT.
 _BATCH = 2000
@@ -73,6 +74,10 @@ class World:
         #: Every version that reached the source.
         self.source: dict[int, list[Version]] = {}
         self.feed_is_down = False
+        #: How long a task takes, whatever it does: so the story that a seed tells does not depend on the code.
+        self.task_time = _TASK
+        #: What the tasks remember; it survives them, and the loss of it is a thing that can happen.
+        self.notes = Notes()
         self._runs = 0
         self._truncate()
 
@@ -105,7 +110,7 @@ class World:
         self.feed |= {version.period: version for version in versions}
 
         def poll() -> None:
-            source = SourceRepository(cast(Client, self.client), "draw_collect", "collect")
+            source = SourceRepository(cast(Client, self.client), "draw_collect", "collect", self.notes)
             Poll(source, "latest").write([_answer(versions, polled_at)])
 
         if self._task(f"{what} {_described(versions)}", poll, fault) != "ended":
@@ -142,7 +147,9 @@ class World:
         )
 
         def task() -> None:
-            warehouse = TargetRepository(cast(Client, self.client), dag_id="draw_sync", task_id="sync")
+            warehouse = TargetRepository(
+                cast(Client, self.client), dag_id="draw_sync", task_id="sync", memory=self.notes
+            )
             started_at = self.clock()
             window = request.interval
 
@@ -153,6 +160,9 @@ class World:
             try:
                 plan = warehouse.plan(request, timedelta(minutes=settings.sync_lookback_minutes), started_at)
                 window = plan.read
+                if plan.equal:
+                    log("success", affected=0)
+                    return
                 merged = self._statements("draw_sync").run(MERGE_STATEMENT, **plan.bounds(), synced_at=self.clock())
             except (Exception, TimedOut) as error:
                 log("failed", error=repr(error))
@@ -170,7 +180,7 @@ class World:
             worker = self._repairer("draw_repair")
             started_at = worker.clock()
             settled_before = started_at - timedelta(seconds=settings.repair_grace_seconds)
-            gaps = find_gaps(worker.statements, asked, settled_before) if asked else worker.find(settled_before)
+            gaps = find_gaps(worker.statements, asked, settled_before) if asked else worker.search(settled_before)[0]
             failure = worker.repair(gaps).failure if gaps else None
             if failure:
                 raise failure
@@ -188,7 +198,7 @@ class World:
 
         def task() -> None:
             log = RefreshLog(self._statements("feature_refresh"), "feature_refresh", self._run_id(), 1, self.clock())
-            run_refresh(log, self.clock, asked=rebuild, horizon=self.horizon)
+            run_refresh(log, self.clock, asked=rebuild, horizon=self.horizon, memory=self.notes)
 
         return self._task(f"refresh {rebuild or 'what changed'}", task, fault)
 
@@ -264,7 +274,7 @@ class World:
     def _task(self, what: str, work: Callable[[], Any], fault: Fault | None) -> str:
         """Run one task to its end, whatever that is, and return how it ended."""
         self._runs += 1
-        over = self.now + _TASK
+        over = self.now + self.task_time
         self.client.arm(fault)
         ended = "ended"
         try:
@@ -275,7 +285,7 @@ class World:
             ended = f"raised {type(error).__name__}: {str(error).splitlines()[0][:200] if str(error) else ''}"
         finally:
             self.client.arm(None)
-            self.now = over
+            self.now = max(self.now, over)
         self.say(what if ended == "ended" else f"{what}: {ended}")
         return ended
 
@@ -288,7 +298,7 @@ class World:
     def _repairer(self, dag_id: str) -> Repairer:
         client = cast(Client, self.client)
         task_id = dag_id.removeprefix("draw_")
-        source = SourceRepository(client, dag_id, task_id)
+        source = SourceRepository(client, dag_id, task_id, self.notes)
 
         def read_history(span: Window) -> None:
             with recorded_poll(source, "history", self._run_id(), 1, 1) as poll:
@@ -297,7 +307,7 @@ class World:
                 known = [v for v in self.feed.values() if span.start <= v.timestamp < span.end]
                 poll.write([_answer(known, self.clock())])
 
-        return Repairer(client, dag_id, task_id, self._run_id(), 1, read_history, self.clock)
+        return Repairer(client, dag_id, task_id, self._run_id(), 1, read_history, self.clock, self.notes)
 
     def _truncate(self) -> None:
         settings = get_settings()

@@ -1,7 +1,8 @@
 """Statements live in files under ``include/sql/<engine>/<stage>/``; this module loads them and fills in names.
 
 It knows no engine. Jinja fills in identifiers only (projects, datasets, tables, columns), each held against a pattern;
-values travel as bound parameters of the engine's own driver.
+values travel as bound parameters of the engine's own driver. Views and functions take no parameters: the files of
+`SCHEMA` may name the settings of `drawsguard.schema_constants` as well.
 """
 
 from __future__ import annotations
@@ -14,10 +15,14 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from drawsguard.schema_constants import schema_constants
 from drawsguard.settings import IDENTIFIER_PATTERN, INCLUDE, MYSQL_IDENTIFIER, get_settings
 
 #: The folder that `render` reads from.
 SQL_ROOT = INCLUDE / "sql"
+
+#: Files below it may name the constants of `drawsguard.schema_constants`.
+SCHEMA = "bigquery/schema/"
 
 #: Settings that every statement may name without passing them.
 DEFAULT_IDENTIFIERS = ("project", "location", "source_dataset", "target_dataset", "monitor_dataset")
@@ -63,7 +68,8 @@ def render_from(root: Path, path: str, /, **identifiers: Identifiers) -> str:
     names: dict[str, Identifiers] = {name: getattr(settings, name) for name in DEFAULT_IDENTIFIERS} | identifiers
     pattern = MYSQL_IDENTIFIER if path.startswith("mysql/") else IDENTIFIER_PATTERN
     checked = {name: _checked(name, value, pattern) for name, value in names.items()}
-    text = _environment(root).get_template(path).render(checked)
+    constants = schema_constants(settings) if path.startswith(SCHEMA) else {}
+    text = _environment(root).get_template(path, globals=dict(constants)).render(checked)
     return without_header(text)
 
 

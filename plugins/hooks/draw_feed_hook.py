@@ -13,8 +13,8 @@ from urllib3.util import Retry
 
 from drawsguard.draws.collect.feed import Answer, FeedError, FeedHttpError, FeedUnreachableError, parse_answer
 
-LATEST_PATH = "/api/kj.json"
-HISTORY_PATH = "/api/history.json"
+#: Where the feed has its newest draws and its history, unless the connection's extra says otherwise.
+PATHS = {"latest": "/api/kj.json", "history": "/api/history.json"}
 
 #: Seconds to connect, and between two bytes of an answer.
 TIMEOUT = (3.0, 5.0)
@@ -24,8 +24,13 @@ RETRIES = 2
 TRANSIENT_STATUSES = (429, 500, 502, 503, 504)
 
 
+#: Unusable pages in a row after which the feed is asked for no more of a history.
+BAD_PAGES = 3
+
+
 class DrawFeedHook(BaseHook):
-    """Reads the feed of an HTTP connection: host (or base URL), port, schema ``https``, headers in its extra.
+    """Reads the feed of an HTTP connection: host (or base URL), port, schema ``https``; in its extra ``headers``, and
+    ``paths`` where they differ from `PATHS`.
 
     Every method raises a `drawsguard.draws.collect.feed.FeedError` when the feed gives no usable answer, after retries
     where trying again may help.
@@ -47,6 +52,15 @@ class DrawFeedHook(BaseHook):
         host = connection.host or ""
         base = host if "://" in host else f"{connection.schema or 'http'}://{host}"
         return f"{base}:{connection.port}" if connection.port else base
+
+    @cached_property
+    def _paths(self) -> dict[str, str]:
+        own: dict[str, str] = self.get_connection(self.feed_conn_id).extra_dejson.get("paths", {})
+        if unknown := own.keys() - PATHS.keys():
+            raise ValueError(
+                f"The extra of connection {self.feed_conn_id} has paths {sorted(unknown)}; there are {sorted(PATHS)}."
+            )
+        return PATHS | own
 
     def get_conn(self) -> requests.Session:
         """Return a session that retries transient failures and carries the connection's headers."""
@@ -72,22 +86,41 @@ class DrawFeedHook(BaseHook):
 
         :param limit: how many at most.
         """
-        return self._get(LATEST_PATH, {"nbr": limit})
+        return self._get(self._paths["latest"], {"nbr": limit})
 
     def history(self, start: datetime, end: datetime, page_size: int = 1000) -> Iterator[Answer]:
         """Read the draws of ``[start, end)``, one page at a time, oldest first.
+
+        A page that is unusable keeps no other from being read: its error is raised at the end. A feed that does not
+        answer at all, or refuses `BAD_PAGES` pages in a row, is asked no further.
 
         :param start: aware, inclusive.
         :param end: aware, exclusive.
         :param page_size: draws per page.
         """
-        page = pages = 1
-        while page <= pages:
-            span = {"from": start.astimezone(UTC).isoformat(), "to": end.astimezone(UTC).isoformat()}
-            answer = self._get(HISTORY_PATH, {**span, "page": page, "size": page_size})
-            yield answer
-            # The end may be in the future, where draws are still being added: the last answer is the best.
-            page, pages = page + 1, answer.pages
+        span = {"from": start.astimezone(UTC).isoformat(), "to": end.astimezone(UTC).isoformat()}
+        page, bad, more = 1, 0, True
+        pages: int | None = None
+        failure: FeedError | None = None
+        while more:
+            try:
+                answer = self._get(self._paths["history"], {**span, "page": page, "size": page_size})
+            except FeedUnreachableError as error:
+                raise failure or error from None
+            except FeedError as error:
+                self.log.warning("Page %s of the history from %s to %s: %s", page, span["from"], span["to"], error)
+                failure, bad = failure or error, bad + 1
+                more = bad < BAD_PAGES if pages is None else page < pages and bad < BAD_PAGES
+            else:
+                bad = 0
+                yield answer
+                # The end may be in the future, where draws are still being added: the last answer is the best.
+                pages = answer.pages
+                # A feed that names no number of pages has another one when this one is full.
+                more = answer.received >= page_size if pages is None else page < pages
+            page += 1
+        if failure:
+            raise failure
 
     def _get(self, path: str, query: dict[str, str | int]) -> Answer:
         url = f"{self._base_url}{path}"

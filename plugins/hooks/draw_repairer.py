@@ -12,6 +12,7 @@ from drawsguard.draws.collect.source_repository import SourceRepository
 from drawsguard.draws.repair.repairer import Repairer
 from drawsguard.draws.window import Window
 from drawsguard.settings import get_settings
+from hooks.asset_memory import memory_of
 from hooks.draw_feed_hook import DrawFeedHook
 from hooks.warehouse_hook import warehouse_client
 
@@ -23,11 +24,12 @@ def now() -> datetime:
 def draw_repairer(task: BaseOperator, context: Any) -> Repairer:
     """Return a repairer that acts, labels its jobs and logs as ``task``."""
     client, task_instance = warehouse_client(), context["ti"]
-    source = SourceRepository(client, task.dag_id, task.task_id)
+    memory = memory_of(context)
+    source = SourceRepository(client, task.dag_id, task.task_id, memory)
 
     def read_history(span: Window) -> None:
         with recorded_poll(source, "history", task_instance.run_id, task_instance.try_number, 1) as poll:
             poll.write(DrawFeedHook(get_settings().draw_feed_conn_id).history(span.start, span.end))
 
     names = (task.dag_id, task.task_id, task_instance.run_id, task_instance.try_number)
-    return Repairer(client, *names, read_history, now)
+    return Repairer(client, *names, read_history, now, memory)

@@ -8,6 +8,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+from drawsguard.zones import locked_zone
+
 if TYPE_CHECKING:
     from drawsguard.settings import Settings
 
@@ -33,7 +35,7 @@ class Cadence:
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Cadence:
-        return cls(timedelta(seconds=settings.draw_interval_seconds), ZoneInfo(settings.maintenance_timezone))
+        return cls(timedelta(seconds=settings.draw_interval_seconds), locked_zone(settings.maintenance_timezone))
 
     def maintenance_on(self, day: date) -> Window:
         """Return the maintenance of the local ``day`` as a half-open window in UTC."""
@@ -91,6 +93,12 @@ class Cadence:
         expected = self.next_expected(last_draw)
         due = now - allowance
         return 0 if due < expected else self._grid_count(expected, due + timedelta(microseconds=1))
+
+    def overdue_from(self, last_draw: datetime, draws: int, allowance: timedelta = timedelta()) -> datetime:
+        """Return from when on as many draws are overdue after the one at ``last_draw`` (see `overdue_draws`)."""
+        for _ in range(draws):
+            last_draw = self.next_expected(last_draw)
+        return last_draw + allowance
 
     def _grid_count(self, start: datetime, end: datetime) -> int:
         """Count the draws in ``[start, end)`` when one falls on ``start`` and on the end of each maintenance."""

@@ -12,7 +12,8 @@ from typing import Any, Literal, Self
 from drawsguard.refusal import RefusedError
 
 #: ``interval``: a slot of the schedule, extended by lookback and watermark. ``range``: exactly what a person asked for.
-Mode = Literal["interval", "range"]
+#: ``news``: the slot that has not ended yet, extended in the same way; it counts for no watermark.
+Mode = Literal["interval", "range", "news"]
 
 
 class InvalidRangeError(RefusedError, ValueError):
@@ -40,6 +41,11 @@ class Window:
     def covering(self, other: Self | None) -> Self:
         """Return the smallest window that holds both."""
         return self if other is None else type(self)(min(self.start, other.start), max(self.end, other.end))
+
+    def pieces(self, length: timedelta) -> list[Self]:
+        """Return consecutive windows of ``length``, the last one shorter, that together are this one."""
+        starts = [self.start + at * length for at in range(-(-(self.end - self.start) // length))]
+        return [type(self)(start, min(start + length, self.end)) for start in starts]
 
     def __str__(self) -> str:
         return f"[{self.start.isoformat()}, {self.end.isoformat()})"
@@ -80,6 +86,15 @@ def latest_slot(at: datetime, every: timedelta) -> Window:
     return Window(end - every, end)
 
 
+def news_request(now: datetime, every: timedelta) -> SyncRequest:
+    """Return what a run has to sync that was started by news: all until now, in the slot of ``now``.
+
+    :param every: length of the schedule's slots.
+    """
+    begin = latest_slot(now, every).end
+    return SyncRequest(Window(begin, begin + every), "news")
+
+
 def sync_request(params: dict[str, Any], interval: Window | None, run_after: datetime, every: timedelta) -> SyncRequest:
     """Return what a run has to sync.
 
@@ -99,8 +114,9 @@ def sync_request(params: dict[str, Any], interval: Window | None, run_after: dat
 def sync_window(request: SyncRequest, lookback: timedelta, watermark: datetime | None) -> Window:
     """Return the span to sync.
 
-    An interval reaches back by the lookback (late and corrected draws), and to the watermark when that is older still:
-    so the first run after an outage of any length covers all of it. A range is taken as asked for.
+    An interval, also one that has not ended, reaches back by the lookback (late and corrected draws), and to the
+    watermark when that is older still: so the first run after an outage of any length covers all of it. A range is
+    taken as asked for.
 
     :param watermark: everything before it was synced by earlier intervals; None when there was none yet.
     """

@@ -5,8 +5,9 @@ A migration is a file in ``include/sql/bigquery/schema``:
 * ``V020__features.sql`` is applied once, in the order of its number. A file that was applied must not change any more:
   a new one changes the table. A lower number that arrives later (another team's range) is still applied.
 * ``R__200_freshness_v.sql`` (views, functions) is applied after all versioned ones, in the order of its name, and again
-  whenever the file changes. It says CREATE OR REPLACE. What stands on a table that still has the layout from before
-  this repository waits for its cut-over (`drawsguard.warehouse.adoption`).
+  whenever the file changes, or a setting that is rendered into it (`drawsguard.schema_constants`). It says CREATE OR
+  REPLACE. What stands on a table that still has the layout from before this repository waits for its cut-over
+  (`drawsguard.warehouse.adoption`).
 
 BigQuery cannot roll back DDL: each statement says IF NOT EXISTS or OR REPLACE, so that a file that failed half way is
 simply run again.
@@ -15,6 +16,7 @@ simply run again.
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -24,6 +26,8 @@ from pathlib import Path
 
 from google.cloud import bigquery
 
+from drawsguard.schema_constants import schema_constants
+from drawsguard.settings import get_settings
 from drawsguard.sql import SQL_ROOT, render, without_header
 from drawsguard.warehouse.adoption import AdoptedTable, awaited_tables
 from drawsguard.warehouse.limits import BULK
@@ -49,8 +53,8 @@ class MigrationError(Exception):
 class Migration:
     """One file: `version` identifies it (``V020``, or ``R__200_freshness_v``).
 
-    `checksum` is that of its statements: an edited header is no edit. `file_checksum` is that of the whole file, which
-    the first releases recorded; empty when there is none to accept.
+    `checksum` is that of its statements and of the settings in them: an edited header is no edit. `file_checksum` is
+    that of the whole file, which the first releases recorded; empty when there is none to accept.
     """
 
     repeatable: bool
@@ -66,6 +70,7 @@ def load(folder: Path = SQL_ROOT / FOLDER) -> list[Migration]:
     :raises MigrationError: when a file is misnamed, or two files carry one version.
     """
     migrations: dict[str, Migration] = {}
+    constants = schema_constants(get_settings())
     for path in sorted(folder.glob("*.sql")):
         if path.name in _OWN_STATEMENTS:
             continue
@@ -82,8 +87,12 @@ def load(folder: Path = SQL_ROOT / FOLDER) -> list[Migration]:
             )
         # Line ends are not content: a checkout on another system must not look like an edit.
         text = path.read_text(encoding="utf-8")
+        content = without_header(text)
+        named = {name: value for name, value in constants.items() if name in content}
+        if named:
+            content += json.dumps(named, sort_keys=True)
         migrations[version] = Migration(
-            match["version"] is None, version, path.name, _sha256(without_header(text)), _sha256(text)
+            match["version"] is None, version, path.name, _sha256(content), "" if named else _sha256(text)
         )
     return sorted(migrations.values())
 

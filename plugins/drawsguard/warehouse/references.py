@@ -74,14 +74,28 @@ def referenced_tables(statement: str, known: Mapping[str, Definition] | None = N
 
     :param known: views and functions by name; those of the schema unless passed.
     """
+    return _followed(statement, known)[0]
+
+
+def reading_texts(statement: str, known: Mapping[str, Definition] | None = None) -> list[str]:
+    """Return the statement without its comments and the texts of the views and functions behind it.
+
+    :param known: as of `referenced_tables`.
+    """
+    return _followed(statement, known)[1]
+
+
+def _followed(statement: str, known: Mapping[str, Definition] | None) -> tuple[frozenset[str], list[str]]:
     if _CREATE.search(_COMMENT.sub("", statement)):
-        return frozenset()
+        return frozenset(), []
     known = schema_definitions() if known is None else known
     tables: set[str] = set()
     seen: set[str] = set()
     todo = [_WRITTEN.sub("", _COMMENT.sub("", statement))]
+    texts = []
     while todo:
-        for name, suffix in _NAME.findall(todo.pop()):
+        texts.append(todo.pop())
+        for name, suffix in _NAME.findall(texts[-1]):
             full_name = name + suffix
             if full_name in seen or full_name.count(".") < 2:
                 continue
@@ -91,7 +105,7 @@ def referenced_tables(statement: str, known: Mapping[str, Definition] | None = N
                 tables.add(full_name)
             if definition is not None:
                 todo.append(definition.text)
-    return frozenset(tables)
+    return frozenset(tables), texts
 
 
 def named_tables(statement: str) -> frozenset[str]:

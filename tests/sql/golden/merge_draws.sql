@@ -57,7 +57,7 @@ WHEN MATCHED AND source.version > `wprojectl.drawsguard.draw_version`(
   odd_even = source.odd_even,
   created_at = source.created_at,
   updated_at = source.updated_at,
-  synced_at = @synced_at
+  synced_at = LEAST(@synced_at, CURRENT_TIMESTAMP())
 WHEN NOT MATCHED THEN INSERT (
   period, timestamp, numbers, sum_value, big_small, odd_even, created_at, updated_at, synced_at
 )
@@ -70,5 +70,5 @@ VALUES (
   source.odd_even,
   source.created_at,
   source.updated_at,
-  @synced_at
+  LEAST(@synced_at, CURRENT_TIMESTAMP())
 );

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from drawsguard.settings import get_settings
 from drawsguard.warehouse.migrations import Migration, MigrationError, load, pending
 
 
@@ -74,3 +75,15 @@ def test_an_edited_migration_is_refused_by_name() -> None:
 
 def test_the_migrations_of_the_repository_fit_together() -> None:
     assert len(load()) >= 6
+
+
+def test_a_view_is_applied_again_when_a_setting_in_it_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "R__300_a.sql").write_text("SELECT {{ draw_interval_seconds }};\n")
+    (tmp_path / "R__400_b.sql").write_text("SELECT 1;\n")
+    applied = {one.version: one.checksum for one in load(tmp_path)}
+    assert pending(load(tmp_path), applied) == []
+    monkeypatch.setenv("DRAWSGUARD_DRAW_INTERVAL_SECONDS", "75")
+    get_settings.cache_clear()
+    assert [one.version for one in pending(load(tmp_path), applied)] == ["R__300_a"]
+    monkeypatch.undo()
+    get_settings.cache_clear()

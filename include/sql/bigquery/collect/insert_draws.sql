@@ -6,9 +6,11 @@
 -- Grain: one row a version of a draw.
 -- Parameters: @draws (ARRAY<STRUCT>, one element a period), @polled_at, @read_from and @read_until (TIMESTAMP, half
 --   open; they hold every stored version of these periods, wherever it lies, and bound the partitions read).
+-- ingested_at is never after the engine's clock: what a worker whose clock is ahead stamps would be hidden from the
+--   monitoring views until then.
 -- Repeatable: what equals the newest stored version, or is older than it, is not inserted. Two statements at
---   once could both insert: INSERTs do not conflict. The pool of the table has one slot, and a version that is there
---   twice is one row in draws_dedup_v.
+--   once (the poll, a bulk read, a repair) could both insert: INSERTs do not conflict. A version that is there twice is
+--   one row in draws_dedup_v and in the target.
 
 INSERT INTO `{{ project }}.{{ source_dataset }}.draws` (
   period,
@@ -69,7 +71,7 @@ SELECT
     incoming.updated_at,
     GREATEST(COALESCE(incoming.updated_at, @polled_at), stored.created_at)
   ) AS updated_at,
-  @polled_at AS ingested_at
+  LEAST(@polled_at, CURRENT_TIMESTAMP()) AS ingested_at
 FROM incoming
 LEFT JOIN stored ON stored.period = incoming.period
 WHERE

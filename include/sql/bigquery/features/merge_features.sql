@@ -5,7 +5,8 @@
 -- Parameters: @first_issue, @last_issue (INT64) the draws that have changed lie between them, both included; @horizon
 --   (INT64) how far back (periods) a feature looks: as far before them draws are read, as far after them features are
 --   written; @draws_from, @draws_to, @features_from, @features_to (TIMESTAMP) hold every row of these issues in either
---   table, half open; @computed_at (TIMESTAMP) the time of the refresh.
+--   table, half open; @computed_at (TIMESTAMP) the time of the refresh, never after the engine's clock: the monitoring
+--   views would not see the row until then.
 -- Repeatable: a feature is a function of the draws alone, the key is the issue, and a row is touched only
 --   when a value differs; the second run of the same span writes nothing.
 -- After @last_issue only rows are written that were computed from the very draw that is there now. A draw that has
@@ -279,7 +280,7 @@ WHEN MATCHED AND (
   since_sum_25 = source.since_sum_25,
   since_sum_26 = source.since_sum_26,
   since_sum_27 = source.since_sum_27,
-  computed_at = @computed_at
+  computed_at = LEAST(@computed_at, CURRENT_TIMESTAMP())
 WHEN NOT MATCHED AND source.action != 'delete' THEN INSERT (
   issue, ts_utc, a, b, c, sum, lag_1_sum, lag_2_sum, lag_3_sum, rolling_avg_3, rolling_std_3, big_count_3,
   odd_count_3, rolling_avg_5, rolling_std_5, big_count_5, odd_count_5, rolling_avg_10, rolling_std_10,
@@ -301,5 +302,5 @@ WHEN NOT MATCHED AND source.action != 'delete' THEN INSERT (
   source.since_sum_11, source.since_sum_12, source.since_sum_13, source.since_sum_14, source.since_sum_15,
   source.since_sum_16, source.since_sum_17, source.since_sum_18, source.since_sum_19, source.since_sum_20,
   source.since_sum_21, source.since_sum_22, source.since_sum_23, source.since_sum_24, source.since_sum_25,
-  source.since_sum_26, source.since_sum_27, @computed_at
+  source.since_sum_26, source.since_sum_27, LEAST(@computed_at, CURRENT_TIMESTAMP())
 )

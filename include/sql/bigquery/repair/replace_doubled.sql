@@ -2,7 +2,7 @@
 --   all their rows. One statement, so that nobody ever sees such a draw missing.
 -- Grain: one row a period.
 -- Parameters: periods (ARRAY<INT64>) that the source has; read_from, read_until TIMESTAMP and period_from, period_until
---   INT64 (half-open) hold every version of them on both sides; synced_at TIMESTAMP.
+--   INT64 (half-open) hold every version of them on both sides; synced_at TIMESTAMP as for merge_draws.
 -- Repeatable: it ends in the same rows. No row matches, so each of these draws is deleted and inserted. ON FALSE stands
 --   alone, as BigQuery documents it; the partitions are bounded where the target is read, in NOT MATCHED BY SOURCE.
 
@@ -42,7 +42,7 @@ VALUES (
   source.odd_even,
   source.created_at,
   source.updated_at,
-  @synced_at
+  LEAST(@synced_at, CURRENT_TIMESTAMP())
 )
 WHEN NOT MATCHED BY SOURCE
   AND target.timestamp >= @read_from

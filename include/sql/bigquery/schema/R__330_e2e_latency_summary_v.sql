@@ -1,8 +1,9 @@
 -- Purpose: how long draws take through each stage: collect (draw to source), sync (source to target), feature (target to
 --   features), end_to_end (draw to target, the objective: p95 at most 300 s).
--- Grain: one row an hour (of the draw) and stage, the last 24 whole hours, with or without draws.
+-- Grain: one row an hour (of the draw) and stage, the last 24 whole hours and the present one, with or without draws.
 -- Parameters: the function takes the time of judgement; the view judges now.
--- A corrected draw is left out: its newest write is not its first arrival.
+-- A corrected draw is left out: its newest write is not its first arrival. So is one that was drawn before the first poll
+--   of the feed: it is history that was loaded, and was nobody's to collect in time.
 
 CREATE OR REPLACE TABLE FUNCTION `{{ project }}.{{ monitor_dataset }}.e2e_latency_summary_at`(as_of TIMESTAMP) AS
 SELECT
@@ -27,7 +28,7 @@ FROM (
     UNNEST(
       GENERATE_TIMESTAMP_ARRAY(
         TIMESTAMP_SUB(TIMESTAMP_TRUNC(as_of, HOUR), INTERVAL 24 HOUR),
-        TIMESTAMP_SUB(TIMESTAMP_TRUNC(as_of, HOUR), INTERVAL 1 HOUR),
+        TIMESTAMP_TRUNC(as_of, HOUR),
         INTERVAL 1 HOUR
       )
     ) AS hour_utc
@@ -46,7 +47,15 @@ FROM (
         MIN(timestamp) AS draw_time,
         MIN(ingested_at) AS ingested_at
       FROM `{{ project }}.{{ source_dataset }}.draws`
-      WHERE timestamp >= TIMESTAMP_SUB(as_of, INTERVAL 26 HOUR) AND timestamp <= as_of AND ingested_at <= as_of
+      WHERE
+        timestamp >= TIMESTAMP_SUB(as_of, INTERVAL 26 HOUR)
+        AND timestamp <= as_of
+        AND ingested_at <= as_of
+        AND timestamp >= (
+          SELECT COALESCE(MIN(polled_at), TIMESTAMP '2000-01-01 00:00:00+00')
+          FROM `{{ project }}.{{ monitor_dataset }}.collect_log`
+          WHERE polled_at >= TIMESTAMP_SUB(as_of, INTERVAL 2 DAY)
+        )
       GROUP BY period
       HAVING COUNTIF(updated_at IS NOT NULL) = 0
     ) AS s

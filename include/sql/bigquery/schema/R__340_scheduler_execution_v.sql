@@ -1,7 +1,8 @@
 -- Purpose: does Cloud Scheduler call the services, and do they accept. Success is HTTP 2xx; a success carries no status.
 -- Grain: one row an expected job and attempt of the last 24 hours; a job without attempts has one row of NULLs.
 -- Parameters: the function takes the time of judgement; the view judges now.
--- The expected jobs are those of include/config/services.yaml (a test holds the two together).
+-- overdue_at: from when on success_overdue is true unless the job succeeds again; NULL when it is without any success.
+-- The expected jobs are those of include/config/services.yaml, as the schema was applied.
 
 CREATE OR REPLACE TABLE FUNCTION `{{ project }}.{{ monitor_dataset }}.scheduler_execution_at`(as_of TIMESTAMP) AS
 SELECT
@@ -26,7 +27,11 @@ SELECT
       as_of, MAX(IF(http_status BETWEEN 200 AND 299, attempt_ts, NULL)) OVER (PARTITION BY job_name), SECOND
     ) > 60 * max_silence_minutes,
     TRUE
-  ) AS success_overdue
+  ) AS success_overdue,
+  TIMESTAMP_ADD(
+    MAX(IF(http_status BETWEEN 200 AND 299, attempt_ts, NULL)) OVER (PARTITION BY job_name),
+    INTERVAL 60 * max_silence_minutes + 1 SECOND
+  ) AS overdue_at
 FROM (
   SELECT
     e.job_name,
@@ -37,10 +42,9 @@ FROM (
     x.jsonpayload_logging_attemptfinished.debuginfo AS debug_info
   FROM
     UNNEST([
-      STRUCT('collector-job' AS job_name, 5 AS max_silence_minutes),
-      STRUCT('data-sync-job' AS job_name, 15 AS max_silence_minutes),
-      STRUCT('feature-engineering-job' AS job_name, 30 AS max_silence_minutes),
-      STRUCT('freshness-alert-job' AS job_name, 5 AS max_silence_minutes)
+      {% for service in services %}
+      STRUCT('{{ service.job }}' AS job_name, {{ service.max_silence_minutes }} AS max_silence_minutes){{ "," if not loop.last }}
+      {% endfor %}
     ]) AS e
   LEFT JOIN `{{ project }}.{{ monitor_dataset }}.cloudscheduler_googleapis_com_executions` AS x
     ON
@@ -53,5 +57,6 @@ FROM (
 CREATE OR REPLACE VIEW `{{ project }}.{{ monitor_dataset }}.scheduler_execution_v`
 OPTIONS (description = 'Attempts of the expected Cloud Scheduler jobs in 24 hours.') AS
 SELECT
-  job_name, attempt_ts, http_status, status, debug_info, outcome, minutes_since_success, is_latest, success_overdue
+  job_name, attempt_ts, http_status, status, debug_info, outcome, minutes_since_success, is_latest, success_overdue,
+  overdue_at
 FROM `{{ project }}.{{ monitor_dataset }}.scheduler_execution_at`(CURRENT_TIMESTAMP());

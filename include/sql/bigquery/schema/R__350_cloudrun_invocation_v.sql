@@ -1,7 +1,7 @@
 -- Purpose: what the services answered. Health calls are left out: they say nothing of the work.
 -- Grain: one row an expected service and request of the last 24 hours; a service without requests has one of NULLs.
 -- Parameters: the function takes the time of judgement; the view judges now.
--- The expected services are those of include/config/services.yaml (a test holds the two together).
+-- The expected services are those of include/config/services.yaml, as the schema was applied.
 
 CREATE OR REPLACE TABLE FUNCTION `{{ project }}.{{ monitor_dataset }}.cloudrun_invocation_at`(as_of TIMESTAMP) AS
 SELECT
@@ -17,11 +17,19 @@ SELECT
     COUNT(*) OVER (PARTITION BY service_name ORDER BY request_second RANGE BETWEEN 299 PRECEDING AND CURRENT ROW)
   ) AS requests_last_5min,
   ROW_NUMBER() OVER (PARTITION BY service_name ORDER BY request_second DESC) = 1 AS is_latest,
-  SUM(IF(status >= 500 AND request_ts > TIMESTAMP_SUB(as_of, INTERVAL 15 MINUTE), 1, 0))
-    OVER (PARTITION BY service_name) AS errors_last_15min
+  -- Errors do not end because nobody calls any more: those after the last good answer count for as long.
+  SUM(
+    IF(
+      status >= 500
+      AND request_ts > LEAST(TIMESTAMP_SUB(as_of, INTERVAL 15 MINUTE), COALESCE(last_good_ts, TIMESTAMP_SECONDS(0))),
+      1,
+      0
+    )
+  ) OVER (PARTITION BY service_name) AS errors_last_15min
 FROM (
   SELECT
     e.service_name,
+    MAX(IF(r.httpRequest.status < 500, r.timestamp, NULL)) OVER (PARTITION BY e.service_name) AS last_good_ts,
     r.timestamp AS request_ts,
     UNIX_SECONDS(r.timestamp) AS request_second,
     REGEXP_EXTRACT(r.httpRequest.requestUrl, r'^https?://[^/]+(/[^?]*)') AS path,
@@ -29,10 +37,9 @@ FROM (
     r.httpRequest.latency AS latency
   FROM
     UNNEST([
-      STRUCT('collector' AS service_name),
-      STRUCT('data-sync-service' AS service_name),
-      STRUCT('feature-engineering-service' AS service_name),
-      STRUCT('freshness-alert-checker' AS service_name)
+      {% for service in services %}
+      STRUCT('{{ service.name }}' AS service_name){{ "," if not loop.last }}
+      {% endfor %}
     ]) AS e
   LEFT JOIN `{{ project }}.{{ monitor_dataset }}.run_googleapis_com_requests` AS r
     ON

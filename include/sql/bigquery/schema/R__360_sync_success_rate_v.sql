@@ -1,5 +1,6 @@
 -- Purpose: the share of five-minute intervals that were synced. What counts is the grid, not the log: an interval without
 --   a row is a failure. The grid begins with the first interval ever synced, and leaves out the last ten minutes.
+--   The last success is the end of the newest run that succeeded, whenever that was and whichever interval it had.
 -- Grain: one row a window (24 h, 7 d).
 -- Parameters: the function takes the time of judgement; the view judges now.
 -- judgeable: at 288 runs a day one failure is 99.65 %; 99.9 % can be judged from 1,000 runs on.
@@ -12,12 +13,13 @@ SELECT
   COUNT(slot) - COUNTIF(succeeded) AS failed,
   IF(COUNT(slot) > 0, ROUND(100 * COUNTIF(succeeded) / COUNT(slot), 3), NULL) AS success_rate,
   COUNT(slot) >= 1000 AS judgeable,
-  MAX(IF(succeeded, slot, NULL)) AS last_success,
-  COALESCE(TIMESTAMP_DIFF(as_of, MAX(IF(succeeded, slot, NULL)), SECOND) / 60, 99999) AS minutes_since_success
+  MAX(last_success) AS last_success,
+  COALESCE(TIMESTAMP_DIFF(as_of, MAX(last_success), SECOND) / 60, 99999) AS minutes_since_success
 FROM (
   SELECT
     w.window_name,
     slot,
+    ever.last_success,
     done.interval_start IS NOT NULL AS succeeded
   FROM
     UNNEST([STRUCT('24 h' AS window_name, 24 AS hours), STRUCT('7 d' AS window_name, 168 AS hours)]) AS w
@@ -38,7 +40,9 @@ FROM (
   ) AS done
     ON slot = done.interval_start
   CROSS JOIN (
-    SELECT MIN(interval_start) AS first_interval
+    SELECT
+      MIN(interval_start) AS first_interval,
+      MAX(IF(status = 'success', finished_at, NULL)) AS last_success
     FROM `{{ project }}.{{ monitor_dataset }}.sync_log`
     WHERE finished_at <= as_of AND dag_id = 'draw_sync' AND mode = 'interval'
   ) AS ever

@@ -12,10 +12,9 @@ SELECT
   newest.findings
 FROM
   UNNEST([
-    STRUCT('collector' AS service_name),
-    STRUCT('data-sync-service' AS service_name),
-    STRUCT('feature-engineering-service' AS service_name),
-    STRUCT('freshness-alert-checker' AS service_name)
+    {% for service in services %}
+    STRUCT('{{ service.name }}' AS service_name){{ "," if not loop.last }}
+    {% endfor %}
   ]) AS e
 CROSS JOIN UNNEST([1, 2, 3, 4, 5, 6, 7]) AS wanted_number
 LEFT JOIN (

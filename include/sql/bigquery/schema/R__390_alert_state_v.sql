@@ -17,6 +17,7 @@ SELECT
   a.acknowledged_at,
   a.acknowledged_by,
   a.resolved_at,
+  a.resolved_by,
   a.delivery_failures,
   m.muted_until,
   a.detail
@@ -30,6 +31,7 @@ FROM (
     MIN(IF(kind = 'acknowledged', event_at, NULL)) AS acknowledged_at,
     MAX(IF(kind = 'acknowledged', actor, NULL)) AS acknowledged_by,
     MIN(IF(kind = 'resolved', event_at, NULL)) AS resolved_at,
+    MAX(IF(kind = 'resolved' AND actor != 'monitor', actor, NULL)) AS resolved_by,
     COUNTIF(kind = 'delivery_failed') AS delivery_failures,
     MAX(IF(kind = 'fired', detail, NULL)) AS detail
   FROM `{{ project }}.{{ monitor_dataset }}.alert_log`

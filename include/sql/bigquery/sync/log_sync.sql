@@ -1,6 +1,6 @@
 -- Purpose: record how an attempt to sync an interval ended. Evidence and watermark; the MERGE is the guarantee.
 -- Grain: one row a (dag, task, interval).
--- Parameters: the columns of sync_log; retained_from TIMESTAMP, the age at which log rows expire, bounds the target.
+-- Parameters: the columns of sync_log; retained_from TIMESTAMP: no attempt at this interval was recorded before.
 -- Repeatable: MERGE on (dag, task, interval); the last attempt replaces the record of the one before. The window is what
 --   that attempt read, wherever a draw of the interval had moved; the counts are its own, so affected = 0 may follow an
 --   attempt that wrote rows and was killed before its record. Nothing may conclude from them what has changed.

@@ -1,7 +1,8 @@
 -- Purpose: bring the newest version of each draw in the bounds into the target.
 -- Grain: one row a period. The source keeps every version and is deduplicated here, so a MERGE never meets two rows.
 -- Parameters: read_from, read_until TIMESTAMP and period_from, period_until INT64 (half-open) are constants, so both
---   tables are pruned by partition and cluster; they span every version of these periods. synced_at TIMESTAMP.
+--   tables are pruned by partition and cluster; they span every version of these periods. synced_at TIMESTAMP,
+--   never after the engine's clock: the monitoring views would not see the row until then.
 -- Repeatable: MERGE on period; a matched row is written only by a newer version (draw_version is a total
 --   order), so repeated, late and overlapping runs end in the same table.
 
@@ -56,7 +57,7 @@ WHEN MATCHED AND source.version > `{{ project }}.{{ source_dataset }}.draw_versi
   odd_even = source.odd_even,
   created_at = source.created_at,
   updated_at = source.updated_at,
-  synced_at = @synced_at
+  synced_at = LEAST(@synced_at, CURRENT_TIMESTAMP())
 WHEN NOT MATCHED THEN INSERT (
   period, timestamp, numbers, sum_value, big_small, odd_even, created_at, updated_at, synced_at
 )
@@ -69,5 +70,5 @@ VALUES (
   source.odd_even,
   source.created_at,
   source.updated_at,
-  @synced_at
+  LEAST(@synced_at, CURRENT_TIMESTAMP())
 );

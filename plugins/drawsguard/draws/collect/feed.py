@@ -1,10 +1,11 @@
 """The feed's answers: which fields they have, and how an answer becomes valid draws and rejected rows.
 
-An answer is ``{"message": "success", "data": [row, …]}``; an answer of the history also has ``pages``. A row:
+An answer is ``{"message": "success", "data": [row, …]}``; an answer of the history also has ``pages``, a number. A row:
 
 =================  ==========================================================================================
 ``nbr``            the period: a positive integer, as a number or as text
-``number``         the digits, ``"8+8+4"``; some answers call the key ``num``. A plain number under ``num`` is the sum
+``number``         the digits, ``"8+8+4"``; some answers call the key ``num``. A plain number under ``num`` is the sum.
+                   ``"8,8,4"``, ``"08 + 08 + 04"`` and ``[8, 8, 4]`` say the same
 ``date``, ``time`` when it was drawn, Beijing time: ``"2026-11-22"``, ``"12:03:30"``
 ``keno``           optional: the 20 balls, ``"7,8,14,…"`` or a list; the digits are compared with it
 ``sum``            optional: the sum; compared with the digits
@@ -13,9 +14,10 @@ An answer is ``{"message": "success", "data": [row, …]}``; an answer of the hi
 ``updated_at``     optional: when it was corrected, ISO 8601 with offset; else the time at which the collector saw it
 =================  ==========================================================================================
 
-Unknown fields are ignored. A row that breaks one of these rules is rejected; the other rows are kept. What can only be
-seen beside other draws, whether the time fits them, is judged before a row is stored (`drawsguard.draws.collect.poll`,
-``time_implausible``).
+A number may be written as a number, as text, with full-width digits or as ``3.0``: what can be read in one way only is
+read. Unknown fields are ignored. A row that breaks one of these rules is rejected; the other rows are kept. What can
+only be seen beside other draws, whether the time fits them, is judged before a row is stored
+(`drawsguard.draws.collect.poll`, ``time_implausible``).
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -37,6 +40,9 @@ FEED_TIMEZONE = ZoneInfo("Asia/Shanghai")
 
 #: A draw may be this far ahead of our clock before it is rejected.
 CLOCK_TOLERANCE = timedelta(minutes=2)
+
+#: More pages than this are no number of pages (at 1,000 draws each: 67 years).
+MOST_PAGES = 10_000
 
 #: How much of a rejected row or answer is stored (characters).
 RAW_LIMIT = 4000
@@ -91,6 +97,12 @@ class AnswerAllRejectedError(FeedError):
     reason = "answer_all_rejected"
 
 
+class AnswerPagesError(FeedError):
+    """``pages`` cannot be understood: how much of the history is missing is not known."""
+
+    reason = "answer_pages_invalid"
+
+
 class AnswerImplausibleError(FeedError):
     """Most rows have times that contradict the stored draws: either the feed's clock or what is stored is wrong."""
 
@@ -114,13 +126,16 @@ class Rejected:
 
 @dataclass(frozen=True)
 class Answer:
-    """What one answer holds: valid draws by period, rejected rows, and the number of rows received."""
+    """What one answer holds: valid draws by period, rejected rows, and the number of rows received.
+
+    ``pages`` is how many pages the feed says there are, None where it says nothing.
+    """
 
     polled_at: datetime
     draws: tuple[Draw, ...]
     rejected: tuple[Rejected, ...]
     received: int
-    pages: int = 1
+    pages: int | None = None
 
     @property
     def digest(self) -> str:
@@ -138,6 +153,7 @@ def parse_answer(body: str, polled_at: datetime) -> Answer:
     :raises AnswerNotJsonError: when it is not a JSON object.
     :raises AnswerRefusedError: when its ``message`` is not ``success``.
     :raises AnswerWithoutDataError: when it has no list of rows.
+    :raises AnswerPagesError: when its ``pages`` is no number of pages.
     """
     raw = body[:RAW_LIMIT]
     try:
@@ -161,8 +177,21 @@ def parse_answer(body: str, polled_at: datetime) -> Answer:
             rejected.append(_reject(row, error.reason, str(error)))
     draws, conflicting = _newest_of_each(valid)
     rejected += [rejected_draw(draw, "conflicting_rows", detail) for draw, detail in conflicting]
-    pages = answer.get("pages", 1)
-    return Answer(polled_at, draws, tuple(rejected), len(rows), pages if isinstance(pages, int) and pages > 0 else 1)
+    return Answer(polled_at, draws, tuple(rejected), len(rows), _pages(answer, raw))
+
+
+def _pages(answer: dict[str, Any], raw: str) -> int | None:
+    stated = answer.get("pages")
+    if stated is None:
+        return None
+    pages = _integer(stated)
+    if pages is None or not 0 <= pages <= MOST_PAGES or (pages == 0 and answer["data"]):
+        raise AnswerPagesError(
+            f"The feed's pages is {str(stated)[:40]!r}, not a number from 1 to {MOST_PAGES}: how many more pages the "
+            "history has cannot be known. Nothing of this page was stored; compare it with the feed's documentation.",
+            raw,
+        )
+    return max(pages, 1)
 
 
 def rejected_draw(draw: Draw, reason: str, detail: str) -> Rejected:
@@ -213,8 +242,16 @@ def _integer(value: Any) -> int | None:
         return None
     if isinstance(value, int):
         return value
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else None
     # Longer texts cannot be valid numbers here, and int() refuses very long ones.
-    return int(value) if isinstance(value, str) and re.fullmatch(r"\s*[0-9]{1,20}\s*", value, re.ASCII) else None
+    match = re.fullmatch(r"\s*([0-9]{1,20})(\.0+)?\s*", _plain(value), re.ASCII) if isinstance(value, str) else None
+    return int(match[1]) if match else None
+
+
+def _plain(text: str) -> str:
+    """Return a short text with its full-width characters as ASCII ones: ``８＋８＋４`` is ``8+8+4``."""
+    return unicodedata.normalize("NFKC", text[:100])
 
 
 def _period(row: dict[str, Any]) -> int:
@@ -228,11 +265,11 @@ def _digits(row: dict[str, Any]) -> Digits:
     stated = row.get("number", row.get("num"))
     if stated is None:
         raise _RowError("number_missing", "There is neither number nor num.")
-    match = re.fullmatch(r"\s*([0-9])\s*\+\s*([0-9])\s*\+\s*([0-9])\s*", str(stated), re.ASCII)
-    if match is None:
-        raise _RowError("number_invalid", f"The number is {str(stated)[:40]!r}, not three digits like '8+8+4'.")
-    first, second, third = (int(digit) for digit in match.groups())
-    return first, second, third
+    parts = re.split("[+,]", _plain(stated)) if isinstance(stated, str) else stated
+    match [_integer(part) for part in parts] if isinstance(parts, list) else []:
+        case [int(first), int(second), int(third)] if all(0 <= digit <= 9 for digit in (first, second, third)):
+            return first, second, third
+    raise _RowError("number_invalid", f"The number is {str(stated)[:40]!r}, not three digits like '8+8+4'.")
 
 
 def _draw_time(row: dict[str, Any]) -> datetime:

@@ -83,7 +83,7 @@ class Poll:
                 draws[draw.period] = draw
         rejected = [row for answer in answers for row in answer.rejected]
         answers.clear()
-        stored = self._repository.stored(list(draws.values()))
+        stored = self._repository.stored(list(draws.values()), polled_at)
         fresh = {
             period: draw
             for period, draw in draws.items()

@@ -1,4 +1,4 @@
-"""Writing to the source: draws, quarantined rows and the log of polls, each by one parameterised statement."""
+"""Writing to the source: draws and quarantined rows by a statement each, the log of polls by streaming."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ from google.cloud.bigquery import Client
 
 from drawsguard.draws.collect.feed import Rejected
 from drawsguard.draws.model import Draw
+from drawsguard.draws.recent.memory import Memory, NoMemory
+from drawsguard.draws.recent.tables import SOURCE, Recent, newest_versions, recent_rows
 from drawsguard.draws.retention import EARLIEST
-from drawsguard.warehouse.parameters import StructArray, Typed
+from drawsguard.warehouse.parameters import StructArray
 from drawsguard.warehouse.runner import StatementRunner
+from drawsguard.warehouse.streaming import stream
 
 #: Draws per statement: about 360 bytes each as a parameter, and BigQuery takes requests of at most 10 MB.
 BATCH_SIZE = 10_000
@@ -24,8 +27,16 @@ REJECTED_BATCH_SIZE = 300
 #: Stored draws are read in blocks of this many consecutive periods: those of an answer and the next ones around.
 BLOCK = 64
 
+#: What names a row of `collect_log`.
+POLL_KEY = ("run_id", "try_number", "poll_number", "polled_at")
+
 #: A row that comes back within this time is not quarantined twice.
 QUARANTINE_MEMORY = timedelta(days=90)
+
+#: What was quarantined this lately need not be sent again; how many rows are remembered at most.
+MEMORY_OF_QUARANTINED = timedelta(days=1)
+MOST_REMEMBERED = 200
+_QUARANTINED = "quarantined rows"
 
 _DRAW_TYPES = {
     "period": "INT64",
@@ -68,10 +79,15 @@ class StoredDraw:
 
 
 class SourceRepository:
-    """Writes to the source and monitor datasets; a statement's jobs carry the labels of ``dag_id`` and ``task_id``."""
+    """Writes to the source and monitor datasets; a statement's jobs carry the labels of ``dag_id`` and ``task_id``.
 
-    def __init__(self, client: Client, dag_id: str, task_id: str) -> None:
+    :param memory: of the source; with one, what lies in the newest days is looked at without a query.
+    """
+
+    def __init__(self, client: Client, dag_id: str, task_id: str, memory: Memory | None = None) -> None:
         self._runner = StatementRunner(client, dag_id, task_id)
+        self._memory = memory or NoMemory()
+        self._recent: Recent | None = None
 
     def insert_draws(self, draws: Sequence[Draw], polled_at: datetime) -> int:
         """Append the versions that the source does not have yet and return their number. Repeatable.
@@ -93,13 +109,18 @@ class SourceRepository:
             for batch in _batches(ordered, BATCH_SIZE)
         )
 
-    def stored(self, draws: Sequence[Draw]) -> dict[int, StoredDraw]:
+    def stored(self, draws: Sequence[Draw], now: datetime) -> dict[int, StoredDraw]:
         """Return the newest stored version of these draws and of those around them, by period, oldest first.
 
+        :param now: the present (aware).
         :raises drawsguard.warehouse.failures.StatementError: when a statement fails.
         """
         if not draws:
             return {}
+        self._recent = self._look(min(draw.period for draw in draws), now)
+        if self._recent:
+            newest = newest_versions(self._recent.rows)
+            return {period: StoredDraw(row["timestamp"], tuple(row["numbers"])) for period, row in newest.items()}
         bounds = self._bounds(draws)
         if bounds["read_from"] is None:
             return {}
@@ -121,7 +142,17 @@ class SourceRepository:
         )
         return dict(row)
 
+    def _look(self, first: int, now: datetime) -> Recent | None:
+        """Return the newest days if they hold the draws from ``first`` on and enough of those before; None: ask."""
+        recent = recent_rows(self._runner, self._memory, SOURCE, now)
+        if recent is None or not recent.holds(first):
+            return None
+        before = sum(row["period"] < first for row in recent.rows)
+        return recent if recent.highest < 0 or before >= BLOCK else None
+
     def _read_bounds(self, draws: Sequence[Draw]) -> dict[str, datetime]:
+        if self._recent and self._recent.holds(draws[0].period):
+            return {"read_from": self._recent.since, "read_until": self._recent.end}
         bounds = self._bounds(draws)
         if bounds["read_from"] is None:
             bounds = {"read_from": draws[0].timestamp, "read_until": draws[0].timestamp}  # there is nothing to read
@@ -133,8 +164,13 @@ class SourceRepository:
         :param source: where the rows came from, e.g. ``latest``.
         :raises drawsguard.warehouse.failures.StatementError: when a statement fails.
         """
-        distinct = list({row.row_id: row for row in rejected}.values())
-        return sum(
+        known = self._memory.recall(_QUARANTINED) or {}
+        since = (seen_at - MEMORY_OF_QUARANTINED).isoformat()
+        lately = {row_id: at for row_id, at in known.items() if at > since}
+        distinct = list({row.row_id: row for row in rejected if row.row_id not in lately}.values())
+        if not distinct:
+            return 0
+        count = sum(
             self._runner.affected(
                 "collect/insert_quarantine.sql",
                 rows=rejected_array(batch),
@@ -144,17 +180,17 @@ class SourceRepository:
             )
             for batch in _batches(distinct, REJECTED_BATCH_SIZE)
         )
+        remembered = lately | {row.row_id: seen_at.isoformat() for row in distinct}
+        self._memory.keep(_QUARANTINED, dict(list(remembered.items())[-MOST_REMEMBERED:]))
+        return count
 
     def log_poll(self, record: PollRecord) -> None:
-        """Add a row to `collect_log`.
+        """Add a row to `collect_log`, by streaming: a repeated poll is a poll of its own.
 
-        :raises drawsguard.warehouse.failures.StatementError: when the statement fails.
+        :raises drawsguard.warehouse.failures.StatementError: when it cannot be added.
         """
-        optional = {"http_status": "INT64", "received": "INT64", "inserted": "INT64", "quarantined": "INT64"}
-        values = asdict(record)
-        typed = {name: Typed(kind, values.pop(name)) for name, kind in (optional | {"error": "STRING"}).items()}
         names = {"dag_id": self._runner.dag_id, "task_id": self._runner.task_id}
-        self._runner.run("collect/insert_collect_log.sql", **names, **values, **typed)
+        stream(self._runner.client, "collect_log", [names | asdict(record)], POLL_KEY)
 
 
 def draws_array(draws: Sequence[Draw]) -> StructArray:

@@ -140,7 +140,8 @@ _MERGE = """\
 -- Parameters: @first_issue, @last_issue (INT64) the draws that have changed lie between them, both included; @horizon
 --   (INT64) how far back (periods) a feature looks: as far before them draws are read, as far after them features are
 --   written; @draws_from, @draws_to, @features_from, @features_to (TIMESTAMP) hold every row of these issues in either
---   table, half open; @computed_at (TIMESTAMP) the time of the refresh.
+--   table, half open; @computed_at (TIMESTAMP) the time of the refresh, never after the engine's clock: the monitoring
+--   views would not see the row until then.
 -- Repeatable: a feature is a function of the draws alone, the key is the issue, and a row is touched only
 --   when a value differs; the second run of the same span writes nothing.
 -- After @last_issue only rows are written that were computed from the very draw that is there now. A draw that has
@@ -233,7 +234,7 @@ WHEN MATCHED AND (
   {differs}
 ) THEN UPDATE SET
   {assignments},
-  computed_at = @computed_at
+  computed_at = LEAST(@computed_at, CURRENT_TIMESTAMP())
 WHEN NOT MATCHED AND source.action != 'delete' THEN INSERT (
   {insert_columns}
 ) VALUES (
@@ -270,7 +271,7 @@ def merge_statement() -> str:
         differs="\n  OR ".join(f"target.{c} IS DISTINCT FROM source.{c}" for c in columns if c != "issue"),
         assignments=",\n  ".join(f"{c} = source.{c}" for c in columns if c != "issue"),
         insert_columns=_wrapped([*columns, "computed_at"], 2),
-        insert_values=_wrapped([*(f"source.{c}" for c in columns), "@computed_at"], 2),
+        insert_values=_wrapped([*(f"source.{c}" for c in columns), "LEAST(@computed_at, CURRENT_TIMESTAMP())"], 2),
     )
 
 

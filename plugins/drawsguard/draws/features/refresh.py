@@ -12,15 +12,17 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import pairwise
 from typing import Any
 
 from drawsguard.draws.features.definitions import HORIZON
+from drawsguard.draws.features.look import Look, look, older_days_are_right, remember_right, runs
+from drawsguard.draws.recent.memory import Memory, NoMemory
 from drawsguard.draws.retention import EARLIEST, LATEST
+from drawsguard.draws.spans import joined_windows
 from drawsguard.draws.window import Window
 from drawsguard.warehouse.failures import StatementError
-from drawsguard.warehouse.parameters import Typed
 from drawsguard.warehouse.runner import StatementRunner
+from drawsguard.warehouse.streaming import stream
 
 _DAY = timedelta(days=1)
 _EVERYTHING = Window(EARLIEST, LATEST)
@@ -29,6 +31,9 @@ _ANY_ISSUE = (-(2**62), 2**62)
 
 #: Issues that one statement writes at most: 500 days of draws. BigQuery lets one statement modify 4,000 partitions.
 BLOCK = 200_000
+#: What names a row of `feature_update_log`: a span that a run writes once more has another row.
+ENTRY_KEY = ("dag_id", "run_id", "try_number", "window_from", "first_issue", "finished_at")
+
 #: Windows that are read one by one; with more, the nearest of them are read as one.
 MOST_WINDOWS = 20
 
@@ -78,24 +83,6 @@ class Refresh:
     job_id: str | None = None
 
 
-def windows_of(days: Iterable[datetime], most: int = MOST_WINDOWS) -> list[Window]:
-    """Return the windows that hold the days: neighbouring days are one, and beyond ``most`` the nearest are joined.
-
-    :param days: starts of UTC days in ascending order.
-    """
-    ordered = list(days)
-    gaps = sorted((after - before for before, after in pairwise(ordered)), reverse=True)
-    # The greatest gaps are left out of what is read; a gap of one day is none.
-    least = max([_DAY, *gaps[most - 1 : most]])
-    windows: list[Window] = []
-    for day in ordered:
-        if windows and day - (windows[-1].end - _DAY) <= least:
-            windows[-1] = Window(windows[-1].start, day + _DAY)
-        else:
-            windows.append(Window(day, day + _DAY))
-    return windows
-
-
 def joined(spans: Iterable[Span], horizon: int) -> list[Span]:
     """Return the spans in order; those whose dependents meet are one."""
     result: list[Span] = []
@@ -113,16 +100,40 @@ class FeatureTable:
 
     :param horizon: how many periods back a feature looks.
     :param block: how many issues one statement writes at most, beside their dependents.
+    :param clock: returns the present time.
+    :param memory: of both tables; with one, what lies in the newest days is looked at without a query.
     """
 
     statements: StatementRunner
     horizon: int
     block: int
+    clock: Callable[[], datetime]
+    memory: Memory
+
+    @property
+    def asks(self) -> bool:
+        """Whether a comparison costs something, and is recorded also when it has found nothing."""
+        return isinstance(self.memory, NoMemory)
 
     def changed(self) -> list[Span]:
-        """Return everything that has changed, in the whole history, oldest first."""
+        """Return everything that has changed, in the whole history, oldest first.
+
+        The older days are compared when one of them has changed since they were found right.
+        """
+        looked = look(self.statements, self.memory, self.clock())
+        if looked and older_days_are_right(looked, self.memory):
+            issues = looked.changed()
+            if issues is not None:
+                return [Span(run[0], run[-1], len(run)) for run in runs(issues, self.horizon, self.block)]
+        found = self._changed_anywhere()
+        if looked and not found:
+            remember_right(looked, self.memory)
+        return found
+
+    def _changed_anywhere(self) -> list[Span]:
         days = self.statements.rows("features/differing_days.sql", earliest=EARLIEST)
-        suspected = [span for window in windows_of(row["day"] for row in days) for span in self._read(window)]
+        windows = joined_windows((Window(row["day"], row["day"] + _DAY) for row in days), MOST_WINDOWS)
+        suspected = [span for window in windows for span in self._read(window)]
         # A row that lies outside the days that were read looks as if it were missing: a draw that has moved or that the
         # target holds twice. So each suspicion is looked at again, wherever its rows lie.
         found: list[Span] = []
@@ -143,7 +154,8 @@ class FeatureTable:
         :raises StatementError: when BigQuery refuses; nothing is written then.
         """
         reached = Span(span.first, span.last + self.horizon, span.changed)
-        bounds = self._bounds(span.first - self.horizon, reached)
+        looked = look(self.statements, self.memory, computed_at)
+        bounds = self._known_bounds(looked, span) or self._bounds(span.first - self.horizon, reached)
         if bounds is None:
             return Refresh()
         newest = bounds.pop("newest_issue")
@@ -159,6 +171,12 @@ class FeatureTable:
             min(bounds["draws_from"], bounds["features_from"]), max(bounds["draws_to"], bounds["features_to"])
         )
         return Refresh(window, span.first, min(reached.last, newest), span.changed, merged.affected, merged.job_id)
+
+    def _known_bounds(self, looked: Look | None, span: Span) -> dict[str, Any] | None:
+        """Return the bounds of a span of new draws as the newest days tell them; None when they do not."""
+        if looked is None or not (looked.draws.holds(span.first) and looked.features.holds(span.first)):
+            return None
+        return looked.bounds(span.first - self.horizon, span.first)
 
     def _read(self, window: Window, *, every: bool = False) -> list[Span]:
         times = {"draws_from": window.start, "draws_to": window.end}
@@ -203,7 +221,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class RefreshLog:
-    """Writes feature_update_log for one try of one run. It is evidence: no refresh reads it."""
+    """Streams feature_update_log for one try of one run. It is evidence: no refresh reads it."""
 
     statements: StatementRunner
     dag_id: str
@@ -225,29 +243,34 @@ class RefreshLog:
             self._write(entry.done, clock(), rebuild=rebuild, error=None)
 
     def _write(self, done: Refresh, finished_at: datetime, *, rebuild: bool, error: str | None) -> None:
-        self.statements.run(
-            "features/log_refresh.sql",
-            dag_id=self.dag_id,
-            run_id=self.run_id,
-            try_number=self.try_number,
-            window_from=done.window.start,
-            window_to=done.window.end,
-            rebuild=rebuild,
-            job_id=Typed("STRING", done.job_id),
-            first_issue=Typed("INT64", done.first_issue),
-            last_issue=Typed("INT64", done.last_issue),
-            rows_in=done.rows_in,
-            rows_written=done.rows_written,
-            seconds=(finished_at - self.started_at).total_seconds(),
-            status="failed" if error else "success",
-            error=Typed("STRING", error),
-            started_at=self.started_at,
-            finished_at=finished_at,
-        )
+        row = {
+            "dag_id": self.dag_id,
+            "run_id": self.run_id,
+            "try_number": self.try_number,
+            "window_from": done.window.start,
+            "window_to": done.window.end,
+            "rebuild": rebuild,
+            "job_id": done.job_id,
+            "first_issue": done.first_issue,
+            "last_issue": done.last_issue,
+            "rows_in": done.rows_in,
+            "rows_written": done.rows_written,
+            "seconds": (finished_at - self.started_at).total_seconds(),
+            "status": "failed" if error else "success",
+            "error": error,
+            "started_at": self.started_at,
+            "finished_at": finished_at,
+        }
+        stream(self.statements.client, "feature_update_log", [row], ENTRY_KEY)
 
 
 def run_refresh(
-    log: RefreshLog, clock: Callable[[], datetime], *, asked: Window | None = None, horizon: int = HORIZON
+    log: RefreshLog,
+    clock: Callable[[], datetime],
+    *,
+    asked: Window | None = None,
+    horizon: int = HORIZON,
+    memory: Memory | None = None,
 ) -> list[Refresh]:
     """Bring draws_14w up to date, span by span, and record each; an ordinary refresh needs no further argument.
 
@@ -258,11 +281,12 @@ def run_refresh(
     :param clock: returns the present time.
     :param asked: recompute every draw of this window, changed or not, and nothing else.
     :param horizon: how many periods back a feature looks.
+    :param memory: see `FeatureTable`.
     :returns: what was done to each span; empty when nothing had changed.
     :raises FeaturesNotRefreshedError: when spans were refused or are not right afterwards; the others are written.
     :raises StatementError: when BigQuery does not tell what has changed.
     """
-    table = FeatureTable(log.statements, horizon, BLOCK)
+    table = FeatureTable(log.statements, horizon, BLOCK, clock, memory or NoMemory())
     done: list[Refresh] = []
     refused: dict[Span, StatementError] = {}
 
@@ -287,7 +311,7 @@ def run_refresh(
     rebuild = asked is not None
     with log.entry(clock, rebuild=rebuild) as entry:
         spans = table.within(asked) if asked else table.changed()
-        if not spans:
+        if not spans and table.asks:
             entry.done = Refresh()
     write(spans, rebuild=rebuild)
     with log.entry(clock, rebuild=rebuild):

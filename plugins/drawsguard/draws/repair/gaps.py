@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import Any, Literal
 
 from drawsguard.draws.retention import EARLIEST
+from drawsguard.draws.spans import joined_ranges
 from drawsguard.draws.sync.period_hours import period_hours
 from drawsguard.draws.window import Window
 from drawsguard.settings import get_settings
@@ -19,6 +20,9 @@ Cause = Literal["not_synced", "not_collected"]
 
 #: How far beyond the requested range neighbours are searched, so that a gap at its edge is found.
 MARGIN = timedelta(days=1)
+
+#: How long after a load of history its draws may wait for their sync before that is an incident.
+LOAD = timedelta(hours=1)
 
 #: Ranges of periods that one run compares draw by draw. Beyond it the closest are compared together, with what lies
 #: between them: everything is found in one run, at the cost of reading more.
@@ -31,6 +35,7 @@ class Gap:
 
     ``start`` and ``end`` are the earlier and the later time of its neighbours, or the time of the unsynced draw itself.
     They say when it was drawn as far as those times are right; nothing but a description depends on them.
+    ``loaded``: it is there because history is being loaded. It is repaired like any other, and is no incident.
     """
 
     first: int
@@ -38,6 +43,7 @@ class Gap:
     cause: Cause
     start: datetime
     end: datetime
+    loaded: bool = False
 
     @property
     def periods(self) -> range:
@@ -87,6 +93,7 @@ def missing_draws(statements: StatementRunner, periods: range, settled_before: d
     hours = period_hours(statements, wider)
     if hours is None:
         return []
+    reach = timedelta(minutes=get_settings().sync_lookback_minutes)
     rows = statements.rows(
         "repair/missing_periods.sql",
         period_from=wider.start,
@@ -94,9 +101,12 @@ def missing_draws(statements: StatementRunner, periods: range, settled_before: d
         read_from=hours.start,
         read_until=hours.end,
         settled_before=settled_before,
-        synced_from=settled_before - timedelta(minutes=get_settings().sync_lookback_minutes),
+        synced_from=settled_before - reach,
+        reach_seconds=int(reach.total_seconds()),
+        loaded_from=settled_before - LOAD,
     )
-    return [Gap(r["first_period"], r["last_period"], r["cause"], r["gap_start"], r["gap_end"]) for r in rows]
+    columns = ("first_period", "last_period", "cause", "gap_start", "gap_end", "loaded")
+    return [Gap(*(row[column] for column in columns)) for row in rows]
 
 
 def unwhole_ranges(statements: StatementRunner, known: Collection[int]) -> list[range]:
@@ -105,25 +115,7 @@ def unwhole_ranges(statements: StatementRunner, known: Collection[int]) -> list[
     :param known: missing draws that do not count.
     """
     rows = statements.rows("repair/unwhole_periods.sql", known=Typed("INT64", sorted(known)), earliest=EARLIEST)
-    return closest_joined([range(row["first_period"], row["last_period"] + 1) for row in rows], MOST_RANGES)
-
-
-def closest_joined(ranges: Iterable[range], at_most: int, within: int = 0) -> list[range]:
-    """Return ranges in order that hold ``ranges``: those that touch are joined, then the closest until few are left.
-
-    :param at_most: how many may be left.
-    :param within: ranges that are no further apart than this many periods are joined in any case.
-    """
-    runs: list[range] = []
-    for each in sorted(ranges, key=lambda each: each.start):
-        if runs and each.start - runs[-1].stop <= within:
-            runs[-1] = range(runs[-1].start, max(runs[-1].stop, each.stop))
-        else:
-            runs.append(each)
-    while len(runs) > at_most:
-        closest = min(range(len(runs) - 1), key=lambda i: runs[i + 1].start - runs[i].stop)
-        runs[closest : closest + 2] = [range(runs[closest].start, runs[closest + 1].stop)]
-    return runs
+    return joined_ranges([range(row["first_period"], row["last_period"] + 1) for row in rows], MOST_RANGES)
 
 
 def first_draws(gaps: Iterable[Gap], most: int) -> list[Gap]:
@@ -133,7 +125,7 @@ def first_draws(gaps: Iterable[Gap], most: int) -> list[Gap]:
         if most <= 0:
             break
         last = min(gap.last, gap.first + most - 1)
-        taken.append(Gap(gap.first, last, gap.cause, gap.start, gap.end))
+        taken.append(replace(gap, last=last))
         most -= len(taken[-1].periods)
     return taken
 
@@ -147,27 +139,7 @@ def cut_out(gap: Gap, periods: Collection[int]) -> list[Gap]:
 def cut_to(gap: Gap, periods: Collection[int]) -> list[Gap]:
     """Return the parts of a gap that these periods are, oldest first."""
     runs = [range(period, period + 1) for period in periods if period in gap.periods]
-    return [replace(gap, first=run.start, last=run.stop - 1) for run in closest_joined(runs, len(runs))]
-
-
-def joined(windows: Iterable[Window]) -> list[Window]:
-    """Return the windows in order, those that touch or overlap joined."""
-    spans: list[Window] = []
-    for window in sorted(windows, key=lambda window: window.start):
-        if spans and window.start <= spans[-1].end:
-            spans[-1] = spans[-1].covering(window)
-        else:
-            spans.append(window)
-    return spans
-
-
-def closest_windows(windows: Iterable[Window], at_most: int) -> list[Window]:
-    """Return spans that hold ``windows``: those that touch are joined, then the closest until few are left."""
-    spans = joined(windows)
-    while len(spans) > at_most:
-        closest = min(range(len(spans) - 1), key=lambda i: spans[i + 1].start - spans[i].end)
-        spans[closest : closest + 2] = [spans[closest].covering(spans[closest + 1])]
-    return spans
+    return [replace(gap, first=run.start, last=run.stop - 1) for run in joined_ranges(runs)]
 
 
 def span_of(gap: Gap, sure: Mapping[int, datetime]) -> Window:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from drawsguard.draws.corrections import SETTLING
-from drawsguard.draws.repair.gaps import closest_windows, unwhole_ranges
+from drawsguard.draws.repair.gaps import unwhole_ranges
 from drawsguard.draws.repair.repairer import Repairer, RepairIncompleteError, going_on, told
 from drawsguard.draws.retention import EARLIEST, LOG_RETENTION
+from drawsguard.draws.spans import joined_windows
 from drawsguard.draws.sync.period_hours import HOUR, period_hours
 from drawsguard.draws.sync.review import review_window
 from drawsguard.draws.sync.target import DrawsDifferError, SyncOutcome, SyncPlan, TargetRepository
@@ -94,7 +95,7 @@ def _changed(repairer: Repairer, since: datetime, recent: Window) -> list[Window
     rows = repairer.statements.rows("repair/changed_hours.sql", since=since, earliest=EARLIEST)
     hours = (Window(row["hour_utc"], row["hour_utc"] + HOUR) for row in rows)
     outside = (hour for hour in hours if hour.start < recent.start or hour.end > recent.end)
-    return closest_windows(outside, MOST_WINDOWS)
+    return joined_windows(outside, MOST_WINDOWS)
 
 
 def _doubled(repairer: Repairer) -> list[int]:

@@ -19,17 +19,19 @@ from google.cloud.bigquery import Client
 from drawsguard.draws.collect.feed import FeedUnreachableError
 from drawsguard.draws.corrections import SETTLING
 from drawsguard.draws.draw_time import sure_times
+from drawsguard.draws.recent.memory import Memory, NoMemory
 from drawsguard.draws.repair.gaps import (
     Gap,
-    closest_joined,
     cut_out,
     cut_to,
     find_gaps_anywhere,
     first_draws,
-    joined,
     span_of,
 )
+from drawsguard.draws.repair.look import Whole, known_whole, newest_are_whole, older_days_of, remember_whole
 from drawsguard.draws.retention import LOG_RETENTION
+from drawsguard.draws.spans import joined_ranges, joined_windows
+from drawsguard.draws.sync.look import look
 from drawsguard.draws.sync.period_hours import period_hours
 from drawsguard.draws.sync.target import MERGE_STATEMENT, SyncOutcome, TargetRepository, require_equal
 from drawsguard.draws.window import SyncRequest, Window
@@ -72,8 +74,9 @@ class Repair:
 
     @property
     def news(self) -> int:
-        """How many draws were repaired, or were found missing for the first time."""
-        return len(self.repaired) + len({*self.nobody_has, *self.open} - self.known)
+        """How many draws were repaired or newly found missing, without those that a load of history shows."""
+        loaded = {period for gap in self.gaps if gap.loaded for period in gap.periods}
+        return len({*self.repaired, *({*self.nobody_has, *self.open} - self.known)} - loaded)
 
     @property
     def seconds(self) -> float:
@@ -116,19 +119,25 @@ def ranges(periods: Iterable[int], at_most: int = MOST_MERGES, within: int = 0) 
 
     :param within: runs that are no further apart than this are joined in any case.
     """
-    return closest_joined((range(period, period + 1) for period in set(periods)), at_most, within)
+    return joined_ranges((range(period, period + 1) for period in set(periods)), at_most, within)
 
 
 def grouped(gaps: Iterable[Gap]) -> list[list[Gap]]:
     """Return the gaps in groups of neighbours, oldest first, at most `MOST_MERGES`."""
     gaps = sorted(gaps, key=lambda gap: gap.first)
-    runs = closest_joined((range(gap.first, gap.last + 1) for gap in gaps), MOST_MERGES, NEIGHBOURHOOD)
+    runs = joined_ranges((range(gap.first, gap.last + 1) for gap in gaps), MOST_MERGES, NEIGHBOURHOOD)
     return [[gap for gap in gaps if gap.first in run] for run in runs]
 
 
 def ask_again(detected_at: datetime, asked_at: datetime, now: datetime) -> bool:
     """Return whether to ask the feed again for a draw that it did not have: often at first, then less and less."""
     return now - asked_at >= (now - detected_at) * ASK_AGAIN_AFTER
+
+
+def next_question(known: Mapping[str, datetime]) -> datetime:
+    """Return from when on `ask_again` holds for an open entry of the log."""
+    detected_at, asked_at = known["detected_at"], known["asked_at"]
+    return detected_at + (asked_at - detected_at) / (1 - ASK_AGAIN_AFTER)
 
 
 @dataclass(frozen=True)
@@ -138,6 +147,7 @@ class Repairer:
     :param client: client of the project and location that hold the datasets.
     :param read_history: reads a span of the feed's history into the source; raises FeedError.
     :param clock: returns the present time.
+    :param memory: of source and target; with one, a search costs nothing while nothing is missing.
     """
 
     client: Client
@@ -147,6 +157,7 @@ class Repairer:
     try_number: int
     read_history: Callable[[Window], None]
     clock: Callable[[], datetime]
+    memory: Memory = field(default_factory=NoMemory)
 
     @property
     def statements(self) -> StatementRunner:
@@ -158,8 +169,29 @@ class Repairer:
 
     def waiting(self) -> set[int]:
         """Return the missing draws that nobody had, and that the feed need not be asked for again yet."""
-        lately = self._asked_lately(self._open(), self.clock())
+        return self._waiting(self._open(), self.clock())
+
+    def _waiting(self, known: list[dict[str, Any]], now: datetime) -> set[int]:
+        lately = self._asked_lately(known, now)
         return lately - self._present(lately)["source"] if lately else lately
+
+    def search(self, settled_before: datetime) -> tuple[list[Gap], set[int]]:
+        """Return the missing draws of the whole history (see `find`), and those that are left out (see `waiting`).
+
+        It asks nothing while the older days are as they were when nothing was missing, and the newest ones are whole.
+        """
+        now = self.clock()
+        looked = look(self.statements, self.memory, now)
+        whole = looked and known_whole(looked, self.memory, now)
+        if looked and whole and newest_are_whole(looked, whole.waiting, settled_before):
+            return [], set(whole.waiting)
+        rows = self._open()
+        waiting = self._waiting(rows, now)
+        gaps = self.find(settled_before, waiting)
+        if looked and not gaps:
+            until = min((next_question(row) for row in rows if row["period"] in waiting), default=None)
+            remember_whole(Whole(older_days_of(looked), frozenset(waiting), until), self.memory)
+        return gaps, waiting
 
     def find(self, settled_before: datetime, waiting: Collection[int] | None = None) -> list[Gap]:
         """Return the missing draws of the whole history (see `find_gaps_anywhere`).
@@ -283,7 +315,7 @@ class Repairer:
             return asked
         sure = self._sure_times(gaps)
         span_by_gap = {gap: span_of(gap, sure) for gap in gaps}
-        for span in joined(span_by_gap.values()):
+        for span in joined_windows(span_by_gap.values()):
             if any(isinstance(failure, FeedUnreachableError) for failure in result.failures):
                 break
             with going_on(result.failures):

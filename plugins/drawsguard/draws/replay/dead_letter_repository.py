@@ -7,22 +7,31 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+from drawsguard.draws.recent.memory import Memory, NoMemory
 from drawsguard.draws.replay.dead_letter import MESSAGE_LIMIT, DeadLetter
 from drawsguard.draws.retention import LOG_RETENTION
 from drawsguard.warehouse.failures import reason_of
 from drawsguard.warehouse.parameters import Typed
+from drawsguard.warehouse.partitions import partition_changes
 from drawsguard.warehouse.runner import StatementRunner
+
+#: What is kept: the depth, with the stamp of the table.
+_DEPTH = "depth of dead letters"
 
 
 class DeadLetterRepository:
     """Reads and writes ``dead_letters``.
 
     :param clock: returns the present time.
+    :param memory: with one, the depth of an unchanged table is not asked for again.
     """
 
-    def __init__(self, statements: StatementRunner, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, statements: StatementRunner, clock: Callable[[], datetime], memory: Memory | None = None
+    ) -> None:
         self._statements = statements
         self._clock = clock
+        self._memory = memory or NoMemory()
 
     @property
     def _retained_from(self) -> datetime:
@@ -102,4 +111,22 @@ class DeadLetterRepository:
 
     def depth(self) -> dict[str, Any]:
         """Return waiting, set_aside and oldest_failure over all letters."""
-        return self._statements.rows("replay/depth.sql", retained_from=self._retained_from)[0]
+        stamp = self._stamp()
+        known = self._memory.recall(_DEPTH) if stamp else None
+        if known and known["stamp"] == stamp:
+            oldest = known["oldest_failure"]
+            return {**known, "oldest_failure": datetime.fromisoformat(oldest) if oldest else None}
+        depth = self._statements.rows("replay/depth.sql", retained_from=self._retained_from)[0]
+        if stamp:
+            oldest = depth["oldest_failure"]
+            self._memory.keep(
+                _DEPTH, depth | {"oldest_failure": oldest.isoformat() if oldest else None, "stamp": stamp}
+            )
+        return depth
+
+    def _stamp(self) -> list[int] | None:
+        """Return what changes with the table; None when that is not known."""
+        if isinstance(self._memory, NoMemory):
+            return None
+        changes = partition_changes(self._statements.client, "monitor", "dead_letters")
+        return None if changes is None else [len(changes), max(changes.values(), default=0)]

@@ -11,7 +11,10 @@ from typing import Any, Self
 from google.cloud import bigquery
 
 from drawsguard.draws.corrections import SETTLING
+from drawsguard.draws.recent.memory import Memory, NoMemory
 from drawsguard.draws.retention import LOG_RETENTION
+from drawsguard.draws.sync.difference import Difference
+from drawsguard.draws.sync.look import Look, look, recent_watermark
 from drawsguard.draws.sync.period_hours import period_hours
 from drawsguard.draws.window import SyncRequest, Window, sync_window
 from drawsguard.warehouse.parameters import Typed
@@ -19,6 +22,9 @@ from drawsguard.warehouse.runner import StatementRunner
 
 #: How many periods an error names before it only counts them.
 NAMED_PERIODS = 20
+
+#: How long before its interval an attempt was recorded at most: clocks differ, and a range may end in the future.
+EARLY = timedelta(days=1)
 
 #: Below ``include/sql/bigquery``.
 MERGE_STATEMENT = "sync/merge_draws.sql"
@@ -30,7 +36,7 @@ class SyncPlan:
 
     `window` is what it has to cover; `read` also holds every other version of its periods, wherever it lies;
     `period_from` and `period_until` (exclusive) bound those periods and are equal when there is none. `as_of` is when
-    it was planned.
+    it was planned. `equal`: a look at both tables has found that there is nothing to write.
     """
 
     window: Window
@@ -39,6 +45,7 @@ class SyncPlan:
     period_until: int
     as_of: datetime
     dry_run: bool = False
+    equal: bool = False
 
     def bounds(self) -> dict[str, Any]:
         """Return the parameters that bound a statement to this plan."""
@@ -57,6 +64,7 @@ class SyncPlan:
             "periods": [self.period_from, self.period_until],
             "as_of": self.as_of.isoformat(),
             "dry_run": self.dry_run,
+            "equal": self.equal,
         }
 
     @classmethod
@@ -64,29 +72,8 @@ class SyncPlan:
         """Return the plan that `to_json` described."""
         window, read = (Window(*map(datetime.fromisoformat, value[key])) for key in ("window", "read"))
         period_from, period_until = value["periods"]
-        return cls(window, read, period_from, period_until, datetime.fromisoformat(value["as_of"]), value["dry_run"])
-
-
-@dataclass(frozen=True)
-class Difference:
-    """One period whose row in the target is wrong: `problem` is missing, duplicate, stale or foreign.
-
-    `expected` and `actual` are version keys (see ``R__010_draw_version.sql``), None where there is no such row.
-    """
-
-    period: int
-    problem: str
-    expected: str | None
-    actual: str | None
-
-    @property
-    def repairable(self) -> bool:
-        """Whether the source has a version that may replace what the target holds. What nobody collected is not ours to
-        delete.
-        """
-        if self.problem == "foreign":
-            return self.expected is not None and self.actual is not None and self.expected > self.actual
-        return self.expected is not None
+        as_of = datetime.fromisoformat(value["as_of"])
+        return cls(window, read, period_from, period_until, as_of, value["dry_run"], value.get("equal", False))
 
 
 class DrawsDifferError(Exception):
@@ -147,24 +134,32 @@ class TargetRepository:
     """The queries of a sync, labelled with the task that asks.
 
     :param client: client of the project and location that hold the datasets.
+    :param memory: of source and target; with one, what lies in the newest days is looked at without a query.
     """
 
-    def __init__(self, client: bigquery.Client, *, dag_id: str, task_id: str) -> None:
+    def __init__(self, client: bigquery.Client, *, dag_id: str, task_id: str, memory: Memory | None = None) -> None:
         self._runner = StatementRunner(client, dag_id, task_id)
+        self._memory = memory or NoMemory()
 
     def watermark(self, now: datetime) -> datetime | None:
         """Return the time before which scheduled syncs have covered everything, None before the first."""
+        if not isinstance(self._memory, NoMemory) and (known := recent_watermark(self._runner.client, now)):
+            return known
         (row,) = self._runner.rows("sync/watermark.sql", retained_from=now - LOG_RETENTION)
         watermark: datetime | None = row["watermark"]
         return watermark
 
     def plan(self, request: SyncRequest, lookback: timedelta, now: datetime) -> SyncPlan:
         """Return what a run has to read and write to fulfil ``request``."""
-        watermark = self.watermark(now) if request.mode == "interval" else None
+        watermark = None if request.mode == "range" else self.watermark(now)
         return self.plan_window(sync_window(request, lookback, watermark), now, dry_run=request.dry_run)
 
     def plan_window(self, window: Window, now: datetime, *, dry_run: bool = False) -> SyncPlan:
         """Return the plan for exactly ``window``."""
+        looked = self._look(now)
+        if looked and (within := looked.window(window)) is not None:
+            equal = not looked.differences(within)
+            return SyncPlan(window, looked.read(window), within.start, within.stop, now, dry_run, equal)
         (periods,) = self._runner.rows("sync/window_periods.sql", window_start=window.start, window_end=window.end)
         if periods["first_period"] is None:
             return SyncPlan(window, window, 0, 0, now, dry_run)
@@ -184,8 +179,15 @@ class TargetRepository:
 
         :param settled_before: versions collected from then on are not required.
         """
+        periods = range(plan.period_from, plan.period_until)
+        looked = self._look(plan.as_of)
+        if looked and (not periods or looked.holds(periods)):
+            return looked.differences(periods, settled_before)
         rows = self._runner.rows("sync/draws_match_source.sql", **plan.bounds(), settled_before=settled_before)
         return [Difference(row["period"], row["problem"], row["expected"], row["actual"]) for row in rows]
+
+    def _look(self, now: datetime) -> Look | None:
+        return look(self._runner, self._memory, now)
 
     def verify(self, plan: SyncPlan) -> None:
         """Check that the target holds the source's newest version of every draw in ``plan``, exactly once.
@@ -195,7 +197,11 @@ class TargetRepository:
         require_equal(self.differences(plan, settled_before=plan.as_of - SETTLING), plan)
 
     def log(self, request: SyncRequest, outcome: SyncOutcome, *, run_id: str, try_number: int) -> None:
-        """Write the attempt into ``sync_log``: one row a (dag, task, interval)."""
+        """Write the attempt into ``sync_log``: one row a (dag, task, interval).
+
+        Records of earlier attempts are looked for back to the interval itself: none was made before it.
+        """
+        first_record = min(request.interval.start, outcome.started_at) - EARLY
         self._runner.run(
             "sync/log_sync.sql",
             dag_id=self._runner.dag_id,
@@ -218,5 +224,5 @@ class TargetRepository:
             error=Typed("STRING", outcome.error),
             started_at=outcome.started_at,
             finished_at=outcome.finished_at,
-            retained_from=outcome.finished_at - LOG_RETENTION,
+            retained_from=max(first_record, outcome.finished_at - LOG_RETENTION),
         )

@@ -15,6 +15,8 @@ from drawsguard.draws.sync.review import review_window
 from drawsguard.draws.window import InvalidRangeError, Window, requested_range
 from drawsguard.warehouse.limits import BULK
 from drawsguard.warehouse.runner import StatementRunner
+from hooks.asset_memory import DRAWS, memory_of
+from hooks.lineage import bigquery_table, lineage
 from hooks.warehouse_hook import warehouse_client
 
 
@@ -32,7 +34,7 @@ class FeatureRefreshOperator(BaseOperator):
     template_fields: Sequence[str] = ()
 
     def __init__(self, *, review: bool = False, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        super().__init__(inlets=[DRAWS], **kwargs)
         self.review = review
 
     def execute(self, context: Any) -> list[dict[str, Any]]:
@@ -44,13 +46,19 @@ class FeatureRefreshOperator(BaseOperator):
             return []
         task_instance = context["ti"]
         log = RefreshLog(statements, self.dag_id, task_instance.run_id, task_instance.try_number, started_at)
-        done = run_refresh(log, lambda: datetime.now(UTC), asked=asked)
+        done = run_refresh(log, lambda: datetime.now(UTC), asked=asked, memory=memory_of(context))
+        if not done:
+            self.log.info("Nothing new: every draw has its features, nothing is written")
         for result in done:
             self.log.info(
                 "Issues %s to %s: %s draws new or changed, %s feature rows written",
                 result.first_issue, result.last_issue, result.rows_in, result.rows_written,
             )  # fmt: skip
         return [_as_json(result) for result in done]
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:  # noqa: ARG002 - OpenLineage's signature
+        """Return what the refresh reads and writes, for OpenLineage."""
+        return lineage([bigquery_table("target", "draws")], [bigquery_table("target", "draws_14w")])
 
     def _asked(self, context: Any) -> Window | None:
         try:

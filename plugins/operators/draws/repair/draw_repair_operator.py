@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from airflow.sdk import BaseOperator
@@ -14,6 +14,7 @@ from drawsguard.draws.repair.incident import incident_report, is_incident, save_
 from drawsguard.draws.repair.repairer import Repair, Repairer
 from drawsguard.draws.window import InvalidRangeError, requested_range
 from drawsguard.settings import get_settings
+from hooks.asset_memory import DRAWS
 from hooks.draw_repairer import draw_repairer
 from notifiers.incident import IncidentMail
 from notifiers.template_mail import run_url
@@ -31,6 +32,9 @@ class DrawRepairOperator(BaseOperator):
 
     template_fields: Sequence[str] = ()
 
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(inlets=[DRAWS], **kwargs)
+
     def execute(self, context: Any) -> dict[str, Any]:
         settings = get_settings()
         try:
@@ -43,8 +47,11 @@ class DrawRepairOperator(BaseOperator):
         worker = draw_repairer(self, context)
         started_at = worker.clock()
         settled_before = started_at - timedelta(seconds=settings.repair_grace_seconds)
-        waiting = set() if asked else worker.waiting()
-        gaps = find_gaps(worker.statements, asked, settled_before) if asked else worker.find(settled_before, waiting)
+        waiting: set[int] = set()
+        if asked:
+            gaps = find_gaps(worker.statements, asked, settled_before)
+        else:
+            gaps, waiting = worker.search(settled_before)
         found = {"dry_run": dry_run, "gaps": describe_gaps(gaps), "missing": sum(len(gap.periods) for gap in gaps)}
         self.log.info("%s: %s draws are missing: %s", asked or "the whole history", found["missing"], found["gaps"])
         if waiting:
@@ -57,7 +64,7 @@ class DrawRepairOperator(BaseOperator):
         if repair.nobody_has:
             self.log.warning("Neither the source nor the feed has the draws %s", repair.nobody_has)
         if is_incident(repair):
-            self._report(worker, repair, context)
+            self._report(worker, repair, settled_before, context)
         if failure := repair.failure:
             raise failure
         return found | {
@@ -67,8 +74,8 @@ class DrawRepairOperator(BaseOperator):
             "seconds": repair.seconds,
         }
 
-    def _report(self, worker: Repairer, repair: Repair, context: Any) -> None:
+    def _report(self, worker: Repairer, repair: Repair, settled_before: datetime, context: Any) -> None:
         url = run_url(self.dag_id, context["ti"].run_id)
-        report, values = incident_report(worker.statements, repair, worker.incident_id, url)
+        report, values = incident_report(worker.statements, repair, settled_before, worker.incident_id, url)
         save_report(worker.statements, repair, worker.incident_id, report)
         IncidentMail(values | {"report": report}).notify(context)

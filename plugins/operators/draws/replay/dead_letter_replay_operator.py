@@ -9,11 +9,13 @@ from typing import Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 
+from drawsguard.draws.recent.memory import Memory
 from drawsguard.draws.replay.dead_letter_repository import DeadLetterRepository
 from drawsguard.draws.replay.replay import ReplayReport, replay
 from drawsguard.draws.replay.resync import resync
 from drawsguard.settings import get_settings
 from drawsguard.warehouse.runner import StatementRunner
+from hooks.asset_memory import DRAWS, memory_of
 from hooks.dead_letter_hook import DeadLetterQueue
 from hooks.warehouse_hook import warehouse_client
 
@@ -46,6 +48,9 @@ class DeadLetterReplayOperator(BaseOperator):
 
     template_fields: Sequence[str] = ()
 
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(inlets=[DRAWS], **kwargs)
+
     def execute(self, context: Any) -> dict[str, Any]:
         settings = get_settings()
         client = warehouse_client()
@@ -62,8 +67,8 @@ class DeadLetterReplayOperator(BaseOperator):
 
         report = replay(
             DeadLetterQueue(),
-            DeadLetterRepository(StatementRunner(client, self.dag_id, self.task_id), now),
-            lambda request: self._sync(client, request, names),
+            DeadLetterRepository(StatementRunner(client, self.dag_id, self.task_id), now, memory_of(context)),
+            lambda request: self._sync(client, request, names, memory_of(context)),
             settings.dead_letter_max_attempts,
             now,
         )
@@ -82,6 +87,6 @@ class DeadLetterReplayOperator(BaseOperator):
             "oldest_age_seconds": age,
         }
 
-    def _sync(self, client: Any, request: Any, names: dict[str, Any]) -> None:
-        written = resync(client, request, **names)
+    def _sync(self, client: Any, request: Any, names: dict[str, Any], memory: Memory) -> None:
+        written = resync(client, request, **names, memory=memory)
         self.log.info("Replayed %s: %s rows written", request.interval, written)

@@ -13,7 +13,7 @@ from google.api_core.exceptions import BadRequest, NotFound
 from google.cloud.bigquery import DEFAULT_RETRY, QueryJob
 
 from drawsguard.draws.sync.target import MERGE_STATEMENT, SyncOutcome, SyncPlan, TargetRepository, describe
-from drawsguard.draws.window import InvalidRangeError, SyncRequest, Window, sync_request
+from drawsguard.draws.window import InvalidRangeError, SyncRequest, Window, news_request, sync_request
 from drawsguard.settings import get_settings
 from drawsguard.warehouse.adoption import explained
 from drawsguard.warehouse.failures import StatementError
@@ -21,6 +21,9 @@ from drawsguard.warehouse.job_configuration import job_configuration
 from drawsguard.warehouse.limits import ROUTINE, WATCH
 from drawsguard.warehouse.references import named_tables
 from drawsguard.warehouse.runner import StatementRunner
+from hooks.asset_memory import DRAWS, memory_of
+from hooks.lineage import bigquery_table, lineage
+from hooks.telemetry import Reading, send
 from hooks.warehouse_hook import warehouse_client
 
 
@@ -28,11 +31,15 @@ class DrawSyncOperator(BigQueryInsertJobOperator):
     """Run the MERGE of the run's window as one BigQuery job and record how it ended in ``sync_log``.
 
     The window comes from the run: its params ``from`` and ``to``, or its data interval with lookback and watermark.
-    With the param ``dry_run`` nothing is written: the task logs and returns what would change.
+    With the param ``dry_run`` nothing is written: the task logs and returns what would change. When a look at the
+    newest days has shown that source and target are equal there is no job either: it costs nothing, and is a success.
 
-    Returns the plan as JSON (see `SyncPlan.to_json`), for the verification.
+    Returns the plan as JSON (see `SyncPlan.to_json`), for the verification, with the number of rows that were written
+    (``affected``).
 
     :param slot: length of the schedule's intervals, for runs without a data interval.
+    :param news: sync all until now, whatever the run says (see `news_request`). Only a failure is recorded: the run of
+        the interval, which comes in any case, says that all is there.
     """
 
     template_fields: Sequence[str] = ()
@@ -40,10 +47,11 @@ class DrawSyncOperator(BigQueryInsertJobOperator):
     # A MERGE has no destination table to link to.
     operator_extra_links = (BigQueryJobDetailLink(),)  # type: ignore[assignment]
 
-    def __init__(self, *, slot: timedelta, **kwargs: Any) -> None:
+    def __init__(self, *, slot: timedelta, news: bool = False, **kwargs: Any) -> None:
         # The MERGE is idempotent, so each attempt really runs: a stored job of an earlier attempt proves nothing.
-        super().__init__(configuration={}, durable=False, force_rerun=True, deferrable=False, **kwargs)
+        super().__init__(configuration={}, durable=False, force_rerun=True, deferrable=False, inlets=[DRAWS], **kwargs)
         self.slot = slot
+        self.news = news
 
     def execute(self, context: Any) -> dict[str, Any]:
         settings = get_settings()
@@ -51,8 +59,10 @@ class DrawSyncOperator(BigQueryInsertJobOperator):
         self.result_timeout = ROUTINE.statement_seconds
         self.result_retry = DEFAULT_RETRY.with_timeout(ROUTINE.call_seconds)
         started_at = datetime.now(UTC)
-        request = self._request(context)
-        warehouse = TargetRepository(warehouse_client(), dag_id=self.dag_id, task_id=self.task_id)
+        request = news_request(started_at, self.slot) if self.news else self._request(context)
+        warehouse = TargetRepository(
+            warehouse_client(), dag_id=self.dag_id, task_id=self.task_id, memory=memory_of(context)
+        )
         lookback = timedelta(minutes=settings.sync_lookback_minutes)
         if request.dry_run:
             return self._report(warehouse, warehouse.plan(request, lookback, started_at))
@@ -62,12 +72,24 @@ class DrawSyncOperator(BigQueryInsertJobOperator):
             plan = warehouse.plan(request, lookback, started_at)
             window = plan.read
             self.log.info("Interval %s: syncing %s, reading %s", request.interval, plan.window, plan.read)
-            self._merge(plan, context)
+            if plan.equal:
+                self.log.info("Nothing new: source and target are equal, nothing is written")
+            else:
+                self._merge(plan, context)
         except (Exception, AirflowTaskTimeout) as error:
             self._log_failure(warehouse, request, window, started_at, error, context)
             raise
-        self._log(warehouse, request, self._success(window, started_at), context)
-        return plan.to_json()
+        outcome = self._nothing(window, started_at) if plan.equal else self._success(window, started_at)
+        if request.mode != "news":
+            self._log(warehouse, request, outcome, context)
+        if request.interval is not None:
+            late = outcome.finished_at - request.interval.end
+            send([Reading("drawsguard.sync.latency", late.total_seconds())])
+        return plan.to_json() | {"affected": outcome.affected}
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:  # noqa: ARG002 - OpenLineage's signature
+        """Return what the MERGE reads and writes, for OpenLineage; the provider's own would ask BigQuery again."""
+        return lineage([bigquery_table("source", "draws")], [bigquery_table("target", "draws")])
 
     def _request(self, context: Any) -> SyncRequest:
         run = context["dag_run"]
@@ -98,6 +120,10 @@ class DrawSyncOperator(BigQueryInsertJobOperator):
             if awaited is failure:
                 raise
             raise awaited from error
+
+    @staticmethod
+    def _nothing(window: Window, started_at: datetime) -> SyncOutcome:
+        return SyncOutcome("success", started_at, datetime.now(UTC), window, inserted=0, updated=0, affected=0)
 
     def _success(self, window: Window, started_at: datetime) -> SyncOutcome:
         job = cast(QueryJob, self._job)

@@ -27,7 +27,7 @@ from tests.integration.draws_warehouse import draws_warehouse
 pytestmark = pytest.mark.integration
 
 #: How long random histories are played (seconds), and how many at most; the last one may end a bit later.
-PLAYED_FOR, MOST = 60.0, 15
+PLAYED_FOR, MOST = 40.0, 12
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mailbox
 import random
+import re
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -24,7 +25,7 @@ from drawsguard.settings import get_settings
 from drawsguard.warehouse.runner import StatementRunner
 from local.feed.server import FeedServer, FeedState
 from local.feed.simulator import FaultRates
-from operators.draws.collect.draw_collect_operator import DrawCollectOperator
+from operators.draws.collect.draw_history_read_operator import DrawHistoryReadOperator
 from operators.draws.repair.draw_reconcile_operator import DrawReconcileOperator
 from operators.draws.repair.draw_repair_operator import DrawRepairOperator
 from tests.integration.draws_warehouse import draws_warehouse, rows, truncate
@@ -62,7 +63,7 @@ def filled(warehouse: Client, feed: FeedState) -> Client:
     start, end = span(feed)
     params = {"from": start.isoformat(), "to": end.isoformat()}
     ti = SimpleNamespace(try_number=1)
-    DrawCollectOperator(task_id="collect").execute({"params": params, "run_id": "collect", "ti": ti})
+    DrawHistoryReadOperator(task_id="read", piece=params).execute({"run_id": "read", "ti": ti})
     sync(**params)
     assert {row.period for row in target_rows(warehouse)} == set(truth(feed))
     source, target = get_settings().table("source", "draws"), get_settings().table("target", "draws")
@@ -253,13 +254,69 @@ def test_an_incident_is_reported_with_five_chapters_and_mailed(client: Client, f
     assert [chapter[3:5] for chapter in chapters] == ["1.", "2.", "3.", "4.", "5."]
     assert kept["repaired"] == 16
     assert f"| {hole[0]} | {hole[-1]} | 16 |" in kept["report"]
-    target = len(truth(feed))
-    assert f"draws in the target | {target:,} | {target:,} |" in kept["report"]
+    gaps = [
+        line.split("|") for line in kept["report"].splitlines() if " not synced |" in line or " not collected |" in line
+    ]
+    known = [period for period in truth(feed) if int(gaps[0][1]) <= period <= int(gaps[-1][2])]
+    assert f"draws in the target | {len(known):,} | {len(known):,} |" in kept["report"]
     assert "repaired and verified" in kept["report"]
     messages = list(mailbox.Maildir(inbox))
     assert len(messages) == before + 1
     shapes = [[part.get_content_type() for part in mail.walk()] for mail in messages]
     assert ["multipart/alternative", "text/plain", "text/html"] in shapes
+
+
+def test_the_report_of_a_healed_incident_compares_what_can_be_proved(
+    client: Client, feed: FeedState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(run_id="first")  # names what nobody has
+    truncate(client, ("monitor", "incident_reports"))
+    known = settled(feed)
+    first, second, under_way = known[30:34], known[60:64], known[45:49]
+    remove(client, [*first, *second, *under_way], "target")
+    drawn_now = ", ".join(map(str, under_way))
+    client.query(
+        f"UPDATE {get_settings().table('source', 'draws')} SET ingested_at = CURRENT_TIMESTAMP() "
+        f"WHERE timestamp >= TIMESTAMP '2000-01-01' AND period IN ({drawn_now})"
+    ).result()
+    # As if they had been drawn a moment ago: a sync is on its way to them.
+    with monkeypatch.context() as environment:
+        environment.setenv("DRAWSGUARD_SYNC_LOOKBACK_MINUTES", str(3 * 24 * 60))
+        get_settings.cache_clear()
+        result = run(run_id="second")
+    get_settings.cache_clear()
+    assert result["repaired"] == 8, "what is under way is left to the sync"
+    (kept,) = rows(client, f"SELECT report FROM {get_settings().table('monitor', 'incident_reports')}")
+    (draws,) = [line for line in kept["report"].splitlines() if "draws in the target" in line]
+    (missing,) = [line for line in kept["report"].splitlines() if "missing periods" in line]
+    for line in (draws, missing):
+        expected, actual = [cell.strip() for cell in line.split("|")[2:4]]
+        assert expected == actual, line
+    begin, end = map(int, re.search(r"periods (\d+) – (\d+)", kept["report"]).groups())  # type: ignore[union-attr]
+    assert (begin, end) <= (first[0], second[-1])
+    span = [period for period in truth(feed) if begin <= period <= end]
+    assert f"| {len(span) - len(under_way)} |" in draws, "each draw that is not under way is compared"
+
+
+def test_a_load_of_history_is_repaired_and_is_no_incident(client: Client, feed: FeedState) -> None:
+    run(run_id="first")  # names what nobody has
+    truncate(client, ("monitor", "incident_reports"))
+    known = settled(feed)
+    # A load that is half way: its draws are not synced yet, and between its newest one and the polled draws is a hole.
+    loaded, ahead = known[5:40], known[40:60]
+    remove(client, [*loaded, *ahead], "target")
+    remove(client, ahead, "source")
+    table = get_settings().table("source", "draws")
+    client.query(
+        f"UPDATE {table} SET ingested_at = CURRENT_TIMESTAMP() "
+        f"WHERE timestamp >= TIMESTAMP '2000-01-01' AND period IN ({', '.join(map(str, loaded))})"
+    ).result()
+    assert run(run_id="load")["repaired"] >= len(loaded)
+    assert rows(client, f"SELECT * FROM {get_settings().table('monitor', 'incident_reports')}") == []
+    remove(client, loaded, "target")
+    assert run(run_id="torn")["repaired"] == len(loaded)
+    (kept,) = rows(client, f"SELECT repaired FROM {get_settings().table('monitor', 'incident_reports')}")
+    assert kept["repaired"] == len(loaded), "what a sync has brought and is gone again is an incident"
 
 
 def test_a_single_late_draw_is_no_incident(client: Client, feed: FeedState, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -480,6 +537,10 @@ def test_a_clock_that_is_wrong_loses_and_doubles_nothing(
     found = target_rows(client)
     assert len(found) == len({row.period for row in found})
     assert {row.period: row.numbers for row in found} == truth(feed)
+    # The views judge what was written by now: a row that is stamped later would be missing until then.
+    table = get_settings().table("target", "draws")
+    newest_stamp = next(iter(client.query(f"SELECT MAX(synced_at) FROM {table}").result()))[0]
+    assert newest_stamp <= datetime.now(UTC) + timedelta(seconds=1)
 
 
 def test_overlapping_syncs_and_repairs_double_nothing(client: Client, feed: FeedState) -> None:

@@ -111,29 +111,80 @@ def test_only_a_fresh_scheduled_run_gets_a_deadline_and_its_miss_is_told(
     assert fired == ([{"alert_key": f"sla:{dag_id}", "state": "firing", "priority": "P0"}] if alerts else [])
 
 
-@pytest.mark.parametrize(("dag_id", "told_again"), [("monitoring_checks", False), ("draw_sync", True)])
-def test_an_outage_of_the_monitor_is_told_once_and_each_late_interval_of_the_sync(
-    scheduler_dags: dict[str, Any], dag_id: str, told_again: bool
+def ended(run: Any, state: str, session: Any, *, delivered: bool, late: bool = False) -> None:
+    """Let a run have ended, with its data or without, in time or after its deadline."""
+    from airflow.utils.state import DagRunState, TaskInstanceState
+
+    allowed = PROMISES[run.dag_id][1]()
+    moment = run.data_interval_end + (allowed + timedelta(seconds=9) if late else timedelta(seconds=1))
+    run.state, run.end_date = DagRunState(state), moment
+    for task in run.get_task_instances(session=session):
+        good = delivered and task.task_id != "check_identity"
+        task.state = TaskInstanceState.SUCCESS if good else TaskInstanceState.FAILED
+        task.end_date = moment
+    session.flush()
+
+
+def told(run_id: str, session: Any) -> None:
+    """Let the scheduler have found that a run missed its deadline."""
+    from airflow.models import DagRun
+    from airflow.models.deadline import Deadline
+    from sqlalchemy import select
+
+    for deadline in session.scalars(select(Deadline).join(DagRun).where(DagRun.run_id == run_id)):
+        deadline.missed = True
+    session.flush()
+
+
+@pytest.mark.parametrize("dag_id", PROMISES)
+@pytest.mark.parametrize(("state", "delivered", "late"), [("failed", False, False), ("success", True, True)])
+def test_an_outage_is_told_once_however_many_runs_it_makes_late(
+    scheduler_dags: dict[str, Any], dag_id: str, state: str, delivered: bool, late: bool
 ) -> None:
     from airflow.utils.session import create_session
-    from airflow.utils.state import DagRunState
 
     scheduler_dag = scheduler_dags[dag_id]
     with create_session() as session:
         (first,) = deadlines(scheduler_dag, session, "scheduled", timedelta(seconds=90))
-        first.dagrun.state = DagRunState.FAILED
-        session.flush()
-        assert bool(deadlines(scheduler_dag, session, "scheduled", timedelta(seconds=60))) == told_again
+        ended(first.dagrun, state, session, delivered=delivered, late=late)
+        told(first.dagrun.run_id, session)
+        for ago in (80, 70, 60):
+            assert deadlines(scheduler_dag, session, "scheduled", timedelta(seconds=ago)) == []
+            ended(_newest(dag_id, session), state, session, delivered=delivered, late=late)
+        assert deadlines(scheduler_dag, session, "scheduled", timedelta(seconds=50)) == []
+        ended(_newest(dag_id, session), "success", session, delivered=True)
+        assert deadlines(scheduler_dag, session, "scheduled", timedelta(seconds=40)), "over: the next outage is another"
         session.rollback()
 
+
+@pytest.mark.parametrize("dag_id", PROMISES)
+def test_a_late_run_that_nobody_was_told_of_silences_nothing(scheduler_dags: dict[str, Any], dag_id: str) -> None:
+    from airflow.utils.session import create_session
+
     with create_session() as session:
-        (first,) = deadlines(scheduler_dag, session, "scheduled", timedelta(seconds=90))
-        first.dagrun.state = DagRunState.SUCCESS
-        session.flush()
-        assert deadlines(scheduler_dag, session, "scheduled", timedelta(seconds=60)), (
-            "after a success it is armed again"
-        )
+        assert deadlines(scheduler_dags[dag_id], session, "scheduled", timedelta(hours=9)) == []
+        ended(_newest(dag_id, session), "failed", session, delivered=False)
+        assert deadlines(scheduler_dags[dag_id], session, "scheduled", timedelta(seconds=60))
         session.rollback()
+
+
+def test_runs_that_a_broken_identity_fails_have_missed_nothing(scheduler_dags: dict[str, Any]) -> None:
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        for ago in (90, 80, 70):
+            (deadline,) = deadlines(scheduler_dags["draw_sync"], session, "scheduled", timedelta(seconds=ago))
+            assert deadline.callback.data["kwargs"]["delivered_by"] == "verify"
+            ended(deadline.dagrun, "failed", session, delivered=True)
+            told(deadline.dagrun.run_id, session)  # Airflow marks it; what it calls sends nothing
+        session.rollback()
+
+
+def _newest(dag_id: str, session: Any) -> Any:
+    from airflow.models import DagRun
+    from sqlalchemy import select
+
+    return session.scalar(select(DagRun).where(DagRun.dag_id == dag_id).order_by(DagRun.run_after.desc()).limit(1))
 
 
 async def _run(trigger: Any) -> dict[str, Any]:

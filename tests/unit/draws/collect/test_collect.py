@@ -48,7 +48,7 @@ class Memory:
     log: list[PollRecord] = field(default_factory=list)
     failing: set[str] = field(default_factory=set)
 
-    def stored(self, _draws: Sequence[Draw]) -> dict[int, StoredDraw]:
+    def stored(self, _draws: Sequence[Draw], _now: datetime) -> dict[int, StoredDraw]:
         return {}
 
     def insert_draws(self, draws: Sequence[Draw], _polled_at: datetime) -> int:

@@ -15,6 +15,7 @@ from drawsguard.draws.collect.feed import (
     Answer,
     AnswerAllRejectedError,
     AnswerNotJsonError,
+    AnswerPagesError,
     AnswerRefusedError,
     AnswerWithoutDataError,
     FeedError,
@@ -55,7 +56,7 @@ def changed(**fields: Any) -> dict[str, Any]:
 def test_a_full_row() -> None:
     answer = parse(ROW)
     assert answer.draws == (DRAW,)
-    assert (answer.rejected, answer.received, answer.pages) == ((), 1, 1)
+    assert (answer.rejected, answer.received, answer.pages) == ((), 1, None)
 
 
 def test_a_stamp_ahead_of_the_clock_is_capped_so_that_a_correction_can_follow() -> None:
@@ -89,6 +90,17 @@ def test_answers_have_one_digest_where_they_say_the_same() -> None:
         changed(keno=..., sum=..., combination=..., updated_at=...),
         changed(keno=None, sum=None, combination=None),
         changed(novelty={"a": 1}),
+        changed(number="08+08+04"),
+        changed(number="8,8,4"),
+        changed(number="8, 8, 4"),
+        changed(number="８＋８＋４"),
+        changed(number="8，8，4"),
+        changed(number=[8, "8", 4.0]),
+        changed(nbr=3342803.0),
+        changed(nbr="3342803.0"),
+        changed(nbr="３３４２８０３", sum="２０"),
+        changed(sum="20.0"),
+        changed(keno=ROW["keno"].replace(",", " , ")),
         changed(created_at="2025-10-03T20:43:34+08:00"),
     ],
 )
@@ -125,6 +137,13 @@ def test_beijing_time_crosses_the_utc_day() -> None:
         (changed(number="8+8+4+1"), "number_invalid"),
         (changed(number=20), "number_invalid"),
         (changed(number=..., num=20), "number_invalid"),
+        (changed(number="8+-8+4"), "number_invalid"),
+        (changed(number="884"), "number_invalid"),
+        (changed(number={"a": 8}), "number_invalid"),
+        (changed(number=[8, 8, True]), "number_invalid"),
+        (changed(number="8.5+8+4"), "number_invalid"),
+        (changed(nbr="3342803.5"), "period_invalid"),
+        (changed(nbr=float("1e300")), "period_invalid"),
         (changed(number="٨+8+4"), "number_invalid"),
         (changed(date=...), "time_invalid"),
         (changed(time=""), "time_invalid"),
@@ -206,6 +225,10 @@ def test_half_a_character_is_replaced_and_long_rows_are_cut() -> None:
         ('{"message":"success"}', AnswerWithoutDataError),
         ('{"message":"success","data":null}', AnswerWithoutDataError),
         ('{"message":"success","data":{"nbr":1}}', AnswerWithoutDataError),
+        *[
+            (f'{{"message":"success","data":[1],"pages":{pages}}}', AnswerPagesError)
+            for pages in ('"many"', "2.5", "-1", "true", "[3]", "0", "1000000000", '"3 of 5"')
+        ],
     ],
 )
 def test_an_unusable_answer_has_a_type_and_keeps_what_was_received(body: str, error: type[FeedError]) -> None:
@@ -224,7 +247,7 @@ def test_newest_draws_are_never_none() -> None:
 
 
 def test_pages_of_the_history() -> None:
-    for stated, pages in ((7, 7), ("7", 1), (0, 1), (None, 1)):
+    for stated, pages in ((7, 7), ("7", 7), (3.0, 3), (" 3.0 ", 3), ("７", 7), (0, 1), (None, None)):
         body = json.dumps({"message": "success", "data": [], "pages": stated})
         assert parse_answer(body, POLLED).pages == pages
 

@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 
 from drawsguard.draws.features.definitions import COMPUTED_COLUMNS, FEATURES, generated_files
-from drawsguard.draws.features.refresh import Span, joined, windows_of
+from drawsguard.draws.features.refresh import Span, joined
 from drawsguard.draws.sync.review import REVIEW_DAYS, review_window
-from drawsguard.draws.window import Window
 
 
 @pytest.mark.parametrize("path", generated_files(), ids=lambda path: path.name)
@@ -33,22 +32,6 @@ def test_every_feature_of_the_first_version_is_there() -> None:
 
 def _day(number: int) -> datetime:
     return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=number)
-
-
-@pytest.mark.parametrize(
-    ("days", "windows"),
-    [
-        ([], []),
-        ([1, 2, 3, 7], [(1, 4), (7, 8)]),
-        ([1, 7, 30, 32], [(1, 8), (30, 33)]),  # three are one too many: the nearest are joined
-        ([1, 4, 7, 10], [(1, 11)]),
-    ],
-)
-def test_neighbouring_days_are_read_at_once_and_the_nearest_when_there_are_many(
-    days: list[int], windows: list[tuple[int, int]]
-) -> None:
-    found = windows_of((_day(day) for day in days), most=2)
-    assert found == [Window(_day(start), _day(end)) for start, end in windows]
 
 
 def test_changed_draws_whose_dependents_meet_are_one_span() -> None:

@@ -9,8 +9,6 @@ import pytest
 from drawsguard.draws.collect.feed import FeedHttpError
 from drawsguard.draws.repair.gaps import (
     Gap,
-    closest_joined,
-    closest_windows,
     cut_out,
     cut_to,
     describe_gaps,
@@ -80,13 +78,6 @@ def test_a_gap_is_cut_into_what_is_known_and_what_is_not() -> None:
     assert [(one.first, one.last) for one in cut_to(hole, known)] == [(10, 10), (13, 14), (19, 19)]
     assert (cut_out(hole, set()), cut_to(hole, set())) == ([hole], [])
     assert cut_out(hole, set(hole.periods)) == []
-
-
-def test_ranges_that_touch_or_overlap_are_one_and_the_closest_are_joined() -> None:
-    assert closest_joined([range(5, 9), range(1, 5), range(2, 12)], 9) == [range(1, 12)]
-    assert closest_joined([range(1, 2), range(90, 91), range(80, 81)], 2) == [range(1, 2), range(80, 91)]
-    hours = [Window(minutes(60 * n), minutes(60 * n + 60)) for n in (0, 1, 5, 9, 30)]
-    assert closest_windows(hours, 2) == [Window(T0, minutes(600)), hours[-1]]
 
 
 def test_one_failure_is_itself_and_several_are_named_together() -> None:
