@@ -9,23 +9,26 @@ mails 积分清理结果.
 **Who runs it.** The scheduler; a person may trigger it for one batch. Who confirmed the batch or triggered the run
 cannot approve. No answer means no; the approval is asked for again the next day.
 
-**When it fails.** The message of the failed *clean* task says what to do. Set the variable `points_cleanup_stop` to
-`true` to stop every sweep between two batches; set it to `false` and trigger a new run to go on: it asks again. A
-killed task is retried and goes on under its approval. *keys are left*: somebody still writes to the point. *halted*:
-use was found by observation, or now before the deletion; see `points_observe` and `points_release`. Deleted samples are
-in `points_lifecycle.cleanup_sample` for a while.
+**When it fails.** The message of the failed *clean* task says what to do; *every_batch_has_tickets* names the batches
+that could get none, while the others are cleaned. Set the variable `points_cleanup_stop` to `true` to stop every sweep
+between two batches; set it to `false` and trigger a new run to go on: it asks again. A killed task is retried and goes
+on under its approval. *keys are left*: somebody still writes to the point. *halted*: use was found by observation, or
+now before the deletion; see `points_observe` and `points_release`. Deleted samples are in
+`points_lifecycle.cleanup_sample` for a while.
 """
 
 from __future__ import annotations
 
 from datetime import timedelta
 
-from airflow.sdk import DAG, CronTriggerTimetable, Param
+from airflow.sdk import DAG, CronTriggerTimetable
 
+from dag_params.text import batch_param
 from drawsguard.settings import get_settings
 from notifiers.task_defaults import task_defaults
 from operators.points.cleanup.cleanup_report_operator import CleanupReportOperator
 from operators.points.cleanup.cleanup_ticket_operator import CleanupTicketOperator
+from operators.points.cleanup.cleanup_tickets_made_operator import CleanupTicketsMadeOperator
 from operators.points.cleanup.redis_cleanup_operator import RedisCleanupOperator
 
 settings = get_settings()
@@ -42,14 +45,11 @@ with DAG(
     tags=["tier:2", "points"],
     default_args=task_defaults(settings.points_owner, pool="points_cleanup", execution_timeout=timedelta(minutes=30)),
     params={
-        "batch_id": Param(
-            None,
-            type=["null", "string"],
-            maxLength=40,
-            description="只处理此批次;留空为所有到期批次。Only this batch; empty: every batch that is due.",
+        "batch_id": batch_param(
+            "只处理此批次;留空为所有到期批次。Only this batch; empty: every batch that is due.", default=None
         ),
     },
-):
+) as dag:
     tickets = CleanupTicketOperator(task_id="write_tickets", batch_id=BATCH)
     clean = RedisCleanupOperator.partial(
         task_id="clean",
@@ -62,3 +62,5 @@ with DAG(
     report = CleanupReportOperator(task_id="report", batch_id=BATCH).as_teardown()
     clean >> report
     tickets >> report
+    # Beside `clean` and not before it: a batch without tickets keeps no other from its cleanup, and fails the run.
+    tickets >> CleanupTicketsMadeOperator(task_id="every_batch_has_tickets")

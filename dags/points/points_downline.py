@@ -16,7 +16,9 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, Param, task
 
+from dag_params.text import text_param
 from drawsguard.dry_run import is_dry_run
+from drawsguard.points.environments import environments
 from drawsguard.settings import get_settings
 from notifiers.task_defaults import task_defaults
 from operators.points.downline.nos_structure_operator import NosStructureOperator
@@ -41,10 +43,11 @@ with DAG(
     tags=["tier:0", "points"],
     default_args=task_defaults(settings.points_owner, pool="points_lifecycle", execution_timeout=timedelta(hours=1)),
     params={
-        "workbook": Param(
-            type="string",
-            minLength=1,
-            description="已确认的工作簿,共享文件夹中的文件名。Confirmed workbook: file name in the artifact folder.",
+        "workbook": text_param(
+            "已确认的工作簿：其地址，或产物根地址之下的路径。"
+            "Confirmed workbook: its address, or its path below the root of the artifacts.",
+            shortest=1,
+            longest=1024,
         ),
         "dry_run": Param(
             True,
@@ -64,7 +67,7 @@ with DAG(
 
     structures = NosStructureOperator(task_id="nos_structures", batch_id=BATCH)
     last = read_workbook >> plan_intranet >> carry_out() >> structures
-    for environment in ("intranet", "extranet"):
+    for environment in environments():
         steps = [
             TableBackupOperator(task_id=f"backup_{environment}", batch_id=BATCH, environment=environment),
             PointsCountersignOperator(task_id=f"countersign_{environment}", batch_id=BATCH, environment=environment),

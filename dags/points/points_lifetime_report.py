@@ -16,6 +16,7 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, CronTriggerTimetable, Param
 
+from drawsguard.points.environments import environments
 from drawsguard.settings import get_settings
 from notifiers.task_defaults import task_defaults
 from operators.points.cleanup.points_lifetime_operator import PointsLifetimeOperator
@@ -33,9 +34,9 @@ with DAG(
     default_args=task_defaults(settings.points_owner, execution_timeout=timedelta(hours=1)),
     params={
         "environment": Param(
-            "extranet",
+            environments()[-1],
             type="string",
-            enum=["intranet", "extranet"],
+            enum=list(environments()),
             description="统计哪个环境的积分。Whose points are reported.",
         ),
     },

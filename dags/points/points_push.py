@@ -29,7 +29,7 @@ from airflow.sdk import DAG, Asset, task_group
 from dag_params.push import push_params
 from dag_params.run_date import run_date_param
 from dag_params.schedules import daily_or_after
-from drawsguard.points.telemetry.config import points_config
+from drawsguard.points.telemetry.config import points_config, scheduled_flows
 from drawsguard.settings import get_settings
 from notifiers.sla_deadline import sla_deadline
 from notifiers.sla_signal import report_run_success
@@ -60,7 +60,7 @@ with DAG(
         "run_date": run_date_param(
             "推送该日构建的数据；留空为当天。", "Push what was built for this day; empty: the day of the run."
         ),
-        **push_params(points_config().push.flows),
+        **push_params(scheduled_flows(points_config())),
     },
 ):
     connections: dict[str, Any] = {

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from airflow.sdk import DAG, Param
+from airflow.sdk import DAG
 
+from dag_params.text import SEVERAL_LINES, batch_param, text_param
 from drawsguard.settings import get_settings
 from notifiers.task_defaults import task_defaults
 from operators.points.downline.points_release_operator import PointsReleaseOperator
@@ -30,12 +31,12 @@ with DAG(
     tags=["tier:2", "points"],
     default_args=task_defaults(settings.points_owner, pool="points_lifecycle", execution_timeout=timedelta(minutes=30)),
     params={
-        "batch_id": Param(type="string", minLength=1, maxLength=40, description="批次号。Batch id."),
-        "reason": Param(
-            type="string",
-            minLength=1,
-            maxLength=1000,
-            description="查明了什么,为何可以继续清理。What was found out, and why the cleanup may go on.",
+        "batch_id": batch_param("批次号。Batch id."),
+        "reason": text_param(
+            "查明了什么,为何可以继续清理。What was found out, and why the cleanup may go on.",
+            shortest=1,
+            longest=1000,
+            pattern=SEVERAL_LINES,
         ),
     },
 ):

@@ -13,7 +13,9 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, Param, task
 
+from dag_params.text import batch_param
 from drawsguard.dry_run import is_dry_run
+from drawsguard.points.environments import environments
 from drawsguard.settings import get_settings
 from notifiers.task_defaults import task_defaults
 from operators.points.downline.points_restore_operator import PointsRestoreOperator
@@ -31,9 +33,9 @@ with DAG(
     tags=["tier:0", "points"],
     default_args=task_defaults(settings.points_owner, pool="points_lifecycle", execution_timeout=timedelta(hours=1)),
     params={
-        "batch_id": Param(type="string", minLength=1, description="批次号。Batch id."),
+        "batch_id": batch_param("批次号。Batch id."),
         "environment": Param(
-            "intranet", type="string", enum=["intranet", "extranet"], description="环境。Environment to restore in."
+            "intranet", type="string", enum=list(environments()), description="环境。Environment to restore in."
         ),
         "ids": Param(
             [],

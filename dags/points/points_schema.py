@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from airflow.sdk import DAG, Param, task
 
-from drawsguard.points.schema import SERVERS
+from drawsguard.points.schema import servers
 from drawsguard.settings import get_settings
 from notifiers.task_defaults import task_defaults
 from operators.points.points_schema_operator import PointsSchemaOperator
@@ -34,7 +34,7 @@ with DAG(
         "dry_run": Param(False, type="boolean", description="只列出待应用的迁移，不执行。Only list what is pending."),
     },
 ):
-    for server in SERVERS:
+    for server in servers():
         PointsSchemaOperator(task_id=server, server=server)
 
     @task.short_circuit

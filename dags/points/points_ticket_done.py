@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from airflow.sdk import DAG, Param
+from airflow.sdk import DAG
 
+from dag_params.text import SEVERAL_LINES, text_param
 from drawsguard.settings import get_settings
 from notifiers.task_defaults import task_defaults
 from operators.points.cleanup.cleanup_report_operator import CleanupReportOperator
@@ -29,17 +30,14 @@ with DAG(
     tags=["tier:2", "points"],
     default_args=task_defaults(settings.points_owner, pool="points_cleanup", execution_timeout=timedelta(minutes=10)),
     params={
-        "ticket_id": Param(
-            type="string",
-            minLength=5,
-            maxLength=160,
-            description="工单号，见工单表。Ticket id, from the workbook: batch/cluster/class.",
+        "ticket_id": text_param(
+            "工单号，见工单表。Ticket id, from the workbook: batch/cluster/class.", shortest=5, longest=160
         ),
-        "note": Param(
-            type="string",
-            minLength=5,
-            maxLength=1000,
-            description="删除了什么、如何核对。What was deleted, and how that was checked.",
+        "note": text_param(
+            "删除了什么、如何核对。What was deleted, and how that was checked.",
+            shortest=5,
+            longest=1000,
+            pattern=SEVERAL_LINES,
         ),
     },
 ):

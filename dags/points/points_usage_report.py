@@ -14,6 +14,8 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, Param
 
+from dag_params.text import BATCH_ID, END, text_param
+from drawsguard.points.environments import environments
 from drawsguard.settings import get_settings
 from notifiers.task_defaults import task_defaults
 from operators.points.review.points_report_mail_operator import PointsReportMailOperator
@@ -34,17 +36,17 @@ with DAG(
         "environment": Param(
             "intranet",
             type="string",
-            enum=["intranet", "extranet"],
+            enum=list(environments()),
             description="读取哪个环境的积分定义。Whose definitions are read.",
         ),
-        "batch_id": Param(
-            "",
-            type="string",
-            pattern="^([A-Za-z0-9][A-Za-z0-9_-]{0,19})?$",
-            description="批次号;空为证据窗口的最后一天。Batch id; empty: the last day of the evidence.",
+        "batch_id": text_param(
+            "批次号;空为证据窗口的最后一天。Batch id; empty: the last day of the evidence.",
+            longest=20,
+            default="",
+            pattern=rf"{BATCH_ID}|^{END}",
         ),
-        "evidence_batch": Param(
-            "", type="string", description="证据批次;空为最新。Evidence batch; empty: the newest of the window flow."
+        "evidence_batch": text_param(
+            "证据批次;空为最新。Evidence batch; empty: the newest of the window flow.", longest=64, default=""
         ),
     },
 ) as dag:

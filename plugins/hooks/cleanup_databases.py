@@ -6,7 +6,6 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 from drawsguard.points.cleanup.collision import share_an_instance
 from drawsguard.points.cleanup.config import get_config
@@ -14,10 +13,10 @@ from drawsguard.points.cleanup.living import collect_living
 from drawsguard.points.cleanup.standing import not_cleaned, standing_in
 from drawsguard.points.cleanup.ticket import LivingPoints, TicketPlan, plan_tickets
 from drawsguard.points.cleanup.ticket_repository import TicketRepository
-from drawsguard.points.definitions import live_definitions
+from drawsguard.points.definitions import live_definitions, live_unlisted
 from drawsguard.points.downline.repositories import Repositories
 from drawsguard.points.downline.structure_repository import Structure as StoredStructure
-from drawsguard.points.environments import ENVIRONMENTS
+from drawsguard.points.environments import environments
 from drawsguard.points.telemetry.config import cluster_instances
 from drawsguard.settings import get_settings
 from hooks import points_databases
@@ -59,7 +58,7 @@ def kept_points(batch_id: str, points: frozenset[int], repositories: Repositorie
     if observed_from is None:
         return dict.fromkeys(points, "该批次未被观察。The batch was never observed.")
     standings = []
-    for environment in ENVIRONMENTS:
+    for environment in environments():
         with points_databases.environment(environment) as connection:
             standings.append(standing_in(connection, batch_id, environment, points, observed_from))
     return not_cleaned(points, standings)
@@ -70,12 +69,14 @@ def living_points(clusters: set[str], tickets: TicketRepository) -> LivingPoints
     instances = instances_by_cluster()
     near = [cluster for cluster in clusters if cluster in instances]
     served: set[tuple[int, str]] = set()
-    for environment in ENVIRONMENTS:
+    for environment in environments():
         with points_databases.environment(environment) as connection:
+            living = {(definition.point_id, definition.cluster) for definition in live_definitions(connection)}
+            living.update(live_unlisted(connection))
             served.update(
-                (definition.point_id, definition.cluster)
-                for definition in live_definitions(connection)
-                if any(share_an_instance(definition.cluster, cluster, instances) for cluster in near)
+                (point, cluster)
+                for point, cluster in living
+                if any(share_an_instance(cluster, other, instances) for other in near)
             )
     known = tickets.living_structures(datetime.now(UTC) - timedelta(hours=get_config().living_hours))
     missing = sorted({eid for eid, _ in served} - known.keys())
@@ -99,6 +100,6 @@ def _ask(points: list[int]) -> dict[int, StoredStructure]:
     return found
 
 
-def cleanup_folder(batch_id: str) -> Path:
-    """Return the folder of a batch's cleanup files, which all workers share."""
-    return points_databases.artifacts(batch_id) / "cleanup"
+def cleanup_folder(batch_id: str) -> str:
+    """Return the folder of a batch's cleanup files, below the root of the artifacts."""
+    return f"{batch_id}/cleanup"

@@ -1,17 +1,21 @@
-"""The confirmed workbook of a run, read from the shared folder."""
+"""The confirmed workbook of a run, read from the artifacts."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from airflow.sdk.exceptions import AirflowFailException
 
+from drawsguard.artifacts import ArtifactNameError, NoSuchArtifactError
 from drawsguard.points.downline.repositories import Repositories
 from drawsguard.points.review.batch_repository import BatchStateError
 from drawsguard.points.review.confirmed import Confirmed, WorkbookRefusedError, read_confirmed
 from drawsguard.refusal import RefusedError
 from drawsguard.settings import get_settings
+from hooks.artifacts import local_copy
 
 
 class ConfirmedWorkbook(NamedTuple):
@@ -36,21 +40,18 @@ def read_workbook(repositories: Repositories, path: Path) -> ConfirmedWorkbook:
     return ConfirmedWorkbook(path, batch_id, decisions)
 
 
-def find_workbook(name: str) -> Path:
-    """Return the path of a workbook.
+@contextmanager
+def find_workbook(name: str) -> Iterator[Path]:
+    """Give a copy of a workbook, under its own file name.
 
-    :param name: file name below the artifact folder.
+    :param name: below the root of the artifacts, or its whole address there.
     :raises RefusedError: when there is no such file.
     """
-    folder = get_settings().points_artifact_dir.resolve()
     try:
-        path = (folder / name).resolve()
-        found = path.is_relative_to(folder) and path.is_file()
-    except (OSError, ValueError):  # a name that no file can have: too long, or with a NUL
-        found = False
-    if not found:
+        with local_copy(name) as path:
+            yield path
+    except (NoSuchArtifactError, ArtifactNameError) as error:
         raise RefusedError(
-            f"There is no workbook {name[:200]!r} in the artifact folder {folder}. Put the confirmed "
-            "workbook there and trigger a new run with its file name."
-        )
-    return path
+            f"There is no workbook {name[:200]!r}: {error} Put the confirmed workbook below "
+            f"{get_settings().artifact('')} and trigger a new run with its address, or its path there."
+        ) from error

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
-from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -18,7 +17,7 @@ from drawsguard.points.downline.observed_days import ObservedDays, days_from, ob
 from drawsguard.points.downline.planner import Planner
 from drawsguard.points.downline.recheck import Sign
 from drawsguard.points.downline.repositories import Repositories
-from drawsguard.points.environments import ENVIRONMENTS, Environment
+from drawsguard.points.environments import Environment, environments
 from drawsguard.points.policy import get_policy
 from drawsguard.points.review.confirmed import Confirmed
 from drawsguard.points.schema import Server, require_current
@@ -72,7 +71,7 @@ def schema_owner(server: Server) -> Iterator[Any]:
 def members_of_tags() -> dict[int, set[int]]:
     """Return the points of each tag, in either environment: use through any environment's tag is use."""
     tags: list[Tag] = []
-    for name in ENVIRONMENTS:
+    for name in environments():
         with environment(name) as connection:
             tags += read_tags(connection)
             connection.rollback()
@@ -114,10 +113,3 @@ def planner(opened: Repositories, tried: Mapping[int, Confirmed] | None = None) 
 def business_today() -> date:
     """Return today in the business time zone."""
     return datetime.now(ZoneInfo(get_settings().business_timezone)).date()
-
-
-def artifacts(batch_id: str) -> Path:
-    """Return the folder of a batch's workbooks, reports and audit file."""
-    folder = get_settings().points_artifact_dir / batch_id
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, time
+from decimal import Decimal
 from typing import Any, Literal, NamedTuple
 
 from drawsguard.points.database import TimeText, fetch, stream
@@ -20,8 +22,13 @@ Lock = Literal["yes", "no"]
 #: The status of a downlined row.
 DOWNLINED = -80
 _HIGHEST_STATUS = 2**31 - 1
+#: Characters of a cluster's name, as journal and plans keep it.
+_LONGEST_CLUSTER = 64
 #: Ids bound into one statement.
 _IDS_PER_QUERY = 1000
+#: MySQL's errors of a table that is there and cannot be read: no such column, no right, no such table behind a view,
+#: columns in character sets that no text can join.
+_UNREADABLE = frozenset({1054, 1142, 1143, 1146, 1267, 1271, 1356, 1370, 1449})
 
 TABLE_PATTERNS: dict[Kind, str] = {"point": r"define\_nosdata\_%", "tag": r"define\_nostag\_%"}
 
@@ -129,6 +136,76 @@ def tables_left_alone(connection: Any) -> dict[str, str]:
     return {name: why for kind in TABLE_PATTERNS for name, why in find_tables(connection, kind).left_alone.items()}
 
 
+def serving_unlisted(connection: Any, points: frozenset[int]) -> dict[int, str]:
+    """Return the points that may be served by what only has a name like a definition table's, each with that name.
+
+    A live row, or a live tag, in a table that is left alone protects its point, unless the table is configured to be
+    left alone: nobody has said that it is no definition table.
+
+    :raises DefinitionError: naming a table that cannot be read: it is unknown which points it serves.
+    """
+    found: dict[int, str] = {}
+    for table in _unlisted(connection, "point"):
+        with _readable(table):
+            for number, status in _rows_by_id(connection, table, points):
+                if status > 0:
+                    found.setdefault(number, table)
+    for table in _unlisted(connection, "tag"):
+        with _readable(table):
+            for tag in _tags(connection, table):
+                if tag.status > 0:
+                    found |= {point: table for point in points & tag.members if point not in found}
+    return found
+
+
+def require_none_unlisted(connection: Any, points: frozenset[int]) -> None:
+    """Refuse points that `serving_unlisted` finds.
+
+    :raises DefinitionError: naming the tables, and points of each.
+    """
+    served: dict[str, list[int]] = defaultdict(list)
+    for point, table in sorted(serving_unlisted(connection, points).items()):
+        served[table].append(point)
+    if served:
+        tables_of = ", ".join(f"{table} ({len(ids)}, e.g. {ids[:5]})" for table, ids in sorted(served.items()))
+        raise DefinitionError(
+            f"Points have a live row or tag in tables whose names are like a definition table's: {tables_of}. Nothing "
+            "was changed. Name each in include/config/downline.yaml, under tables.also if it is a definition table, "
+            "else under tables.left_alone; then trigger a new run."
+        )
+
+
+def live_unlisted(connection: Any) -> Iterator[tuple[int, str]]:
+    """Yield (point id, cluster) of each live row of the tables that `serving_unlisted` looks into.
+
+    :raises DefinitionError: naming a table that cannot be read.
+    """
+    for table in _unlisted(connection, "point"):
+        with _readable(table):
+            for point, cluster in fetch(connection, "definitions/live_clusters.sql", table=table):
+                yield row_id(table, point), str(cluster or "")
+
+
+def _unlisted(connection: Any, kind: Kind) -> list[str]:
+    return sorted(find_tables(connection, kind).left_alone.keys() - get_policy().tables.left_alone)
+
+
+@contextmanager
+def _readable(table: str) -> Iterator[None]:
+    from MySQLdb import MySQLError
+
+    try:
+        yield
+    except MySQLError as error:
+        if error.args[:1] and error.args[0] in _UNREADABLE:
+            raise DefinitionError(
+                f"{table} has a name like a definition table's and cannot be read ({error.args[1]}), so it is unknown "
+                "which points it serves. Nothing was changed. If it is none, name it under tables.left_alone in "
+                "include/config/downline.yaml; then run again."
+            ) from error
+        raise
+
+
 def require_rollback(connection: Any) -> None:
     """Refuse definition tables whose changes cannot be rolled back: a chunk that fails would leave its rows changed.
 
@@ -143,14 +220,14 @@ def require_rollback(connection: Any) -> None:
                 )
 
 
-def identity_columns(connection: Any, table: str) -> list[str]:
+def identity_columns(connection: Any, table: str, schema: str | None = None) -> list[str]:
     """Return the columns that a row's identity covers, in table order.
 
+    :param schema: where the table is; None: the connection's own.
     :raises DefinitionError: naming a column that no statement can name.
     """
-    return plain_names(
-        table, [name for (name,) in fetch(connection, "definitions/list_columns.sql", {"table_name": table})]
-    )
+    values = {"table_name": table, "table_schema": schema}
+    return plain_names(table, [name for (name,) in fetch(connection, "definitions/list_columns.sql", values)])
 
 
 def plain_names(table: str, columns: list[str]) -> list[str]:
@@ -171,21 +248,24 @@ def plain_names(table: str, columns: list[str]) -> list[str]:
 def live_definitions(connection: Any) -> Iterator[Definition]:
     """Yield the live rows of every define_nosdata_* table."""
     for table in tables(connection, "point"):
-        for point, status, *rest in stream(connection, "definitions/live_points.sql", table=table):
-            people, lv1, lv2, description, modeltype, cluster, demand = (text or "" for text in rest[:-2])
-            yield Definition(
-                table,
-                row_id(table, point),
-                int(status),
-                people,
-                lv1,
-                lv2,
-                description,
-                modeltype,
-                cluster,
-                demand,
-                *rest[-2:],
-            )
+        with _readable(table):
+            for point, status, *rest in stream(connection, "definitions/live_points.sql", table=table):
+                people, lv1, lv2, description, modeltype, cluster, demand = (text or "" for text in rest[:-2])
+                number = row_id(table, point)
+                yield Definition(
+                    table,
+                    number,
+                    row_status(table, number, status),
+                    people,
+                    lv1,
+                    lv2,
+                    description,
+                    modeltype,
+                    cluster,
+                    demand,
+                    rest[-2],
+                    _created(table, number, rest[-1]),
+                )
 
 
 def read_tags(connection: Any) -> list[Tag]:
@@ -193,10 +273,15 @@ def read_tags(connection: Any) -> list[Tag]:
 
     :raises DefinitionError: naming the tag whose member list is not a list of ids.
     """
+    return [tag for table in tables(connection, "tag") for tag in _tags(connection, table)]
+
+
+def _tags(connection: Any, table: str) -> list[Tag]:
+    with _readable(table):
+        rows = fetch(connection, "definitions/tags.sql", table=table)
     return [
-        Tag(table, row_id(table, tag), int(status), _members(table, tag, eids))
-        for table in tables(connection, "tag")
-        for tag, status, eids in fetch(connection, "definitions/tags.sql", table=table)
+        Tag(table, row_id(table, tag), row_status(table, tag, status), _members(table, tag, eids))
+        for tag, status, eids in rows
     ]
 
 
@@ -213,10 +298,12 @@ def members_by_tag(tags: Iterable[Tag]) -> dict[int, set[int]]:
 
 def live_counts(connection: Any) -> dict[str, list[int]]:
     """Return the ids of the live rows of each define_nosdata_* table."""
-    return {
-        table: [row_id(table, point) for (point,) in stream(connection, "definitions/live_ids.sql", table=table)]
-        for table in tables(connection, "point")
-    }
+    found = {}
+    for table in tables(connection, "point"):
+        with _readable(table):
+            rows = stream(connection, "definitions/live_ids.sql", table=table)
+            found[table] = [row_id(table, point) for (point,) in rows]
+    return found
 
 
 def rows_of_ids(
@@ -227,21 +314,31 @@ def rows_of_ids(
     *,
     downlined: bool = False,
     lock: Lock = "no",
+    schema: str | None = None,
 ) -> list[Row]:
     """Return the live rows (or, with ``downlined``, those at -80) of some ids, each with its identity.
 
     :param lock: ``yes`` keeps the rows locked until the transaction ends.
+    :param schema: where the table is, for a backup; None: the connection's own.
     """
     lowest, highest = (DOWNLINED, DOWNLINED) if downlined else (1, _HIGHEST_STATUS)
-    columns = identity_columns(connection, table)
+    names: dict[str, Any] = {"table": table, "kind": kind, "lock": lock} | ({"schema": schema} if schema else {})
+    names["columns"] = identity_columns(connection, table, schema)
     wanted = sorted(set(ids))
     found: list[Row] = []
     for start in range(0, len(wanted), _IDS_PER_QUERY):
         part = tuple(wanted[start : start + _IDS_PER_QUERY])
         values = {"ids": part, "lowest": lowest, "highest": highest}
-        rows = fetch(connection, "downline/rows_of_ids.sql", values, table=table, kind=kind, columns=columns, lock=lock)
+        with _readable(table):
+            rows = fetch(connection, "downline/rows_of_ids.sql", values, **names)
         found += [
-            Row(row_id(table, number), identity, int(status), text, cluster or "")
+            Row(
+                row_id(table, number),
+                identity,
+                row_status(table, number, status),
+                text,
+                _cluster(table, number, cluster),
+            )
             for number, identity, status, text, cluster in rows
         ]
     return found
@@ -252,11 +349,18 @@ def status_of_ids(connection: Any, kind: Kind, ids: Iterable[int]) -> dict[int, 
     found: dict[int, list[tuple[str, int]]] = defaultdict(list)
     wanted = sorted(set(ids))
     for table in tables(connection, kind):
-        for start in range(0, len(wanted), _IDS_PER_QUERY):
-            values = {"ids": tuple(wanted[start : start + _IDS_PER_QUERY])}
-            for number, status in fetch(connection, "definitions/status_of_ids.sql", values, table=table):
-                found[row_id(table, number)].append((table, int(status)))
+        for number, status in _rows_by_id(connection, table, wanted):
+            found[number].append((table, status))
     return dict(found)
+
+
+def _rows_by_id(connection: Any, table: str, ids: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """Yield (id, status) of the rows of some ids."""
+    wanted = sorted(ids)
+    for start in range(0, len(wanted), _IDS_PER_QUERY):
+        values = {"ids": tuple(wanted[start : start + _IDS_PER_QUERY])}
+        for number, status in fetch(connection, "definitions/status_of_ids.sql", values, table=table):
+            yield row_id(table, number), row_status(table, number, status)
 
 
 def row_id(table: str, value: object) -> int:
@@ -272,11 +376,49 @@ def row_id(table: str, value: object) -> int:
     )
 
 
+def row_status(table: str, row: object, value: object) -> int:
+    """Return the status of a row. NULL is 0: what has no status is not in service, as every statement here reads it.
+
+    :raises DefinitionError: when it is no whole number.
+    """
+    if value is None:
+        return 0
+    if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,9}", value, re.ASCII):
+        return int(value)
+    if isinstance(value, (int, float, Decimal)) and value == int(value):
+        return int(value)
+    raise DefinitionError(
+        f"{table}.status of {row} is {value!r}, expected a whole number. It is unknown whether the row is in service: "
+        "correct it, then run again. Nothing was changed."
+    )
+
+
+def _cluster(table: str, row: object, value: str | None) -> str:
+    if value and len(value) > _LONGEST_CLUSTER:
+        raise DefinitionError(
+            f"{table}.cluster of {row} has {len(value)} characters, at most {_LONGEST_CLUSTER} can be kept: "
+            f"{value[:40]!r}… Correct the row, then run again. Nothing was changed."
+        )
+    return value or ""
+
+
+def _created(table: str, row: int, value: object) -> datetime | None:
+    if value is None or isinstance(value, datetime):
+        return value
+    if isinstance(value, date):
+        return datetime.combine(value, time.min)
+    raise DefinitionError(
+        f"{table}.created_time of {row} is {value!r}, expected a date or a time. It is unknown how old the point is: "
+        "correct the column, then run again. Nothing was changed."
+    )
+
+
 def _members(table: str, tag: int, eids: str | None) -> frozenset[int]:
-    try:
-        return frozenset(int(part) for part in (eids or "").split(",") if part.strip())
-    except ValueError as error:
+    parts = [part.strip() for part in (eids or "").split(",")]
+    # Python takes 1_1, -3 and the digits of any script for numbers; the service that reads the list does not.
+    if not all(re.fullmatch(r"[0-9]{0,18}", part, re.ASCII) for part in parts):
         raise DefinitionError(
             f"{table}.eids of tag {tag} is {eids!r}, expected point ids separated by commas. It is unknown which "
             "points the tag serves: correct the row, then run again."
-        ) from error
+        )
+    return frozenset(int(part) for part in parts if part)

@@ -4,21 +4,35 @@ from __future__ import annotations
 
 from typing import Literal
 
+from drawsguard.refusal import RefusedError
 from drawsguard.settings import get_settings
 
 Environment = Literal["intranet", "extranet"]
 ENVIRONMENTS: tuple[Environment, Environment] = ("intranet", "extranet")
 
 
+class UnknownEnvironmentError(RefusedError, ValueError):
+    """What was asked for is in no environment."""
+
+
+def environments() -> tuple[Environment, ...]:
+    """Return the environments that this company has: the extranet can be switched off."""
+    absent = get_settings().absent
+    return tuple(name for name in ENVIRONMENTS if name not in absent)
+
+
 def as_environment(name: str) -> Environment:
     """Return ``name`` as an environment.
 
-    :raises ValueError: when it is none.
+    :raises UnknownEnvironmentError: when it is none.
     """
-    for environment in ENVIRONMENTS:
+    for environment in environments():
         if name == environment:
             return environment
-    raise ValueError(f"environment is {name!r}, expected one of {', '.join(ENVIRONMENTS)}.")
+    raise UnknownEnvironmentError(
+        f"The environment is {name[:60]!r}, expected one of {', '.join(environments())}. Nothing was changed. "
+        "Trigger a new run with one of them."
+    )
 
 
 def backup_schema(environment: Environment) -> str:

@@ -16,9 +16,17 @@ from typing import Any, Literal
 
 from drawsguard.points.database import statement, statements_of
 from drawsguard.points.environments import backup_schema, journal_schema
+from drawsguard.settings import get_settings
 
 Server = Literal["governance", "intranet", "extranet"]
 SERVERS: tuple[Server, ...] = ("governance", "intranet", "extranet")
+
+
+def servers() -> tuple[Server, ...]:
+    """Return the servers that this company has: the extranet can be switched off."""
+    absent = get_settings().absent
+    return tuple(server for server in SERVERS if server not in absent)
+
 
 #: Where each migration is recorded: a table of one row, in a schema of the server's own.
 VERSION_TABLE = "schema_version"

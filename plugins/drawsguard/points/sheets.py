@@ -42,7 +42,7 @@ def cell_text(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, datetime):
-        return value.strftime("%Y-%m-%d %H:%M:%S")
+        return value.replace(tzinfo=None).isoformat(" ", "seconds")  # strftime has no 0 before a year such as 0001
     text = re.sub(r"\s+", " ", _NO_TEXT.sub("", ILLEGAL_CHARACTERS_RE.sub("", str(value)))).strip()
     if len(text) * 2 > _CELL_LIMIT:
         text = text.encode("utf-16-le")[: _CELL_LIMIT * 2].decode("utf-16-le", "ignore").strip()
@@ -79,7 +79,8 @@ def pasted_cell(value: object) -> str:
     if isinstance(value, (int, float)):
         return str(value)
     text = cell_text(value)
-    return f"'{text}" if reads_as_formula(text) else text
+    # What begins with a quote is read up to the next quote: a formula within, or the cells that follow.
+    return f"'{text}" if reads_as_formula(text) or text.startswith('"') else text
 
 
 def add_table(

@@ -13,6 +13,14 @@ import pytest
 from jinja2 import Environment, nodes
 from openpyxl import Workbook, load_workbook
 
+from drawsguard.points.cleanup.config import get_config
+from drawsguard.points.cleanup.lifetime import LifetimePoint, LifetimeReport
+from drawsguard.points.cleanup.lifetime_workbook import write_lifetime
+from drawsguard.points.cleanup.result import CleanupResult
+from drawsguard.points.cleanup.result import write_result as write_cleanup_result
+from drawsguard.points.cleanup.ticket import LivingPoints, plan_tickets
+from drawsguard.points.cleanup.ticket_repository import MemoryResult, PointResult, StoredTicket
+from drawsguard.points.cleanup.ticket_workbook import write_tickets
 from drawsguard.points.downline.journal import Entry, PlannedRow
 from drawsguard.points.downline.plan import Difference, Plan
 from drawsguard.points.downline.report import DownlineReport, plan_lines, write_result
@@ -29,10 +37,12 @@ from drawsguard.templates import TEMPLATE_ROOT, escape_markdown, render_template
 
 FORMULA = "cmd|'/c calc'!A0"
 NAMES = [
-    *(f"{start}{FORMULA}" for start in ("=", "+", "-", "@", "\t=", "\r=", "\n=", " =", "\u3000=", "\ufeff@")),
+    *(f"{start}{FORMULA}" for start in ("=", "+", "-", "@", " =", "\u3000=", "\ufeff@")),
+    *(f"{blank}{sign}2+3{FORMULA}" for blank in "\t\r\n" for sign in "=+-@"),
     *(f"{start}{FORMULA}" for start in ("\u200b=", "\uff1d", "\uff0b", "\uff0d", "\uff20", "\u2212")),
     "a\tb\n=c", "a\r\n# APPROVED", "#REF!", "<h1>APPROVED</h1>", "[APPROVED](https://evil.example)", "{{ 7 * 7 }}",
     "{% raw %}", "\u202edesrever", "'quoted'", '"quoted"', "a,b;c|d", "_x000D_", "\x00\x07",
+    "redis_mq\u200f 7", "\u061ca",
 ]  # fmt: skip
 NOW = datetime.fromisoformat("2024-08-02")
 
@@ -73,7 +83,44 @@ def result(path: Path, name: str) -> None:
     written.rename(path)
 
 
-@pytest.mark.parametrize("write", [review, structures, table, result])
+def tickets(path: Path, name: str) -> None:
+    points = [Structure(1, name, "string", f"k:{name}", None), Structure(2, "redis_mq", "string", name, None)]
+    made = plan_tickets("b1", points, LivingPoints((), {}), {"redis_mq": frozenset({name})}, get_config())
+    write_tickets(path, name, made, {})
+
+
+def cleanup_result(path: Path, name: str) -> None:
+    ticket = StoredTicket(name, name, name, name, "own", name, 1, (name,), 1, 1, "done", name, NOW, NOW)
+    point = PointResult(1, name, name, name, 1, 1, 1, 1, 0, 0)
+    write_cleanup_result(path, CleanupResult(name, [ticket], [point], [MemoryResult(name, name, 1, None)]))
+
+
+def lifetime(path: Path, name: str) -> None:
+    write_lifetime(
+        path, "2024-08", LifetimeReport([LifetimePoint(7, name, name, "2024-07", 400, False)] * 2, (30, 180))
+    )
+
+
+WRITERS = [review, structures, table, result, tickets, cleanup_result, lifetime]
+
+
+def test_every_workbook_has_a_writer_here() -> None:
+    modules = {
+        path.relative_to(REPOSITORY).as_posix()
+        for path in (REPOSITORY / "plugins").rglob("*.py")
+        if re.search(r"\bWorkbook\(", path.read_text("utf-8"))
+    }
+    assert modules == {
+        "plugins/drawsguard/points/cleanup/lifetime_workbook.py",
+        "plugins/drawsguard/points/cleanup/result.py",
+        "plugins/drawsguard/points/cleanup/ticket_workbook.py",
+        "plugins/drawsguard/points/downline/report.py",
+        "plugins/drawsguard/points/downline/structures.py",
+        "plugins/drawsguard/points/review/workbook.py",
+    }
+
+
+@pytest.mark.parametrize("write", WRITERS)
 def test_no_name_is_a_formula_of_a_workbook(tmp_path: Path, write: Callable[[Path, str], None]) -> None:
     for number, name in enumerate(NAMES):
         path = tmp_path / f"{number}.xlsx"
@@ -117,7 +164,7 @@ def test_no_name_reorders_or_ends_a_line_of_a_page_or_mail(name: str) -> None:
         render_template("points/review/owner_list.subject.txt", rows=[], batch={"batch_id": name}),
     ):
         assert len(text.splitlines()) <= 1
-        assert not re.search("[\u202a-\u202e\u2066-\u2069\x00]", text)
+        assert not re.search("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\x00]", text)
 
 
 TEMPLATES = sorted(path.relative_to(TEMPLATE_ROOT).as_posix() for path in TEMPLATE_ROOT.rglob("*.*"))

@@ -108,6 +108,16 @@ class LifetimeReport:
             rows.append((month, months[month], total))
         return rows
 
+    def created_until(self, month: str) -> list[tuple[str, int]]:
+        """Return (month, points created in it that are still served) of the twelve months that end with ``month``.
+
+        :param month: yyyy-MM.
+        """
+        year, number = map(int, month.split("-"))
+        first = f"{year - (number < 12)}-{number % 12 + 1:02d}"
+        created = Counter(point.month for point in self.points)
+        return [(one, created[one]) for one in _months(first, month)]
+
     @property
     def without_owner(self) -> list[LifetimePoint]:
         """Points without an owner."""

@@ -9,7 +9,7 @@ from openpyxl import Workbook
 from openpyxl.chart import BarChart, LineChart, Reference
 
 from drawsguard.points.cleanup.lifetime import LifetimePoint, LifetimeReport
-from drawsguard.points.sheets import Column, add_table
+from drawsguard.points.sheets import Column, add_table, cell_text
 
 #: Owners shown in the chart; the table has all of them.
 CHARTED_ROWS = 15
@@ -32,7 +32,7 @@ def write_lifetime(path: Path, month: str, report: LifetimeReport) -> None:
     :param report: the report.
     """
     workbook = Workbook(write_only=True)
-    workbook.properties.title = f"积分生命周期 points lifetime {month}"
+    workbook.properties.title = cell_text(f"积分生命周期 points lifetime {month}")
     notes: list[list[Any]] = [
         ["月份 month", month],
         ["在用积分 points served", len(report.points)],

@@ -10,7 +10,7 @@ from pathlib import Path
 from openpyxl import Workbook
 
 from drawsguard.points.cleanup.ticket_repository import MemoryResult, PointResult, StoredTicket
-from drawsguard.points.sheets import add_table
+from drawsguard.points.sheets import add_table, cell_text
 
 STATES = {
     "open": "待审批 open",
@@ -129,7 +129,7 @@ _MEMORY = (
 def write_result(path: Path, result: CleanupResult) -> None:
     """Write the report's workbook."""
     workbook = Workbook(write_only=True)
-    workbook.properties.title = f"积分清理结果 cleanup result {result.batch_id}"
+    workbook.properties.title = cell_text(f"积分清理结果 cleanup result {result.batch_id}")
     clusters = [list(vars(cluster).values()) for cluster in result.clusters]
     add_table(workbook, "集群 clusters", [["批次 batch", result.batch_id], []], _CLUSTERS, clusters)
     tickets = [

@@ -47,6 +47,7 @@ def standing_in(
             left[row.row_id][Row(row.row_id, row.identity, DOWNLINED, row.last_modify_time, row.cluster)] += 1
             changed_at[row.row_id] = max(changed, changed_at.get(row.row_id, changed))
     served, dead = _rows(connection, points)
+    unlisted = definitions.serving_unlisted(connection, points)
     since = dict.fromkeys(points, observed_from) | changed_at
     others = _other_batches(connection, batch_id, environment, since)
     began = observed_from.strftime("%Y-%m-%d %H:%M:%S")
@@ -55,6 +56,12 @@ def standing_in(
     for point in sorted(points):
         if point in served:
             kept[point] = f"在 {environment} 仍在服务。It is served on the {environment}; it is not cleaned."
+        elif point in unlisted:
+            kept[point] = (
+                f"在 {environment} 的表 {unlisted[point]} 中仍有效，该表未在配置中列出。It is live in the table "
+                f"{unlisted[point]} of the {environment}, which include/config/downline.yaml lists neither under "
+                "tables.also nor under tables.left_alone; it is not cleaned."
+            )
         elif point in others:
             kept[point] = (
                 f"在 {environment} 已由批次 {others[point]} 再次下线。Batch {others[point]} took it out of service on "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
@@ -13,6 +14,9 @@ from drawsguard.points.cleanup.structure import Structure, StructureError, read_
 from drawsguard.points.digest import digest_of
 from drawsguard.points.downline.structure_repository import Structure as StoredStructure
 from drawsguard.refusal import RefusedError
+
+#: What no line of a command can hold.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class TicketError(RefusedError, ValueError):
@@ -185,6 +189,11 @@ def _route(
         structure = read_structure(point, config.variable_classes, minimum_literal_bytes=config.minimum_literal_bytes)
     except StructureError as error:
         return Unticketed(eid, cluster, f"存储结构不可用。The storage structure cannot be used: {error}")
+    if _CONTROL.search(point.key_template + (point.field_template or "")):
+        # A line break would make two patterns of one in the DBA's command, and delete what belongs to others.
+        return Unticketed(
+            eid, cluster, "存储结构含控制字符，须人工处理。Its storage structure has a control character: by hand only."
+        )
     if not instances.get(cluster):
         return Unticketed(eid, cluster, f"集群 {cluster} 没有实例。Cluster {cluster!r} has no known Redis instance.")
     for rule in config.routes:

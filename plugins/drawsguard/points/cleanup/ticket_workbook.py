@@ -11,7 +11,7 @@ from openpyxl import Workbook
 from drawsguard.points.cleanup.commands import cleanup_command
 from drawsguard.points.cleanup.estimate import Estimate
 from drawsguard.points.cleanup.ticket import Ticket, TicketPlan
-from drawsguard.points.sheets import add_table
+from drawsguard.points.sheets import add_table, cell_text
 
 EXECUTORS = {"own": "自助工单 pipeline", "dba": "交由 DBA"}
 
@@ -56,7 +56,7 @@ def write_tickets(path: Path, batch_id: str, plan: TicketPlan, estimates: Mappin
     :param estimates: keys and memory by eid, where known.
     """
     workbook = Workbook(write_only=True)
-    workbook.properties.title = f"清理积分 points cleanup {batch_id}"
+    workbook.properties.title = cell_text(f"清理积分 points cleanup {batch_id}")
     notes = [
         ["批次 batch", batch_id],
         ["自助工单经他人审批后由 points_cleanup 执行;交由 DBA 的工单请按命令列执行。"],

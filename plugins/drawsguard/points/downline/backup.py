@@ -6,11 +6,16 @@ A checksum does not depend on row order: the number of rows, and the XOR and the
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from drawsguard.points import definitions
 from drawsguard.points.database import execute, fetch
 from drawsguard.points.definitions import plain_names
+from drawsguard.points.digest import digest_of
+from drawsguard.points.downline.journal import PlannedRow
 from drawsguard.points.environments import Environment, backup_schema, scratch_schema
 
 #: Longest identifier of the server.
@@ -102,6 +107,26 @@ def check_backup(connection: Any, backup: Backup) -> None:
     _same(backup.table, f"its backup {backup.place}", backup.checksum, now)
 
 
+def not_in_backup(connection: Any, backups: Iterable[Backup], rows: Iterable[PlannedRow]) -> list[PlannedRow]:
+    """Return the planned rows that no backup has as they are planned, status and last_modify_time included."""
+    places = {backup.table: backup.place.partition(".") for backup in backups}
+    planned = sorted(rows)
+    kept: Counter[tuple[Any, ...]] = Counter()
+    for table, kind in sorted({(row.table, row.kind) for row in planned if row.table in places}):
+        schema, _, name = places[table]
+        ids = {row.row_id for row in planned if row.table == table}
+        for found in definitions.rows_of_ids(connection, name, kind, ids, schema=schema):
+            kept[table, *found] += 1
+    connection.rollback()
+    missing = []
+    for row in planned:
+        key = (row.table, row.row_id, row.identity, row.old_status, row.last_modify_time, row.cluster)
+        if kept[key] < 1:
+            missing.append(row)
+        kept[key] -= 1
+    return missing
+
+
 def _same(table: str, what: str, expected: Checksum, found: Checksum) -> None:
     if expected != found:
         raise BackupError(
@@ -111,7 +136,10 @@ def _same(table: str, what: str, expected: Checksum, found: Checksum) -> None:
 
 
 def _name(batch_id: str, environment: Environment, table: str) -> str:
-    name = re.sub(r"[^A-Za-z0-9_]", "_", f"b{batch_id}_{environment}_{table.removeprefix('define_')}")
+    whole = f"b{batch_id}_{environment}_{table.removeprefix('define_')}"
+    name = re.sub(r"[^a-z0-9_]", "_", whole.lower())
+    if name != whole:  # a-1, a_1 and A_1 are three batches, and their backups three tables, whatever the server's case
+        name += f"_{digest_of([batch_id, environment, table])[:6]}"
     if len(name) > _NAME_LIMIT:
         raise BackupError(f"Backup name {name} is longer than {_NAME_LIMIT} characters: shorten the batch id.")
     return name

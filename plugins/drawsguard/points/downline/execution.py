@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import groupby
 from typing import Any
 
 from drawsguard.points import definitions
@@ -23,9 +24,17 @@ Clock = Callable[[], datetime]
 #: A run asks about one plan only, so no task of this one can be cleared to ask about another.
 _NEW_RUN = "Trigger a new run: it plans what is left as it is now, and asks for its approval."
 
+#: MySQL's errors of a server that is going down, of locks, of a connection that was ended, and of the client: 1053
+#: shutdown, 1205 lock wait, 1213 deadlock, 1317 interrupted, 1927 killed, 2000 to 2999.
+_ABOUT_THE_SERVER = frozenset({1053, 1205, 1213, 1317, 1927, *range(2000, 3000)})
+
 
 class PlanChangedError(RuntimeError):
     """The rows are not the approved ones. The chunk was rolled back."""
+
+
+class NotAllRestoredError(PlanChangedError):
+    """Some rows could not be restored, and were rolled back; all others were restored and stay so."""
 
 
 class StoppedError(RuntimeError):
@@ -61,12 +70,36 @@ class Execution:
     def restore(self, plan: Plan) -> int:
         """Give the plan's pending rows their old status and last_modify_time back; return how many rows changed.
 
-        :raises PlanChangedError: when rows differ from the plan; the chunk is rolled back.
+        A row that cannot be restored keeps no other at -80: its chunk is rolled back, and repeated id by id.
+
+        :raises NotAllRestoredError: after all others, naming the ids that could not be restored and why.
         :raises StoppedError: when the stop switch is set.
         """
-        return self._run(plan, "restore", self._restore_chunk)
+        failures: list[str] = []
 
-    def _run(self, plan: Plan, action: str, change: Callable[[Kind, str, list[PlannedRow]], None]) -> int:
+        def apart(kind: Kind, table: str, rows: list[PlannedRow]) -> int:
+            return self._one_by_one(kind, table, rows, failures)
+
+        changed = self._run(plan, "restore", self._restore_chunk, apart)
+        if failures:
+            raise NotAllRestoredError(
+                f"{changed} of {len(plan.pending)} rows of batch {plan.batch_id} ({plan.environment}) were restored. "
+                f"{len(failures)} ids were not, e.g. {'; '.join(failures[:10])}. Remove the cause (a trigger, a "
+                f"constraint, somebody else's change). {_NEW_RUN}"
+            )
+        return changed
+
+    def _run(
+        self,
+        plan: Plan,
+        action: str,
+        change: Callable[[Kind, str, list[PlannedRow]], None],
+        apart: Callable[[Kind, str, list[PlannedRow]], int] | None = None,
+    ) -> int:
+        """Carry out the chunks.
+
+        :param apart: carries out a chunk that was rolled back because of its rows, and returns how many changed.
+        """
         if plan.action != action:
             raise ValueError(f"This is a plan to {plan.action}, not to {action}.")
         changed, total = 0, len(plan.pending)
@@ -78,12 +111,39 @@ class Execution:
                     "continue after a new approval, or run points_restore to undo."
                 )
             try:
-                change(kind, table, rows)
-                self.connection.commit()
-            except BaseException:
-                self._roll_back()
-                raise
-            changed += len(rows)
+                self._in_one(change, kind, table, rows)
+            except Exception as error:
+                if not _is_about_rows(error):
+                    raise
+                if apart is None:
+                    raise _as_refusal(error, table, rows, changed) from error
+                changed += apart(kind, table, rows)
+            else:
+                changed += len(rows)
+        return changed
+
+    def _in_one(
+        self, change: Callable[[Kind, str, list[PlannedRow]], None], kind: Kind, table: str, rows: list[PlannedRow]
+    ) -> None:
+        try:
+            change(kind, table, rows)
+            self.connection.commit()
+        except BaseException:
+            self._roll_back()
+            raise
+
+    def _one_by_one(self, kind: Kind, table: str, rows: list[PlannedRow], failures: list[str]) -> int:
+        changed = 0
+        for row_id, found in groupby(rows, key=lambda row: row.row_id):
+            mine = list(found)
+            try:
+                self._in_one(self._restore_chunk, kind, table, mine)
+            except Exception as error:
+                if not _is_about_rows(error):
+                    raise
+                failures.append(f"{table} {row_id}: {type(error).__name__}: {error}")
+            else:
+                changed += len(mine)
         return changed
 
     def _roll_back(self) -> None:
@@ -107,7 +167,8 @@ class Execution:
         if missing:
             raise PlanChangedError(
                 f"{table}: rows are not at {DOWNLINED} with their last_modify_time unchanged: {_shown(missing)}; "
-                f"rolled back. Check triggers on the table, then: {_NEW_RUN}"
+                f"rolled back. Check triggers on the table, and columns that change by themselves (ON UPDATE), then: "
+                f"{_NEW_RUN}"
             )
 
     def _restore_chunk(self, kind: Kind, table: str, rows: list[PlannedRow]) -> None:
@@ -133,6 +194,29 @@ class Execution:
         missing = _before(rows) - Counter(live)
         if missing:
             raise PlanChangedError(f"{table}: rows are not what they were: {_shown(missing)}; rolled back.")
+
+
+def _is_about_rows(error: Exception) -> bool:
+    """Return whether an error is about the rows of a statement, and not about the server, its locks or the network."""
+    from MySQLdb import MySQLError
+
+    if isinstance(error, MySQLError):
+        number = error.args[0] if error.args else 0
+        return isinstance(number, int) and number >= 1000 and number not in _ABOUT_THE_SERVER
+    return isinstance(error, PlanChangedError)
+
+
+def _as_refusal(error: Exception, table: str, rows: list[PlannedRow], changed: int) -> PlanChangedError:
+    """Return an error about a chunk's rows as one that says what became of them."""
+    if isinstance(error, PlanChangedError):
+        return error
+    ids = sorted({row.row_id for row in rows})
+    more = f" and {len(ids) - 10} more" if len(ids) > 10 else ""
+    return PlanChangedError(
+        f"{table}: the server refused to set {', '.join(map(str, ids[:10]))}{more} to {DOWNLINED}: {error}. Their "
+        f"chunk was rolled back; {changed} rows of the plan were changed before and stay so. Remove the cause (the "
+        f"type of status, a constraint, a unique key, a partition, a trigger), or run points_restore. {_NEW_RUN}"
+    )
 
 
 def _before(rows: Iterable[PlannedRow]) -> Counter[Row]:

@@ -52,6 +52,11 @@ class Journal:
         """Return the rows that the batch changed and nobody restored."""
         return {entry.row for entry in self.entries() if entry.state == "downlined"}
 
+    def taken_later(self) -> dict[tuple[Kind, str, int], str]:
+        """Return which other batch took a row of this one out of service after it, by kind, table and id."""
+        rows = fetch(self._connection, "downline/journal/taken_later.sql", self._key, journal_schema=self._schema)
+        return {(kind, table, int(row_id)): str(other) for kind, table, row_id, other in rows}
+
     def add(self, rows: list[PlannedRow], digest: str, now: datetime) -> None:
         """Record rows about to change; part of the caller's transaction."""
         common = self._key | {"digest": digest, "changed_at": utc(now)}

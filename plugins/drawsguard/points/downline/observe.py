@@ -7,6 +7,9 @@ until it is released; a release (`drawsguard.points.downline.release`, ``WATCH_D
 days has to be in the pushed evidence, whole; a day that is missing there is observed later (`observed_days`), and the
 use of the last one is known a day later. The batch is due when it has them all (`TicketRepository.due_batches`), and
 is watched until it is cleaned.
+
+**What halts it** is what nobody knew who approved (`signs_of_life`), whenever it was: the last days before a downline
+are in no evidence yet when it is approved, and records arrive late. Errors count from the observation's begin.
 """
 
 from __future__ import annotations
@@ -17,11 +20,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from drawsguard.points.downline.recheck import Sign, signs_since
+from drawsguard.points.database import fetch
+from drawsguard.points.downline.recheck import Sign, signs_since, unknown_use
 from drawsguard.points.downline.repositories import Repositories
-from drawsguard.points.environments import ENVIRONMENTS
+from drawsguard.points.environments import environments
 from drawsguard.points.telemetry.config import PointsConfig
 from drawsguard.points.telemetry.oper_type import parser
+
+#: The audit's events of a downline that was verified, and of a release.
+VERIFIED, RELEASED = "verified", "released"
 
 
 class Notice(NamedTuple):
@@ -46,16 +53,56 @@ def signs_of_life(
     config: PointsConfig,
     business_timezone: str,
 ) -> list[Sign]:
-    """Return use and errors of a batch's downlined points since it was downlined.
+    """Return what nobody knew of a batch's downlined points who approved its downline, or its release since.
+
+    That is use that the report did not know (`recheck.unknown_use`), and errors since the observation began.
 
     :param members: points of each tag, in either environment.
     :param observed_from: naive UTC.
     """
+    history = repositories.audit.events(batch_id)
+    # A release begins the observation again, and its errors stay what they are: those since the last verification.
+    verified = [event["at"] for event in history if event["event"] == VERIFIED]
+    since = min([observed_from, *verified[-1:]])
     # The statistics have whole minutes of business time: the minute of the change counts as before it.
-    local = observed_from.replace(tzinfo=UTC).astimezone(ZoneInfo(business_timezone)).replace(tzinfo=None)
-    since = local.replace(second=0, microsecond=0) + timedelta(minutes=1)
+    local = since.replace(tzinfo=UTC).astimezone(ZoneInfo(business_timezone)).replace(tzinfo=None)
+    from_minute = local.replace(second=0, microsecond=0) + timedelta(minutes=1)
+    batch = repositories.batches.get(batch_id)
     points = downlined_points(repositories, batch_id)
-    return signs_since(repositories.connection, since, points, members, parser(config.oper_type_pattern))
+    classes = {c.point_id: c.point_class for c in repositories.batches.candidates(batch_id) if c.point_id in points}
+    governance, parse = repositories.connection, parser(config.oper_type_pattern)
+    signs = unknown_use(governance, (batch.window_start, batch.window_end), classes, members, parse)
+    signs += [s for s in signs_since(governance, from_minute, points, members, parse) if s.kind == "error"]
+    released = [event["at"] for event in history if event["event"] == RELEASED]
+    known = _shown_by(repositories, batch_id, released[-1]) if released else {}
+    return [sign for sign in sorted(signs) if sign[:3] not in known or sign.last_seen > known[sign[:3]]]
+
+
+def kept_signs(repositories: Repositories, batch_id: str) -> list[tuple[Sign, datetime]]:
+    """Return every sign of life that was kept of a batch, newest first, restored points included; and when (UTC)."""
+    rows = fetch(repositories.connection, "downline/release/signs_kept.sql", {"batch_id": batch_id})
+    repositories.connection.rollback()
+    return [(Sign(kind, int(point), text, last, int(times)), at) for kind, text, point, last, times, at in rows]
+
+
+def keep_signs(repositories: Repositories, batch_id: str, signs: Iterable[Sign]) -> None:
+    """Keep signs of life of a batch; the same one again replaces itself."""
+    repositories.observations.save(
+        {
+            "batch_id": batch_id,
+            "kind": sign.kind,
+            "oper_type": sign.oper_type,
+            "point_id": sign.point_id,
+            "last_seen": sign.last_seen,
+            "seen_count": sign.times,
+        }
+        for sign in signs
+    )
+
+
+def _shown_by(repositories: Repositories, batch_id: str, released: datetime) -> dict[tuple[str, int, str], datetime]:
+    """Return when each sign was last seen that a release knew (naive business time)."""
+    return {sign[:3]: sign.last_seen for sign, at in kept_signs(repositories, batch_id) if at <= released}
 
 
 def alert_key(batch_id: str) -> str:
@@ -72,7 +119,7 @@ def restore_requests(repositories: Repositories, batch_id: str, points: Iterable
             ids[environment].add(row_id)
     return [
         {"batch_id": batch_id, "environment": name, "ids": sorted(ids[name]), "dry_run": False}
-        for name in ENVIRONMENTS
+        for name in environments()
         if name in ids
     ]
 

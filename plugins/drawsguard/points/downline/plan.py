@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
@@ -18,6 +18,14 @@ from drawsguard.points.policy import Caps
 from drawsguard.refusal import RefusedError
 
 Action = Literal["downline", "restore"]
+
+
+#: Why rows of a batch that was begun are not planned: what people do meanwhile is left to them.
+PUT_BACK = "is in service again since this batch's downline: somebody put it back; not taken out of service again"
+NOT_BACKED_UP = (
+    "changed since this batch's backup: no backup has it as it is now, and the one from before the change is kept; "
+    "make a new report for it"
+)
 
 
 class PlanRefusedError(RefusedError, ValueError):
@@ -86,7 +94,17 @@ class Plan:
             (rows if stays else out).append(row)
         why = {"point": reason, "tag": "a point of the tag was removed"}
         removed = tuple(Difference(row.kind, row.row_id, row.table, why[row.kind]) for row in out)
-        return Plan(self.batch_id, self.environment, self.action, tuple(rows), self.differences + removed, self.done)
+        return replace(self, rows=tuple(rows), differences=self.differences + removed)
+
+    def without_unsaved(self, unsaved: Iterable[PlannedRow], membership: Membership) -> Plan:
+        """Return the plan without pending rows that no backup has as they are; see `without`."""
+        points = {row.row_id for row in unsaved if row.kind == "point"}
+        tags = {(row.table, row.row_id) for row in unsaved if row.kind == "tag"}
+        plan = self.without(frozenset(points), NOT_BACKED_UP, membership) if points else self
+        out = [row for row in plan.pending if row.kind == "tag" and (row.table, row.row_id) in tags]
+        more = tuple(Difference(row.kind, row.row_id, row.table, NOT_BACKED_UP) for row in out)
+        rows = tuple(row for row in plan.rows if row not in set(out))
+        return replace(plan, rows=rows, differences=plan.differences + more)
 
     def counts(self) -> dict[str, Any]:
         """Return ``{points: {total, by_cluster, by_table}, tags: {total, by_cluster, by_table}}``."""
@@ -146,6 +164,8 @@ def plan_downline(
 ) -> tuple[Plan, Membership]:
     """Plan the downline of ``points`` in an environment, from its rows as they are now and the batch's journal.
 
+    What the batch took out of service and somebody put back, by a restore or by hand, is not taken again.
+
     :param connection: a prepared connection to the environment.
     :param expected: what the reviewers saw; None where they saw another environment.
     :returns: the plan, and the environment's tags and live points with the batch's own rows counted as live.
@@ -175,7 +195,9 @@ def plan_downline(
     for table, tag_ids in _by_table(membership.fully_within(frozenset(wanted))).items():
         again = {row_id for kind, row_id in restored if kind == "tag"}
         alive = definitions.rows_of_ids(connection, table, "tag", set(tag_ids) - again)
-        found += [("tag", table, row) for row in alive]
+        back = {row.row_id for row in alive if (table, row.row_id) in dead_tags}
+        differences += [Difference("tag", row_id, table, PUT_BACK) for row_id in sorted(back)]
+        found += [("tag", table, row) for row in alive if row.row_id not in back]
     connection.rollback()  # reads only; the next transaction sees the next state
     rows = tuple(sorted({*numbered(found), *done}))
     return Plan(batch_id, environment, "downline", rows, tuple(differences), frozenset(done)), membership
@@ -193,12 +215,17 @@ def _compare(
     rows: dict[int, list[tuple[str, Row]]] = defaultdict(list)
     for _, table, row in found:
         rows[row.row_id].append((table, row))
-    finished = {row.row_id for row in done if row.kind == "point"}
-    wanted: set[int] = set(finished)
-    for point in sorted(points - finished):
+    finished = {(row.row_id, row.table) for row in done if row.kind == "point"}
+    begun = {point for point, _ in finished}
+    wanted: set[int] = set()
+    for point in sorted(points | begun):
         seen = expected.get(point) if expected is not None else None
         if ("point", point) in restored:
             differences.append(Difference("point", point, "", "was restored after this batch's downline"))
+        elif back := sorted(table for table, _ in rows[point] if (point, table) in finished):
+            differences.append(Difference("point", point, back[0], PUT_BACK))
+        elif point in begun:
+            wanted.add(point)
         elif not rows[point]:
             differences.append(Difference("point", point, seen.table if seen else "", "no longer has a live row"))
         elif seen and not any(_looks_like(seen, table, row) for table, row in rows[point]):

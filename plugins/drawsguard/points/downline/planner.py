@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from datetime import date, datetime, time, timedelta
+from datetime import date, timedelta
 from typing import Any, NamedTuple
 
 from drawsguard.points import definitions
 from drawsguard.points.definitions import Membership
+from drawsguard.points.downline.backup import not_in_backup
 from drawsguard.points.downline.journal import Journal, PlannedRow
 from drawsguard.points.downline.plan import (
     Expected,
@@ -20,9 +21,9 @@ from drawsguard.points.downline.plan import (
     live_rows_of,
     plan_downline,
 )
-from drawsguard.points.downline.recheck import Sign, signs_since
+from drawsguard.points.downline.recheck import Sign, unknown_use
 from drawsguard.points.downline.repositories import Repositories
-from drawsguard.points.environments import Environment
+from drawsguard.points.environments import Environment, environments
 from drawsguard.points.policy import DownlinePolicy
 from drawsguard.points.review.batch_repository import CELL_CLUSTER, CELL_MODIFIED, CELL_TABLE, StoredCandidate
 from drawsguard.points.review.candidate import Decision
@@ -64,6 +65,7 @@ class Planner:
         :raises PlanRefusedError: when nothing is confirmed, or the extranet is asked for before the intranet is done.
         :raises CapExceededError: when the plan is too large.
         :raises EvidenceRefusedError: when the report's evidence is stale.
+        :raises DefinitionError: when a table cannot be read safely, or one that nobody listed may serve the points.
         """
         batch = self.repositories.batches.get(batch_id)
         check_age(batch.window_end, self.today, self.rules.evidence)
@@ -85,17 +87,17 @@ class Planner:
         return [row for row in plan.pending if (row.kind, row.row_id) not in removed]
 
     def refuse_second_run(self, batch_id: str) -> None:
-        """Refuse a batch that has been carried out in both environments.
+        """Refuse a batch that has been carried out in every environment.
 
         :raises PlanRefusedError: when nothing is left to do.
         """
         intranet = self.plan(batch_id, "intranet")
         if intranet.plan.rows and not self.waiting(intranet.plan):
-            extranet = self.plan(batch_id, "extranet")
-            if not self.waiting(extranet.plan):
+            others = [name for name in environments() if name != "intranet"]
+            if not any(self.waiting(self.plan(batch_id, name).plan) for name in others):
                 raise PlanRefusedError(
-                    f"Batch {batch_id} has been carried out in both environments; a second run would change nothing. "
-                    "For more points make a new report; to undo it use points_restore."
+                    f"Batch {batch_id} has been carried out in {'both environments' if others else 'the intranet'}; a "
+                    "second run would change nothing. For more points make a new report; to undo it use points_restore."
                 )
 
     def _intranet(self, batch_id: str, reported_on: str) -> Planned:
@@ -144,6 +146,11 @@ class Planner:
             journal = Journal(connection, batch_id, environment)
             plan, membership = plan_downline(connection, journal, batch_id, environment, points, expected)
             live = definitions.live_counts(connection)
+            if plan.pending and journal.entries():  # once the batch was begun, its backups are kept as they are
+                backups = self.repositories.backups.of_batch(batch_id, environment)
+                plan = plan.without_unsaved(not_in_backup(connection, backups, plan.pending), membership)
+            pending = frozenset(row.row_id for row in plan.pending if row.kind == "point")
+            definitions.require_none_unlisted(connection, pending)
             connection.rollback()
         check_caps(plan, live_rows_of(membership, live, plan.done), self.rules.caps)
         return Planned(plan, membership)
@@ -153,7 +160,7 @@ class Recheck(NamedTuple):
     """What was looked at again just before the downline.
 
     :param first: first day after the report's window; :param last: last day whose evidence has to be there.
-    :param used: use of planned points since ``first``.
+    :param used: use of planned points since ``first``, and use of the window that the report did not know.
     """
 
     first: date
@@ -168,7 +175,9 @@ def used_since_report(
     config: PointsConfig,
     expected: date,
 ) -> Recheck:
-    """Return the use of planned points after the report's window ended; errors do not count as use.
+    """Return the use of planned points that the report did not know; errors do not count as use.
+
+    That is all use after its window, and what arrived of the window later and is not what its class says.
 
     :param members: points of each tag, in either environment.
     :param expected: the last day whose evidence has to be there.
@@ -176,7 +185,8 @@ def used_since_report(
         point was used on them.
     """
     governance = repositories.connection
-    first = repositories.batches.get(planned.plan.batch_id).window_end + timedelta(days=1)
+    batch = repositories.batches.get(planned.plan.batch_id)
+    first = batch.window_end + timedelta(days=1)
     missing = evidence_days(governance, first, config.quality).missing(first, expected)
     if missing:
         raise EvidenceRefusedError(
@@ -185,7 +195,13 @@ def used_since_report(
             "telemetry is not non-use. Have points_hive_aggregation and points_push run for them, then trigger a new "
             "run. Nothing was changed."
         )
-    since = datetime.combine(first, time.min)
     pending = frozenset(row.row_id for row in planned.plan.pending if row.kind == "point")
-    signs = signs_since(governance, since, pending, members, parser(config.oper_type_pattern))
-    return Recheck(first, expected, [sign for sign in signs if sign.kind == "use"])
+    classes = {c.point_id: c.point_class for c in repositories.batches.candidates(batch.batch_id)}
+    used = unknown_use(
+        governance,
+        (batch.window_start, batch.window_end),
+        {point: classes[point] for point in pending},
+        members,
+        parser(config.oper_type_pattern),
+    )
+    return Recheck(first, expected, used)

@@ -38,7 +38,7 @@ def plan_proposal(
         samples=plan.pending[:_SAMPLES],
         differences=plan.differences[:_SAMPLES],
         backups=backups,
-        folder=settings.points_artifact_dir / plan.batch_id,
+        folder=settings.artifact(plan.batch_id),
         runbook=runbook_link(f"points-{plan.action}", settings),
         run_url=run_url,
     )

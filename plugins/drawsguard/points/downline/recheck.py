@@ -1,14 +1,26 @@
-"""Use of points after a moment: just before the downline, and while a batch is observed."""
+"""Use of points that those who approved their downline did not know: just before it, and while it is observed.
+
+They knew the use of the report's window that made the point a candidate: reads of a read-only point, writes of a
+write-only one. Any other use is news, whenever it was: telemetry arrives late, and a day is summed again when it does.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import date, datetime, time, timedelta
 from typing import Any, NamedTuple
 
 from drawsguard.points.database import stream
-from drawsguard.points.review.usage import ERROR, OPERATIONS, Parser
+from drawsguard.points.review.classify import PointClass
+from drawsguard.points.review.usage import ERROR, OPERATIONS, QUERY, UPDATE, Parser
 from drawsguard.points.telemetry.oper_type import CHECK_COUNT, numbers_in
+
+#: The operations of a report's window that made a point a candidate of each class.
+_KNOWN: Mapping[PointClass, frozenset[str]] = {
+    PointClass.READ_ONLY: frozenset({QUERY}),
+    PointClass.WRITE_ONLY: frozenset({UPDATE}),
+    PointClass.UNUSED: frozenset(),
+}
 
 
 class Sign(NamedTuple):
@@ -48,6 +60,30 @@ def signs_since(
                 newest[point, oper_type] = sign
     governance.rollback()
     return [newest[key] for key in sorted(newest)]
+
+
+def unknown_use(
+    governance: Any,
+    window: tuple[date, date],
+    classes: Mapping[int, PointClass],
+    members: Mapping[int, Iterable[int]],
+    parse: Parser,
+) -> list[Sign]:
+    """Return the use of points that nobody knew who approved their downline by a report.
+
+    :param window: first and last day of the report (business days).
+    :param classes: the points in question, each with its class in the report.
+    :param members: points of each tag, whatever the tag's status.
+    """
+    first, last = window
+    ended = datetime.combine(last + timedelta(days=1), time.min)
+
+    def is_known(sign: Sign) -> bool:
+        parsed = parse(sign.oper_type)
+        return sign.last_seen < ended and parsed is not None and parsed[0] in _KNOWN[classes[sign.point_id]]
+
+    signs = signs_since(governance, datetime.combine(first, time.min), frozenset(classes), members, parse)
+    return [sign for sign in signs if sign.kind == "use" and not is_known(sign)]
 
 
 def _concerned(

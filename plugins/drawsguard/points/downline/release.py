@@ -8,9 +8,9 @@ from datetime import timedelta
 from drawsguard.approvals.model import Action, Proposal
 from drawsguard.approvals.rules import ApprovalRefusedError
 from drawsguard.links import runbook_link
-from drawsguard.points.database import execute, fetch, utc
+from drawsguard.points.database import execute, utc
 from drawsguard.points.digest import digest_of
-from drawsguard.points.downline.observe import downlined_points
+from drawsguard.points.downline.observe import RELEASED, downlined_points, keep_signs, kept_signs
 from drawsguard.points.downline.recheck import Sign
 from drawsguard.points.downline.repositories import Repositories
 from drawsguard.points.review.batch_repository import Batch, BatchStateError
@@ -20,8 +20,6 @@ from drawsguard.templates import render_template
 
 #: A released batch is watched at least this much longer: the daily observation must see what happens now.
 WATCH_DAYS = 2
-#: The audit's event of a release.
-RELEASED = "released"
 #: Signs of life that the approval page shows.
 _SHOWN = 50
 _REASON_CHARACTERS = 1000
@@ -54,13 +52,6 @@ def checked_reason(reason: str) -> str:
     return reason
 
 
-def kept_signs(repositories: Repositories, batch_id: str) -> list[Sign]:
-    """Return every sign of life that observation kept of a batch, newest first, restored points included."""
-    rows = fetch(repositories.connection, "downline/release/signs_kept.sql", {"batch_id": batch_id})
-    repositories.connection.rollback()
-    return [Sign(kind, int(point), oper_type, last, int(times)) for kind, oper_type, point, last, times in rows]
-
-
 def release_proposal(
     repositories: Repositories,
     batch: Batch,
@@ -84,7 +75,8 @@ def release_proposal(
             *sorted([sign.kind, sign.oper_type, sign.point_id, str(sign.last_seen)] for sign in fresh),
         ]
     )
-    known = {(sign.kind, sign.oper_type, sign.point_id): sign for sign in kept_signs(repositories, batch.batch_id)}
+    kept = (sign for sign, _ in kept_signs(repositories, batch.batch_id))
+    known = {(sign.kind, sign.oper_type, sign.point_id): sign for sign in kept}
     known |= {(sign.kind, sign.oper_type, sign.point_id): sign for sign in fresh}
     body = render_template(
         "points/downline/release.md",
@@ -111,14 +103,21 @@ def release_proposal(
 
 
 def lift_halt(
-    repositories: Repositories, batch: Batch, approver: str, detail: Mapping[str, str], missing: Sequence[str]
+    repositories: Repositories,
+    batch: Batch,
+    approver: str,
+    detail: Mapping[str, str],
+    missing: Sequence[str],
+    shown: Sequence[Sign],
 ) -> None:
     """Lift exactly this halt, and note who approved it and why, in one transaction.
 
+    :param shown: the fresh signs that the approver saw: they are kept first, and halt the batch no more.
     :param missing: days of the observation so far whose evidence is missing: they are observed after its end.
 
     :raises ApprovalRefusedError: when the batch is halted again, or not any more.
     """
+    keep_signs(repositories, batch.batch_id, shown)
     now = utc(repositories.clock())
     values = {
         "batch_id": batch.batch_id,

@@ -16,7 +16,7 @@ from drawsguard.points.downline.journal import Entry, Journal
 from drawsguard.points.downline.plan import Difference, Plan, count
 from drawsguard.points.downline.planner import Connect
 from drawsguard.points.downline.repositories import Repositories
-from drawsguard.points.environments import ENVIRONMENTS, Environment
+from drawsguard.points.environments import Environment, environments
 from drawsguard.points.review.batch_repository import Batch, StoredCandidate
 from drawsguard.points.sheets import add_table, cell_text, pasted_line
 
@@ -122,14 +122,14 @@ def downline_report(
     :param approvals: every question and answer about it, oldest first.
     """
     entries: dict[Environment, list[Entry]] = {}
-    for name in ENVIRONMENTS:
+    for name in environments():
         with connect(name) as connection:
             entries[name] = Journal(connection, batch_id, name).entries()
     return DownlineReport(
         batch=repositories.batches.get(batch_id),
         candidates=repositories.batches.candidates(batch_id),
         entries=entries,
-        differences={name: repositories.plans.differences(batch_id, name, "downline") for name in ENVIRONMENTS},
+        differences={name: repositories.plans.differences(batch_id, name, "downline") for name in environments()},
         removed=[row[:4] for row in repositories.plans.rows_in_state(batch_id, "removed")],
         approvals=[_approval(event) for event in approvals],
         events=repositories.audit.events(batch_id),

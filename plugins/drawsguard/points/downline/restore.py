@@ -21,6 +21,7 @@ def plan_restore(
 ) -> Plan:
     """Plan to restore some points of a batch, or the whole batch; rows that are restored already are its done rows.
 
+    What another batch took out of service later is that batch's: this one's journal says what the row was before both.
     A tag is restored with the first of its points: it was taken offline because none was left.
 
     :param points: point ids; None means every row that the batch downlined here.
@@ -48,6 +49,7 @@ def plan_restore(
 
         downlined = [row for row in downlined if wanted(row)]
         done = {row for row in done if wanted(row)}
+    elsewhere = journal.taken_later()
     rows: list[PlannedRow] = []
     differences: list[Difference] = []
     places: list[tuple[Kind, str]] = sorted({(row.kind, row.table) for row in downlined})
@@ -58,6 +60,10 @@ def plan_restore(
         times = {(row.row_id, row.identity): row.last_modify_time for row in found}
         for row in mine:
             key = (row.row_id, row.identity)
+            if other := elsewhere.get((kind, table, row.row_id)):
+                reason = f"was put back, and taken out of service later by batch {other}: restore that batch"
+                differences.append(Difference(kind, row.row_id, table, reason))
+                continue
             if left[key] < 1:
                 reason = f"is no longer at {DOWNLINED}, or was edited: not restored"
                 differences.append(Difference(kind, row.row_id, table, reason))

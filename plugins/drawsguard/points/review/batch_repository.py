@@ -132,8 +132,17 @@ class BatchRepository:
         found = self.find(batch_id)
         self.connection.rollback()
         if found is None:
-            raise BatchStateError(f"Batch {batch_id!r} is not known. Run points_usage_report, or check the id.")
+            raise self._unknown(batch_id)
         return found
+
+    def _unknown(self, batch_id: str) -> BatchStateError:
+        known = fetch(self.connection, "review/newest_batches.sql")
+        self.connection.rollback()
+        listed = ", ".join(f"{name} ({state})" for name, state in known) or "none"
+        return BatchStateError(
+            f"Batch {batch_id[:60]!r} is not known. Nothing was changed. The newest batches are: {listed}. Trigger a "
+            "new run with one of them, or make a new batch with points_usage_report."
+        )
 
     def require_move(self, batch_id: str, following: BatchState, *, by_way_of: BatchState | None = None) -> None:
         """Refuse early what `move` would refuse; nothing is changed.
@@ -155,7 +164,7 @@ class BatchRepository:
         batch = self.find(batch_id)
         if batch is None:
             self.connection.rollback()
-            raise BatchStateError(f"Batch {batch_id!r} is not known. Run points_usage_report, or check the id.")
+            raise self._unknown(batch_id)
         values = {"batch_id": batch_id, "state": batch.state, "following": str(following)}
         if not may_follow(batch.state, following) or (
             batch.state != following and execute(self.connection, "review/move_batch.sql", values) != 1

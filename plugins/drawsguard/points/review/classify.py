@@ -13,6 +13,9 @@ from drawsguard.points.definitions import Definition
 from drawsguard.points.policy import Selection
 from drawsguard.points.review.usage import Usage, UsageIndex
 
+#: From here on a spreadsheet does not keep a number's last digits.
+_NO_CELL_KEEPS = 10**15
+
 
 class PointClass(StrEnum):
     """The three anomaly classes of a point in the statistics window."""
@@ -63,6 +66,8 @@ def reason_against(definition: Definition, selection: Selection, window_start: d
         return "cluster not selected"
     if definition.modeltype not in selection.modeltypes:
         return "modeltype not selected"
+    if definition.point_id >= _NO_CELL_KEEPS:
+        return "id of more than 15 digits, which no spreadsheet keeps"
     if definition.created_time is None:
         return "age unknown"
     if definition.created_time >= window_start:
@@ -91,6 +96,8 @@ def classify(
         point_class = class_of(used)
         if point_class is None:
             reason: str | None = "in use"
+        elif max(used.queries, used.updates) >= _NO_CELL_KEEPS:
+            reason = "count of more than 15 digits, which no spreadsheet keeps"
         elif usage.is_unreadable(point):
             reason = "use unknown: telemetry of it cannot be read"
         else:

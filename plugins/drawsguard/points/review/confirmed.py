@@ -27,7 +27,9 @@ from drawsguard.points.review.candidate import (
     row_digest,
 )
 from drawsguard.points.review.classify import PointClass
-from drawsguard.points.review.workbook_file import Cell, Row, Sheet, WorkbookFile, WorkbookFileError
+from drawsguard.points.review.workbook_file import WorkbookFile
+from drawsguard.points.review.workbook_package import WorkbookFileError
+from drawsguard.points.review.workbook_sheet import Cell, Row, Sheet
 from drawsguard.refusal import RefusedError
 
 #: Problems that one refusal lists.
@@ -198,9 +200,10 @@ class _Reader:
             self.problems.append(Problem(sheet.name, row, f"cells are merged from {column}{row} on; unmerge them"))
         for reason in sheet.covered:
             self.problems.append(Problem(sheet.name, 0, reason))
-        for number in sorted(sheet.hidden_columns & {_ID, _DECISION, _REVIEWER}):
-            reason = f"column {get_column_letter(number)} is hidden; show it, check it and save"
-            self.problems.append(Problem(sheet.name, 0, reason))
+        for number in (_ID, _DECISION, _REVIEWER):
+            if sheet.hidden_columns >> number & 1:
+                reason = f"column {get_column_letter(number)} is hidden; show it, check it and save"
+                self.problems.append(Problem(sheet.name, 0, reason))
 
     def _check_batch(self, sheet: str, row: Row) -> None:
         expected = [BATCH_LABEL, self._batch.batch_id, DIGEST_LABEL, self._batch.digest]

@@ -15,7 +15,8 @@ from typing import NamedTuple
 from drawsguard.points.telemetry.oper_type import CHECK_COUNT, numbers_in
 
 #: Operations that count as use, and the one that reports a failed access.
-OPERATIONS = ("que", "upd")
+QUERY, UPDATE = "que", "upd"
+OPERATIONS = (QUERY, UPDATE)
 ERROR = "err"
 
 #: One row of the statistics: oper_type, when it was last seen (naive, business time), how often.

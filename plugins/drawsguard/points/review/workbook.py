@@ -36,6 +36,7 @@ from drawsguard.points.sheets import (
     HEADER_FILL,
     HEADER_FONT,
     TITLE,
+    cell_text,
     reads_as_formula,
     set_page,
     text_cell,
@@ -84,7 +85,7 @@ def write_review(path: Path, head: ReviewHead, rows: Sequence[ReviewRow]) -> Non
     :raises ValueError: when a class has more rows than a sheet can hold.
     """
     workbook = Workbook(write_only=True)
-    workbook.properties.title = f"积分下线审核 points review {head.batch_id}"
+    workbook.properties.title = cell_text(f"积分下线审核 points review {head.batch_id}")
     _write_summary(workbook, head, rows)
     for point_class in PointClass:
         _write_class(workbook, head, point_class, [row.cells for row in rows if row.point_class is point_class])

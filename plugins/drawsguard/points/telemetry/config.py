@@ -11,7 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from drawsguard.points.telemetry.oper_type import parser
-from drawsguard.settings import config_file
+from drawsguard.settings import config_file, get_settings
 
 #: Where a person edits these rules.
 POINTS_CONFIG = config_file("points.yaml")
@@ -78,6 +78,12 @@ def points_config(path: Path = POINTS_CONFIG) -> PointsConfig:
     :raises pydantic.ValidationError: naming each wrong entry.
     """
     return PointsConfig.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+
+
+def scheduled_flows(config: PointsConfig) -> tuple[str, ...]:
+    """Return the flows that the scheduled run pushes: the daily flow only where the legacy feed is."""
+    absent = {"daily"} if "legacy_feed" in get_settings().absent else set[str]()
+    return tuple(flow for flow in config.push.flows if flow not in absent)
 
 
 @lru_cache(maxsize=4)

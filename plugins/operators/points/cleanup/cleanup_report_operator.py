@@ -14,6 +14,7 @@ from drawsguard.points.cleanup.ticket_repository import TicketRepository
 from drawsguard.points.downline.repositories import Repositories
 from drawsguard.settings import get_settings
 from drawsguard.templates import render_template
+from hooks import artifacts
 from hooks.approvals_database import approvals
 from hooks.cleanup_databases import cleanup_folder, cleanup_repositories
 from notifiers.points_mail import send_mail
@@ -49,15 +50,15 @@ class CleanupReportOperator(BaseOperator):
         url = run_url(run.dag_id, run.run_id)
         found: dict[str, dict[str, int | bool]] = {}
         failures = []
-        with cleanup_repositories() as (tickets, repositories):
+        with cleanup_repositories() as (tickets, _):
             due = [self.batch_id] if self.batch_id else tickets.due_batches(get_settings().business_timezone)
-            for batch_id in due:
-                try:
+        for batch_id in due:
+            try:
+                with cleanup_repositories() as (tickets, repositories):  # its own: what broke one keeps no other
                     found[batch_id] = self._report(batch_id, tickets, repositories, run.run_id, url)
-                except Exception as error:
-                    self.log.exception("Batch %s could not be reported", batch_id)
-                    repositories.connection.rollback()
-                    failures.append(f"{batch_id}: {type(error).__name__}: {error}")
+            except Exception as error:
+                self.log.exception("Batch %s could not be reported", batch_id)
+                failures.append(f"{batch_id}: {type(error).__name__}: {error}")
         if failures:
             raise AirflowException(f"{len(failures)} batches could not be reported, the others were: {failures}")
         return found
@@ -66,9 +67,6 @@ class CleanupReportOperator(BaseOperator):
         self, batch_id: str, tickets: TicketRepository, repositories: Repositories, run_id: str, url: str
     ) -> dict[str, int | bool]:
         result = CleanupResult(batch_id, tickets.tickets(batch_id), tickets.results(batch_id), tickets.memory(batch_id))
-        folder = cleanup_folder(batch_id)
-        workbook, markdown = folder / f"积分清理结果-{batch_id}.xlsx", folder / f"积分清理结果-{batch_id}.md"
-        write_result(workbook, result)
         with approvals() as repository:
             answers = [e for e in repository.of_batch(batch_id) if e.action == Action.CLEANUP and e.kind in ANSWERS]
         events = repositories.audit.events(batch_id)
@@ -81,13 +79,17 @@ class CleanupReportOperator(BaseOperator):
             states=STATES,
             run_url=url,
         )
-        markdown.write_text(text, encoding="utf-8")
+        with artifacts.drafts() as folder:
+            files = [folder / f"积分清理结果-{batch_id}.xlsx", folder / f"积分清理结果-{batch_id}.md"]
+            write_result(files[0], result)
+            files[1].write_text(text, encoding="utf-8")
+            for file in files:
+                artifacts.store(file, cleanup_folder(batch_id))
 
-        def send() -> None:
-            files = [workbook, markdown]
-            send_mail(get_settings().points_email, "cleanup/result", files, result=result, run_url=url)
+            def send() -> None:
+                send_mail(get_settings().points_email, "cleanup/result", files, result=result, run_url=url)
 
-        tell_each(repositories.audit, batch_id, run_id, {"cleanup result": send})
+            tell_each(repositories.audit, batch_id, run_id, {"cleanup result": send})
         closed = tickets.close_batch(batch_id)  # after the mail: what is closed is not reported again
         repositories.audit.note(
             batch_id, "cleanup_reported", "airflow", deleted=result.deleted, left=result.left, closed=closed

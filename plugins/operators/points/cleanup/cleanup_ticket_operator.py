@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import AirflowException
 
 from drawsguard.points.cleanup.config import get_config
 from drawsguard.points.cleanup.estimate import Estimate, estimate_points
@@ -18,6 +17,7 @@ from drawsguard.points.cleanup.ticket_workbook import EXECUTORS, workbook_name, 
 from drawsguard.points.downline.repositories import Repositories
 from drawsguard.refusal import RefusedError
 from drawsguard.settings import get_settings
+from hooks import artifacts
 from hooks.cleanup_databases import cleanup_folder, cleanup_repositories, plan_batch
 from hooks.redis_instance_hook import RedisInstanceHook
 from notifiers.points_mail import send_mail
@@ -26,6 +26,9 @@ from notifiers.told_once import tell_each
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+#: The audit's events of a batch that has its tickets, and of one that has none, with the reason.
+TICKETS_MADE, TICKETS_FAILED = "cleanup_tickets", "cleanup_tickets_failed"
 
 
 class CleanupTicketOperator(BaseOperator):
@@ -45,34 +48,35 @@ class CleanupTicketOperator(BaseOperator):
         self.batch_id = batch_id
 
     def execute(self, context: Context) -> list[str]:
-        """Return the tickets that need approval. A batch that fails keeps no other from its tickets.
+        """Return the tickets that need approval. A batch that fails keeps no other from its tickets and its cleanup.
+
+        What failed is kept in the audit (`TICKETS_FAILED`), and fails the run in `CleanupTicketsMadeOperator`: if it
+        failed here, the tickets that were made would not be executed.
 
         :raises RefusedError: when the batch that was asked for is not due.
-        :raises AirflowException: after all batches, when some have no tickets.
         """
-        made: list[str] = []
-        failures = []
-        with cleanup_repositories() as (store, repositories):
+        with cleanup_repositories() as (store, _):
             self.log.info("%d expired samples removed.", store.expire_samples())
             due = store.due_batches(get_settings().business_timezone)
-            if self.batch_id and self.batch_id not in due:
-                raise RefusedError(
-                    f"Batch {self.batch_id!r} is not due for cleanup; due are {due}. A batch is due when it was "
-                    "downlined, its observation has ended, the usage evidence of all its days is there (points_observe "
-                    "names those that are missing), and it is neither halted nor cleaned."
-                )
-            run = context["dag_run"]
-            for batch_id in [self.batch_id] if self.batch_id else due:
-                try:
+        if self.batch_id and self.batch_id not in due:
+            raise RefusedError(
+                f"Batch {self.batch_id!r} is not due for cleanup; due are {due}. A batch is due when it was "
+                "downlined, its observation has ended, the usage evidence of all its days is there (points_observe "
+                "names those that are missing), and it is neither halted nor cleaned."
+            )
+        run = context["dag_run"]
+        made: list[str] = []
+        for batch_id in [self.batch_id] if self.batch_id else due:
+            try:
+                with cleanup_repositories() as (store, repositories):
                     made += self._make(batch_id, store, repositories, run.run_id, run_url(run.dag_id, run.run_id))
-                except Exception as error:
-                    if self.batch_id:
-                        raise
-                    self.log.exception("Batch %s has no tickets", batch_id)
-                    repositories.connection.rollback()
-                    failures.append(f"{batch_id}: {type(error).__name__}: {error}")
-        if failures:
-            raise AirflowException(f"{len(failures)} batches have no tickets, the others have: {failures}")
+            except Exception as error:
+                if self.batch_id:
+                    raise
+                self.log.exception("Batch %s has no tickets", batch_id)
+                with cleanup_repositories() as (_, repositories):
+                    reason = f"{type(error).__name__}: {error}"
+                    repositories.audit.note(batch_id, TICKETS_FAILED, "airflow", run_id=run.run_id, reason=reason)
         return made
 
     def _make(
@@ -82,31 +86,33 @@ class CleanupTicketOperator(BaseOperator):
         estimates = self._estimate(plan)
         store.save_tickets(batch_id, plan, estimates)
         business_time = datetime.now(UTC).astimezone(ZoneInfo(get_settings().business_timezone))
-        workbook = cleanup_folder(batch_id) / workbook_name(business_time)
-        write_tickets(workbook, batch_id, plan, estimates)
-        tickets = store.tickets(batch_id)
-        repositories.audit.note(
-            batch_id,
-            "cleanup_tickets",
-            "airflow",
-            tickets={ticket.ticket_id: ticket.digest for ticket in tickets},
-            unticketed=len(plan.unticketed),
-            workbook=str(workbook),
-        )
-
-        def send() -> None:
-            send_mail(
-                get_settings().points_email,
-                "cleanup/tickets",
-                [workbook],
-                batch_id=batch_id,
-                tickets=tickets,
-                executors=EXECUTORS,
+        with artifacts.drafts() as folder:
+            workbook = folder / workbook_name(business_time)
+            write_tickets(workbook, batch_id, plan, estimates)
+            address = artifacts.store(workbook, cleanup_folder(batch_id))
+            tickets = store.tickets(batch_id)
+            repositories.audit.note(
+                batch_id,
+                TICKETS_MADE,
+                "airflow",
+                tickets={ticket.ticket_id: ticket.digest for ticket in tickets},
                 unticketed=len(plan.unticketed),
-                run_url=url,
+                workbook=address,
             )
 
-        tell_each(repositories.audit, batch_id, run_id, {"cleanup tickets": send})
+            def send() -> None:
+                send_mail(
+                    get_settings().points_email,
+                    "cleanup/tickets",
+                    [workbook],
+                    batch_id=batch_id,
+                    tickets=tickets,
+                    executors=EXECUTORS,
+                    unticketed=len(plan.unticketed),
+                    run_url=url,
+                )
+
+            tell_each(repositories.audit, batch_id, run_id, {"cleanup tickets": send})
         for point in plan.unticketed:
             self.log.warning("Point %s (%s) has no ticket: %s", point.eid, point.cluster, point.reason)
         return [

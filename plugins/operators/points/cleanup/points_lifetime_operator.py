@@ -23,7 +23,7 @@ from drawsguard.points.review.usage import UsageIndex
 from drawsguard.points.telemetry.config import points_config
 from drawsguard.points.telemetry.oper_type import parser
 from drawsguard.settings import get_settings
-from hooks import points_databases
+from hooks import artifacts, points_databases
 from hooks.cleanup_databases import cleanup_repositories, instances_by_cluster, living_points
 from hooks.redis_instance_hook import RedisInstanceHook
 from notifiers.points_mail import send_mail
@@ -68,19 +68,21 @@ class PointsLifetimeOperator(BaseOperator):
             get_config().idle_days,
         )
         month = f"{today:%Y-%m}"
-        workbook = get_settings().points_artifact_dir / "lifetime" / f"积分生命周期-{self.environment}-{month}.xlsx"
-        write_lifetime(workbook, month, report)
         run = context["dag_run"]
-        send_mail(
-            get_settings().points_email,
-            "cleanup/lifetime",
-            [workbook],
-            month=month,
-            environment=self.environment,
-            report=report,
-            unread=unread,
-            run_url=run_url(run.dag_id, run.run_id),
-        )
+        with artifacts.drafts() as folder:
+            workbook = folder / f"积分生命周期-{self.environment}-{month}.xlsx"
+            write_lifetime(workbook, month, report)
+            artifacts.store(workbook, "lifetime")
+            send_mail(
+                get_settings().points_email,
+                "cleanup/lifetime",
+                [workbook],
+                month=month,
+                environment=self.environment,
+                report=report,
+                unread=unread,
+                run_url=run_url(run.dag_id, run.run_id),
+            )
         return {
             "points": len(report.points),
             "without_owner": len(report.without_owner),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 STOP_VARIABLE = "points_cleanup_stop"
 #: How often a sweep looks at both environments and at the usage evidence (seconds).
 LOOK_SECONDS = 30.0
+#: How often it is planned again: points that came into service, evidence that was withdrawn (seconds). It reads every
+#: live point of both environments.
+PLAN_SECONDS = 600.0
 #: Points listed on the approval page; all of them are in the workbook.
 SHOWN_POINTS = 50
 
@@ -88,7 +91,7 @@ class RedisCleanupOperator(ApprovalOperator):
             ticket=ticket,
             stored=stored,
             requester=requester,
-            workbook=cleanup_folder(ticket.batch_id),
+            workbook=get_settings().artifact(cleanup_folder(ticket.batch_id)),
             shown=SHOWN_POINTS,
             runbook=runbook_link("points-cleanup", get_settings()),
             run_url=self.run_url(context),
@@ -192,7 +195,7 @@ class RedisCleanupOperator(ApprovalOperator):
             )
             try:
                 with tickets.execution(ticket, approved, repository) as require_held:
-                    permit = _Permit(ticket, require_held)
+                    permit = _Permit(ticket, require_held, self._require_planned)
                     permit()
                     result = sweep.run()
                     _require_nothing_left(ticket, result)
@@ -202,6 +205,10 @@ class RedisCleanupOperator(ApprovalOperator):
                 self._note_end(ticket, approver)
         self.log.info("Ticket %s is done: %s.", ticket.ticket_id, sweep.progress)
         return {"deleted": sweep.progress.deleted, "wrong_type": sum(result.wrong_type.values())}
+
+    def _require_planned(self) -> None:
+        with cleanup_repositories() as (tickets, repositories):
+            self._current(tickets.ticket(self.ticket_id), tickets, repositories)
 
     @staticmethod
     def _note_end(ticket: Ticket, approver: str) -> None:
@@ -215,16 +222,22 @@ class RedisCleanupOperator(ApprovalOperator):
 
 @dataclass
 class _Permit:
-    """Whether a sweep may go on: its lock and its batch before each deletion, use and restores now and then."""
+    """Whether a sweep may go on: its lock and its batch before each deletion, use, restores and the plan now and then.
+
+    :param require_planned: raises when the ticket is not what would be planned now. It was planned just before.
+    """
 
     ticket: Ticket
     require_held: Callable[[], None]
+    require_planned: Callable[[], None]
     looked_at: float = float("-inf")
+    planned_at: float = field(default_factory=time.monotonic)
 
     def __call__(self) -> None:
         """Raise when it may not.
 
         :raises TicketStateError: when the lock is lost, the batch was halted, or a point is needed again.
+        :raises RefusedError: when the ticket would be another now.
         """
         self.require_held()
         if time.monotonic() - self.looked_at < LOOK_SECONDS:
@@ -241,6 +254,9 @@ class _Permit:
             observed_from = repositories.batches.get(batch_id).observe_from
             if observed_from is not None:
                 _require_no_use(repositories, batch_id, observed_from)
+        if time.monotonic() - self.planned_at >= PLAN_SECONDS:
+            self.require_planned()
+            self.planned_at = time.monotonic()
         self.looked_at = time.monotonic()
 
 

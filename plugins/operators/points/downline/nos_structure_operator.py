@@ -11,7 +11,7 @@ from airflow.sdk.exceptions import AirflowException
 from drawsguard.points.downline.structure_repository import Structure
 from drawsguard.points.downline.structures import STRUCTURE_WORKBOOK, write_structures
 from drawsguard.settings import get_settings
-from hooks import points_databases
+from hooks import artifacts, points_databases
 from hooks.nos_hook import NosError, NosHook
 
 #: Structures that are stored at a time: what a crash can lose.
@@ -64,7 +64,9 @@ class NosStructureOperator(BaseOperator):
                 finally:
                     repositories.structures.save(self.batch_id, found)
             structures = repositories.structures.of_batch(self.batch_id)
-        write_structures(points_databases.artifacts(self.batch_id) / STRUCTURE_WORKBOOK, structures)
+        with artifacts.drafts() as folder:
+            write_structures(folder / STRUCTURE_WORKBOOK, structures)
+            artifacts.store(folder / STRUCTURE_WORKBOOK, self.batch_id)
         if failures:
             raise AirflowException(
                 f"{len(failures)} of {len(missing)} points have no structure, the others are stored: {failures[:5]}. "

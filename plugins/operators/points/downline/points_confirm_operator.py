@@ -18,7 +18,7 @@ from hooks.confirmed_workbook import find_workbook, read_workbook
 class PointsConfirmOperator(BaseOperator):
     """Read the confirmed workbook, store its decisions, and return its batch id. A dry run stores nothing.
 
-    :param workbook: file name below the artifact folder (templated).
+    :param workbook: address of an artifact, or its path below the root of the artifacts (templated).
     """
 
     template_fields: Sequence[str] = ("workbook",)
@@ -33,8 +33,7 @@ class PointsConfirmOperator(BaseOperator):
         :raises AirflowFailException: naming sheet, row and reason of every refusal.
         """
         requester = context["dag_run"].triggering_user_name or ""
-        workbook = find_workbook(self.workbook)
-        with points_databases.repositories() as repositories:
+        with find_workbook(self.workbook) as workbook, points_databases.repositories() as repositories:
             path, batch_id, decisions = read_workbook(repositories, workbook)
             downline = sum(decision.decision is Decision.DOWNLINE for decision in decisions.values())
             if not is_dry_run(context.get("params")):

@@ -11,7 +11,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from drawsguard.approvals.model import Approved, Proposal
 from drawsguard.approvals.rules import approvals_needed
 from drawsguard.points.database import transaction
-from drawsguard.points.downline.backup import BackupError, check_backup
+from drawsguard.points.downline.backup import BackupError, check_backup, not_in_backup
 from drawsguard.points.downline.execution import Execution, PlanChangedError, StoppedError
 from drawsguard.points.downline.journal import Journal
 from drawsguard.points.downline.plan import Plan
@@ -23,7 +23,9 @@ from drawsguard.points.policy import get_policy
 from drawsguard.points.review.batch_state import BatchState
 from drawsguard.points.stop_switch import stops
 from drawsguard.points.telemetry.config import points_config
+from drawsguard.settings import get_settings
 from hooks import points_databases
+from hooks.lineage import lineage, mysql_table
 from operators.approvals.approval_operator import ApprovalOperator
 
 #: The switch that stops a downline or a restore between two chunks.
@@ -52,6 +54,14 @@ class PointsDownlineOperator(ApprovalOperator):
         super().__init__(**kwargs)
         self.batch_id = batch_id
         self.environment = environment
+        self._changed_tables: list[str] = []
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:  # noqa: ARG002 - OpenLineage's signature
+        """Return the plan that was carried out and the definition tables that it changed, for OpenLineage."""
+        settings = get_settings()
+        conn_id = getattr(settings, f"{as_environment(self.environment)}_mysql_conn_id")
+        plan = mysql_table(settings.governance_mysql_conn_id, "points_lifecycle.batch_row")
+        return lineage([plan], [mysql_table(conn_id, table) for table in self._changed_tables])
 
     def propose(self, context: Context) -> Proposal:
         """Return the batch's plan as it is now.
@@ -107,7 +117,7 @@ class PointsDownlineOperator(ApprovalOperator):
         used = recheck.used
         self.log.info("Use was looked for from %s to %s: %d sign(s).", recheck.first, recheck.last, len(used))
         points = frozenset(sign.point_id for sign in used)
-        reason = "was used after the report's window ended"
+        reason = "is used: the evidence has use that the report did not know"
         left = plan.without(points, reason, planned.membership) if points else plan
         removed = [row for row in plan.pending if row not in set(left.pending)]
         repositories.plans.mark_removed(plan, removed, reason)
@@ -120,6 +130,7 @@ class PointsDownlineOperator(ApprovalOperator):
                 self._require_backups(repositories, connection, plan)
                 with transaction(repositories.connection):
                     repositories.batches.move(plan.batch_id, BatchState.DOWNLINING)
+                self._changed_tables = sorted({row.table for row in left.pending})
                 changed = execution.downline(left)
             except (StoppedError, PlanChangedError, BackupError) as refusal:
                 self._note(context, repositories, plan, "downline_refused", approver, reason=str(refusal))
@@ -166,6 +177,13 @@ class PointsDownlineOperator(ApprovalOperator):
                     f"Table {table} has no proven backup on the {plan.environment}. Trigger a new run, which makes it."
                 )
             check_backup(connection, backups[table])
+        if missing := not_in_backup(connection, backups.values(), plan.pending):
+            shown = ", ".join(f"{row.table} {row.row_id}" for row in missing[:10])
+            raise BackupError(
+                f"{len(missing)} rows of the plan changed after they were backed up on the {plan.environment}: "
+                f"{shown}. Nothing was changed now. Trigger a new run: it backs them up, or, in a begun batch, "
+                "leaves them out."
+            )
 
 
 def _recheck(repositories: Repositories, planned: Planned) -> Recheck:

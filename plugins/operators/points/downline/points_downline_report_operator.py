@@ -9,7 +9,7 @@ from airflow.sdk import BaseOperator, Context
 
 from drawsguard.points.downline.report import downline_report, write_result
 from drawsguard.settings import get_settings
-from hooks import points_databases
+from hooks import artifacts, points_databases
 from hooks.approvals_database import approvals
 from notifiers.points_mail import send_mail
 
@@ -28,13 +28,15 @@ class PointsDownlineReportOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:  # noqa: ARG002
         """Report, and return the counts of both environments."""
-        folder = points_databases.artifacts(self.batch_id)
         with approvals() as repository:
             answers = repository.of_batch(self.batch_id)
         with points_databases.repositories() as repositories:
             report = downline_report(repositories, points_databases.environment, self.batch_id, answers)
             repositories.audit.note(self.batch_id, "report_sent", "airflow", counts=report.counts)
-        workbook, audit = write_result(folder, report)
         self.log.info("Result of batch %s\n%s", self.batch_id, "\n".join(report.lines()))
-        send_mail(get_settings().points_email, "downline/downline_report", [workbook, audit], report=report)
+        with artifacts.drafts() as folder:
+            files = write_result(folder, report)
+            for file in files:
+                artifacts.store(file, self.batch_id)
+            send_mail(get_settings().points_email, "downline/downline_report", files, report=report)
         return report.counts

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import Any
 
 from airflow.sdk import BaseOperator, Context
 from airflow.sdk.exceptions import AirflowException
 
 from drawsguard.alerts import signals
 from drawsguard.monitoring.observation import Priority
-from drawsguard.points.database import utc
+from drawsguard.points.database import fetch, utc
 from drawsguard.points.downline.observe import (
     Notice,
     alert_detail,
     alert_key,
     downlined_points,
     due_notices,
+    keep_signs,
     restore_requests,
 )
 from drawsguard.points.downline.observed_days import ObservedDays
@@ -28,6 +31,7 @@ from drawsguard.points.telemetry.evidence_days import listed
 from drawsguard.settings import get_settings
 from drawsguard.warehouse.monitoring_repository import MonitoringRepository
 from hooks import points_databases
+from hooks.telemetry import Reading, is_on, send
 from hooks.warehouse_hook import warehouse_client
 from notifiers.points_mail import owner_address, send_mail
 from notifiers.told_once import send_each
@@ -52,17 +56,21 @@ class PointsObserveOperator(BaseOperator):
         found: dict[str, int] = {}
         failures: list[str] = []
         with points_databases.repositories() as repositories:
-            for batch_id, observed_from, until, halted_at in repositories.observations.observed():
-                try:
+            observed = repositories.observations.observed()
+        for batch_id, observed_from, until, halted_at in observed:
+            try:
+                with points_databases.repositories() as repositories:  # its own: what broke one keeps no other
                     days = points_databases.observed_now(repositories, observed_from, until)
                     found[batch_id] = self._watch(repositories, batch_id, observed_from, days, context["run_id"])
                     if not halted_at and not found[batch_id]:
                         self._tell_owners(repositories, batch_id, until + timedelta(days=len(days.missing)))
                     self._require_evidence(batch_id, days)
-                except Exception as error:
-                    self.log.exception("Batch %s could not be watched", batch_id)
-                    repositories.connection.rollback()
-                    failures.append(f"{batch_id}: {type(error).__name__}: {error}")
+            except Exception as error:
+                self.log.exception("Batch %s could not be watched", batch_id)
+                failures.append(f"{batch_id}: {type(error).__name__}: {error}")
+        if is_on():
+            with points_databases.repositories() as repositories:
+                send(_rows_by_state(repositories.connection, found))
         if failures:
             raise AirflowException(f"{len(failures)} batches could not be watched, the others were: {failures}")
         return found
@@ -94,17 +102,7 @@ class PointsObserveOperator(BaseOperator):
             detail = "已下线积分不再有使用或报错。No downlined point of the batch shows signs of life any more."
             signals.end(self._monitor(), alert_key(batch_id), detail, run_id=run_id, now=datetime.now(UTC))
             return 0
-        repositories.observations.save(
-            {
-                "batch_id": batch_id,
-                "kind": sign.kind,
-                "oper_type": sign.oper_type,
-                "point_id": sign.point_id,
-                "last_seen": sign.last_seen,
-                "seen_count": sign.times,
-            }
-            for sign in signs
-        )
+        keep_signs(repositories, batch_id, signs)
         if repositories.observations.halt(
             batch_id, f"{len(points)} downlined points show signs of life: {points[:20]}"
         ):
@@ -145,3 +143,16 @@ class PointsObserveOperator(BaseOperator):
 
         letters = {owner: partial(tell, notice) for owner, notice in notices.items()}
         send_each(letters, (), sent)
+
+
+def _rows_by_state(connection: Any, batches: Iterable[str]) -> list[Reading]:
+    """Return how many rows of the observed batches are planned, downlined or restored."""
+    names = tuple(batches)
+    counts: Counter[tuple[str, str]] = Counter()
+    for row in fetch(connection, "pages/rows_by_state.sql", {"batches": names}) if names else ():
+        _batch, environment, state, rows = row
+        counts[environment, state] += int(rows)
+    return [
+        Reading("drawsguard.points.rows", rows, {"environment": environment, "state": state})
+        for (environment, state), rows in sorted(counts.items())
+    ]

@@ -30,7 +30,7 @@ class PointsPlanOperator(BaseOperator):
 
     :param batch_id: the batch (templated).
     :param environment: intranet or extranet.
-    :param workbook: the confirmed workbook, for a dry run (templated).
+    :param workbook: address of the confirmed workbook, for a dry run (templated).
     """
 
     template_fields: Sequence[str] = ("batch_id", "workbook")
@@ -67,7 +67,8 @@ class PointsPlanOperator(BaseOperator):
         return {"digest": plan.digest, "rows": len(plan.rows), "counts": plan.counts()}
 
     def _tried(self, repositories: Repositories) -> dict[int, Confirmed]:
-        workbook = read_workbook(repositories, find_workbook(self.workbook))
+        with find_workbook(self.workbook) as path:
+            workbook = read_workbook(repositories, path)
         if workbook.batch_id != self.batch_id:
             raise RefusedError(
                 f"Workbook {self.workbook!r} is of batch {workbook.batch_id} now, not of {self.batch_id}. Nothing was "

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from airflow.sdk import Context
 
 from drawsguard.approvals.model import Action, Approved, Proposal
 from drawsguard.approvals.rules import ApprovalRefusedError
+from drawsguard.points.downline.recheck import Sign
 from drawsguard.points.downline.release import (
     checked_reason,
     halted_batch,
@@ -45,21 +46,24 @@ class PointsReleaseOperator(ApprovalOperator):
         with points_databases.repositories() as repositories:
             return self._proposal(context, repositories)
 
-    def prepare(self, context: Context, proposal: Proposal) -> None:
-        """Look for signs of use once more.
+    def prepare(self, context: Context, proposal: Proposal) -> list[Sign]:
+        """Look for signs of use once more, and return them.
 
         :raises ApprovalRefusedError: when one came meanwhile, or the batch was halted again; it stays halted.
         """
-        if not proposal.done:
-            with points_databases.repositories() as repositories:
-                self.require_same(proposal, self._proposal(context, repositories).digest)
+        if proposal.done:
+            return []
+        with points_databases.repositories() as repositories:
+            fresh = self._fresh(repositories)
+            self.require_same(proposal, self._proposal(context, repositories, fresh).digest)
+        return fresh
 
     def carry_out(
         self,
         context: Context,
         proposal: Proposal,
         approved: Approved,
-        prepared: None,  # noqa: ARG002
+        prepared: list[Sign],
     ) -> Any:
         """Lift the halt."""
         result = {"digest": proposal.digest, "approved_by": approved.approver}
@@ -78,24 +82,27 @@ class PointsReleaseOperator(ApprovalOperator):
                     "run_id": context["run_id"],
                 },
                 _missing_days(repositories, batch),
+                prepared,
             )
         return result
 
-    def _proposal(self, context: Context, repositories: Repositories) -> Proposal:
-        if done := released_in(repositories, self.batch_id, context["run_id"]):
-            return Proposal(Action.RELEASE, self.batch_id, done, "done", "done", done=True)
+    def _fresh(self, repositories: Repositories) -> list[Sign]:
         batch = halted_batch(repositories, self.batch_id)
         if batch.observe_from is None:
             raise ApprovalRefusedError(f"Batch {self.batch_id} is {batch.state}: it was never observed.")
-        fresh = points_databases.signs_now(repositories, self.batch_id, batch.observe_from)
+        return points_databases.signs_now(repositories, self.batch_id, batch.observe_from)
+
+    def _proposal(self, context: Context, repositories: Repositories, fresh: Sequence[Sign] | None = None) -> Proposal:
+        if done := released_in(repositories, self.batch_id, context["run_id"]):
+            return Proposal(Action.RELEASE, self.batch_id, done, "done", "done", done=True)
         return release_proposal(
             repositories,
-            batch,
-            fresh,
+            halted_batch(repositories, self.batch_id),
+            self._fresh(repositories) if fresh is None else fresh,
             checked_reason(self.reason),
             requester=self.requester(context),
             run_url=self.run_url(context),
-            missing=_missing_days(repositories, batch),
+            missing=_missing_days(repositories, halted_batch(repositories, self.batch_id)),
         )
 
 

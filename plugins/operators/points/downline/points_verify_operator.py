@@ -10,6 +10,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from drawsguard.points.downline.execution import verify_downline
 from drawsguard.points.downline.journal import Journal
+from drawsguard.points.downline.observe import VERIFIED
 from drawsguard.points.downline.plan import count
 from drawsguard.points.environments import as_environment
 from drawsguard.points.policy import get_policy
@@ -50,5 +51,5 @@ class PointsVerifyOperator(BaseOperator):
                 )
             counts = count(verification.changed)
             repositories.observations.start(self.batch_id, get_policy().observe.days)
-            repositories.audit.note(self.batch_id, "verified", "airflow", name, counts=counts)
+            repositories.audit.note(self.batch_id, VERIFIED, "airflow", name, counts=counts)
         return counts

@@ -9,9 +9,12 @@ from typing import Any
 from airflow.sdk import BaseOperator, Context
 
 from drawsguard.points.review.batch_repository import CELL_OWNER, Batch
+from drawsguard.points.review.evidence import Window
 from drawsguard.points.review.workbook import CLUSTER, TABLE, ReviewRow, count_rows
+from drawsguard.points.telemetry.config import points_config
+from drawsguard.points.telemetry.evidence_days import EvidenceDays, evidence_days
 from drawsguard.settings import get_settings
-from hooks import points_databases
+from hooks import artifacts, points_databases
 from notifiers.points_mail import owner_address, send_mail
 from notifiers.told_once import tell_each
 
@@ -39,7 +42,8 @@ class PointsReportMailOperator(BaseOperator):
             owners: dict[str, list[ReviewRow]] = {}
             for row in rows:
                 owners.setdefault(str(row.cells[CELL_OWNER]), []).append(row)
-            letters: dict[str, Callable[[], None]] = {"workbook": partial(self._send_workbook, batch, rows)}
+            evidence = evidence_days(repositories.batches.connection, batch.window_start, points_config().quality)
+            letters: dict[str, Callable[[], None]] = {"workbook": partial(self._send_workbook, batch, rows, evidence)}
             for owner, mine in sorted(owners.items()):
                 letters[f"owner {owner}"] = partial(self._send_list, batch, owner, mine)
             tell_each(repositories.audit, self.batch_id, context["run_id"], letters)
@@ -49,14 +53,18 @@ class PointsReportMailOperator(BaseOperator):
     def _send_list(batch: Batch, owner: str, rows: Sequence[ReviewRow]) -> None:
         send_mail(owner_address(owner), "review/owner_list", batch=batch, owner=owner, rows=rows)
 
-    def _send_workbook(self, batch: Batch, rows: Sequence[ReviewRow]) -> None:
-        send_mail(
-            get_settings().points_email,
-            "review/usage_report",
-            [points_databases.artifacts(self.batch_id) / f"review-{self.batch_id}.xlsx"],
-            batch=batch,
-            total=len(rows),
-            clusters=count_rows(rows, CLUSTER),
-            tables=count_rows(rows, TABLE),
-            ownerless=sum(not row.cells[CELL_OWNER] for row in rows),
-        )
+    def _send_workbook(self, batch: Batch, rows: Sequence[ReviewRow], evidence: EvidenceDays) -> None:
+        window = Window(batch.window_start, batch.window_end)
+        with artifacts.local_copy(f"{self.batch_id}/review-{self.batch_id}.xlsx") as workbook:
+            send_mail(
+                get_settings().points_email,
+                "review/usage_report",
+                [workbook],
+                batch=batch,
+                total=len(rows),
+                clusters=count_rows(rows, CLUSTER),
+                tables=count_rows(rows, TABLE),
+                ownerless=sum(not row.cells[CELL_OWNER] for row in rows),
+                minutes={day: evidence.minutes.get(day, 0) for day in window.days},
+                least_minutes=evidence.least,
+            )

@@ -17,7 +17,7 @@ from drawsguard.points.review.usage_report import make_report, tab_separated
 from drawsguard.points.review.workbook import ReviewHead, write_review
 from drawsguard.points.telemetry.config import points_config
 from drawsguard.refusal import RefusedError
-from hooks import points_databases
+from hooks import artifacts, points_databases
 
 #: Short enough for the names of backup tables.
 BATCH_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,19}")
@@ -68,10 +68,13 @@ class PointsUsageReportOperator(BaseOperator):
             digest = repositories.batches.save_report(batch_id, name, report.window, report.rows)
             requester = context["dag_run"].triggering_user_name or "schedule"
             repositories.audit.note(batch_id, "reported", requester, name, candidates=len(report.rows), digest=digest)
-        folder = points_databases.artifacts(batch_id)
         head = ReviewHead(batch_id, digest, name, report.window, report.notes())
-        write_review(folder / f"review-{batch_id}.xlsx", head, report.rows)
-        (folder / f"review-{batch_id}.tsv").write_text("\n".join(tab_separated(report.rows)) + "\n", encoding="utf-8")
+        with artifacts.drafts() as folder:
+            workbook, text = folder / f"review-{batch_id}.xlsx", folder / f"review-{batch_id}.tsv"
+            write_review(workbook, head, report.rows)
+            text.write_text("\n".join(tab_separated(report.rows)) + "\n", encoding="utf-8")
+            for file in (workbook, text):
+                artifacts.store(file, batch_id)
         self.log.info(
             "Batch %s, digest %s\n%s", batch_id, digest, "\n".join(islice(tab_separated(report.rows), _LOGGED_LINES))
         )

@@ -16,6 +16,7 @@ from drawsguard.points.telemetry.evidence_repository import EvidenceRepository, 
 from drawsguard.points.telemetry.hive_source import Chunk, HiveSource
 from drawsguard.points.telemetry.push_guard import EMPTY, Facts, batch_id_of, require_as_built, require_window
 from drawsguard.refusal import RefusedError
+from hooks.lineage import hive_table, lineage, mysql_table
 from operators.points.telemetry.evidence_guard_operator import EvidenceGuardOperator
 
 
@@ -33,6 +34,11 @@ class HiveToMySqlStreamOperator(EvidenceGuardOperator):
 
     def _stage(self) -> str:
         return "push"
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:  # noqa: ARG002 - OpenLineage's signature
+        """Return what the push reads and writes, for OpenLineage."""
+        source = hive_table(self.hiveserver2_conn_id, "cma.ads_evt_ops_status")
+        return lineage([source], [mysql_table(self.mysql_conn_id, "rsp_datagovern.ads_evt_ops_status_ago")])
 
     def _guard(self, context: Context, source: HiveSource, store: EvidenceRepository, window: StatisticsWindow) -> Any:
         """Push what the guard let through in this run.

@@ -18,7 +18,7 @@ from types import SimpleNamespace
 import MySQLdb
 import pytest
 import redis
-from airflow.sdk.exceptions import AirflowFailException, TaskAwaitingInput
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskAwaitingInput
 from openpyxl import load_workbook
 
 from drawsguard.approvals.model import DIGEST_FIELD, Approved
@@ -43,9 +43,10 @@ from drawsguard.settings import REPOSITORY, get_settings
 from hooks import cleanup_databases, points_databases
 from hooks.approvals_database import approvals
 from local.redis_servers import Cluster, Migration
-from operators.points.cleanup import redis_cleanup_operator
+from operators.points.cleanup import cleanup_report_operator, cleanup_ticket_operator, redis_cleanup_operator
 from operators.points.cleanup.cleanup_report_operator import CleanupReportOperator
 from operators.points.cleanup.cleanup_ticket_operator import CleanupTicketOperator
+from operators.points.cleanup.cleanup_tickets_made_operator import CleanupTicketsMadeOperator
 from operators.points.cleanup.dba_ticket_operator import DbaTicketDoneOperator
 from operators.points.cleanup.redis_cleanup_operator import RedisCleanupOperator
 
@@ -146,7 +147,7 @@ def living(monkeypatch):
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    monkeypatch.setenv("DRAWSGUARD_POINTS_ARTIFACT_DIR", str(tmp_path))
+    monkeypatch.setenv("DRAWSGUARD_ARTIFACTS_ADDRESS", str(tmp_path))
     get_settings.cache_clear()
     yield tmp_path
     get_settings.cache_clear()
@@ -559,14 +560,62 @@ def test_batch_that_is_not_due_gets_no_tickets(connection, living, folder, chang
         CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context())
 
 
+@pytest.mark.parametrize("fault", ["an error", "a refusal", "a lost connection"])
+def test_a_batch_without_tickets_keeps_no_other_from_its_cleanup_and_fails_the_run(
+    connection, instance, living, folder, monkeypatch, fault
+):
+    first, broken, last = (add_batch(connection, (5, "redis_flag", "string", "flag:{user}:5", None)) for _ in range(3))
+    plan = cleanup_ticket_operator.plan_batch
+
+    def failing(batch_id, tickets, repositories):
+        if batch_id != broken:
+            return plan(batch_id, tickets, repositories)
+        if fault == "a lost connection":
+            repositories.connection.close()
+            return plan(batch_id, tickets, repositories)
+        raise (RefusedError if fault == "a refusal" else RuntimeError)("template {a}{b} cannot be read")
+
+    monkeypatch.setattr(cleanup_ticket_operator, "plan_batch", failing)
+    made = CleanupTicketOperator(task_id="write_tickets").execute(context())
+    assert {ticket.partition("/")[0] for ticket in made} >= {first, last}
+    assert not [ticket for ticket in made if ticket.startswith(broken)]
+    check = CleanupTicketsMadeOperator(task_id="every_batch_has_tickets")
+    with pytest.raises(AirflowException, match=rf"1 batches have no tickets, the others go on: {broken}: \w+"):
+        check.execute(context())
+    monkeypatch.setattr(cleanup_ticket_operator, "plan_batch", plan)  # the task was killed, and tried again
+    assert [t for t in CleanupTicketOperator(task_id="write_tickets").execute(context()) if t.startswith(broken)]
+    check.execute(context())
+
+
+def test_a_batch_whose_report_fails_keeps_no_other_from_its_report(connection, instance, living, folder, monkeypatch):
+    first, broken, last = (add_batch(connection, (5, "redis_flag", "string", "flag:{user}:5", None)) for _ in range(3))
+    CleanupTicketOperator(task_id="write_tickets").execute(context())
+    write = cleanup_report_operator.write_result
+
+    def failing(path, result):
+        if result.batch_id == broken:
+            raise OSError("disk full")
+        write(path, result)
+
+    monkeypatch.setattr(cleanup_report_operator, "write_result", failing)
+    with pytest.raises(AirflowException, match=rf"1 batches could not be reported.*{broken}: OSError: disk full"):
+        CleanupReportOperator(task_id="report").execute(context())
+    for batch_id in (first, last):
+        assert (folder / batch_id / "cleanup" / f"积分清理结果-{batch_id}.xlsx").is_file()
+
+
 def test_served_points_come_from_both_environments_and_nos_once(stack, connection, monkeypatch):
     config = stack.require("mysql", "nos").config
     created = {"intranet": (101, "redis_flag"), "extranet": (102, "redis_evt_A")}
-    for environment, (eid, cluster) in created.items():
-        opened = MySQLdb.connect(
+    owners = {
+        environment: MySQLdb.connect(
             host=config.host("mysql"), port=config.port("MYSQL_PORT"), user=f"{environment}_schema",
             password=config.secret(f"mysql_{environment}_schema"), database=f"cvs_{environment}",
-        )  # fmt: skip
+        )
+        for environment in created
+    }  # fmt: skip
+    for environment, (eid, cluster) in created.items():
+        opened = owners[environment]
         columns = "id INT, status INT, people TEXT, lv1 TEXT, lv2 TEXT, description TEXT, `table` TEXT, modeltype TEXT,"
         execute(opened, "DROP TABLE IF EXISTS define_nosdata_cleanuptest")
         execute(
@@ -580,13 +629,20 @@ def test_served_points_come_from_both_environments_and_nos_once(stack, connectio
             " (104, 1, 'redis_mq')",
             eid, cluster, cluster,
         )  # fmt: skip
-        opened.close()
+        # Nobody has said that this is no definition table: what lives in it is served.
+        execute(opened, "DROP TABLE IF EXISTS define_nosdata_cleanuptest_2")
+        execute(
+            opened, f"CREATE TABLE define_nosdata_cleanuptest_2 AS SELECT {eid + 10} id, 1 status, 'redis_flag' cluster"
+        )
     store = TicketRepository(connection)
     living = cleanup_databases.living_points({"redis_flag", "redis_evt_old"}, store)
-    assert {101, 102} <= living.eids  # redis_evt_A shares evt-004-redis with redis_evt_old
+    assert {101, 102, 111, 112} <= living.eids  # redis_evt_A shares evt-004-redis with redis_evt_old
     assert not {103, 104} & living.eids
     monkeypatch.setattr(cleanup_databases, "NosHook", lambda *_: pytest.fail("asked again"))
     assert cleanup_databases.living_points({"redis_flag", "redis_evt_old"}, store) == living
+    for opened in owners.values():
+        execute(opened, "DROP TABLE define_nosdata_cleanuptest, define_nosdata_cleanuptest_2")
+        opened.close()
 
 
 # --- the ledger on the real server ------------------------------------------------------------------------
@@ -655,17 +711,18 @@ def test_the_last_day_of_an_observation_is_a_business_day(observe_until, last):
     assert found == datetime.fromisoformat(last).date()
 
 
-@pytest.mark.parametrize("change", ["lock", "halted", "kept", "used"])
+@pytest.mark.parametrize("change", ["lock", "halted", "kept", "used", "living", "evidence"])
 def test_a_running_sweep_ends_before_the_next_deletion_when_things_change(
     services, connection, instance, living, folder, asked, monkeypatch, change
 ):
-    """An idle connection loses its lock, a batch is halted, a point comes back or is used: while the sweep runs."""
+    """The lock is lost, the batch halted, a point back, used or beside a new one, evidence withdrawn: while it runs."""
     batch_id = add_batch(connection, *FLAG)
     instance.mset({f"flag:{n}:1": "x" for n in range(3000)})
     ticket_id = CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context())[1]
     digest = TicketRepository(connection).ticket(ticket_id).digest
     ask(ticket_id)
     monkeypatch.setattr(redis_cleanup_operator, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(redis_cleanup_operator, "PLAN_SECONDS", 0.0)
     record, calls = MySqlLedger.record, []
 
     def then_things_change(ledger, scan, checkpoint, counts):
@@ -681,11 +738,26 @@ def test_a_running_sweep_ends_before_the_next_deletion_when_things_change(
             Repositories(connection).observations.halt(batch_id, "used again")
         elif change == "kept":
             monkeypatch.setattr(cleanup_databases, "kept_points", lambda *_: {1: "It is served."})
+        elif change == "living":  # a new point, whose keys could be those of point 1
+            (served,) = plan_tickets(
+                "x", [Structure(9, "redis_flag", "string", "flag:{user}:1", None)], LivingPoints((), {}),
+                cleanup_databases.instances_by_cluster(), get_config(),
+            ).tickets[0].structures  # fmt: skip
+            living.value = LivingPoints((served,), {})
+        elif change == "evidence":
+            execute(connection, "UPDATE rsp_datagovern.evidence_batch_day SET minutes = 3")
         else:
             monkeypatch.setattr(points_databases, "signs_now", lambda *_: [Sign("use", 1, "upd_eid_1", NOW, 1)])
 
     monkeypatch.setattr(MySqlLedger, "record", then_things_change)
-    reason = {"lock": "is lost", "halted": "halted: used again", "kept": "It is served", "used": "signs of life"}
+    reason = {
+        "lock": "is lost",
+        "halted": "halted: used again",
+        "kept": "It is served",
+        "used": "signs of life",
+        "living": "does not follow from the batch",
+        "evidence": "is not due",
+    }
     with pytest.raises(AirflowFailException, match=reason[change]):
         respond(ticket_id, answered(digest))
     assert 0 < instance.dbsize() < 3000

@@ -40,7 +40,7 @@ def world(stack: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterat
             ("que_tag_501", datetime.fromisoformat("2024-06-23 08:00:00"), 1),
         ],
     )
-    monkeypatch.setenv("DRAWSGUARD_POINTS_ARTIFACT_DIR", str(tmp_path))
+    monkeypatch.setenv("DRAWSGUARD_ARTIFACTS_ADDRESS", str(tmp_path))
     get_settings.cache_clear()
     monkeypatch.setattr(points_databases, "business_today", lambda: TODAY)
     yield made

@@ -97,6 +97,20 @@ def kept_after_status(world: World, point: int, status: int) -> str:
     return kept(world)[point]
 
 
+def test_a_point_that_lives_in_a_table_that_nobody_listed_is_kept(world: World) -> None:
+    world.sql("extranet", "CREATE TABLE define_nosdata_general_v2 AS SELECT * FROM define_nosdata_general WHERE id = 4")
+    world.sql("intranet", "CREATE TABLE define_nostag_new_2 AS SELECT 77 id, 1 status, '5,999' eids")
+    try:
+        world.sql("extranet", "UPDATE define_nosdata_general_v2 SET status = 1")
+        found = kept(world)
+        assert found.keys() == {4, 5}
+        assert "live in the table define_nosdata_general_v2 of the extranet" in found[4]
+        assert "live in the table define_nostag_new_2 of the intranet" in found[5]
+    finally:
+        world.sql("intranet", "DROP TABLE define_nostag_new_2")
+        world.sql("extranet", "DROP TABLE define_nosdata_general_v2")
+
+
 def test_a_row_that_somebody_touched_since_keeps_its_point(world: World) -> None:
     same = "last_modify_time = last_modify_time"
     for statement in (

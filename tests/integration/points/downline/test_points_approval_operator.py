@@ -19,15 +19,17 @@ from drawsguard.approvals.repository import ApprovalRepository
 from drawsguard.points.database import close
 from drawsguard.points.downline.plan import PlanRefusedError
 from drawsguard.points.downline.proposal import plan_proposal
-from drawsguard.refusal import refusal_of
+from drawsguard.refusal import RefusedError, refusal_of
 from drawsguard.settings import get_settings
 from hooks import points_databases
 from hooks.approvals_database import approvals
 from operators.points.downline import points_downline_operator, points_restore_operator
 from operators.points.downline.points_countersign_operator import PointsCountersignOperator
 from operators.points.downline.points_downline_operator import PointsDownlineOperator
+from operators.points.downline.points_plan_operator import PointsPlanOperator
 from operators.points.downline.points_release_operator import PointsReleaseOperator
 from operators.points.downline.points_restore_operator import PointsRestoreOperator
+from operators.points.downline.points_restore_plan_operator import PointsRestorePlanOperator
 from operators.points.downline.points_verify_operator import PointsVerifyOperator
 from operators.points.downline.table_backup_operator import TableBackupOperator
 from tests.integration.points_world import BATCH, RULES, TODAY, WINDOW, World, new_world, small_world
@@ -562,6 +564,21 @@ def test_an_edited_backup_is_refused(driver: Driver) -> None:
     assert driver.down() == 0
 
 
+def test_a_row_that_changed_after_its_backup_does_not_go_before_a_new_one(driver: Driver) -> None:
+    driver.world.sql(
+        "intranet", "UPDATE define_nosdata_general SET people = 'x', last_modify_time = last_modify_time WHERE id = 5"
+    )
+    operator = driver.operator()
+    with pytest.raises(AirflowFailException, match=r"1 rows of the plan changed after they were backed up .*general 5"):
+        driver.answer(operator, driver.ask(operator))
+    assert driver.down() == 0
+    driver.new_run()
+    TableBackupOperator(task_id="b", batch_id=BATCH, environment="intranet").execute(driver.context())
+    operator = driver.operator()
+    driver.answer(operator, driver.ask(operator))
+    assert driver.down() == 13
+
+
 def test_no_backup_or_no_structure_no_downline(driver: Driver) -> None:
     operator = driver.operator()
     digest = driver.ask(operator)
@@ -665,6 +682,32 @@ def test_a_batch_in_another_spelling_is_not_restored(driver: Driver, spelled: st
     with pytest.raises(AirflowFailException, match=r"is written 'b1'|is not known"):
         driver.retry(restore)
     assert driver.down() == 13
+
+
+@pytest.mark.parametrize("batch_id", ["b9", "", "b" * 5_000, "b9\0", "b9' OR 1=1 -- "])
+def test_an_unknown_batch_is_refused_once_with_those_that_exist(driver: Driver, batch_id: str) -> None:
+    asked = {"task_id": "t", "batch_id": batch_id}
+    for operator in (
+        PointsRestorePlanOperator(environment="intranet", **asked),
+        PointsRestoreOperator(environment="intranet", **asked),
+        PointsPlanOperator(environment="intranet", **asked),
+        PointsReleaseOperator(reason="looked into", **asked),
+    ):
+        with pytest.raises((RefusedError, AirflowFailException)) as caught:  # neither is ever tried again
+            operator.execute(driver.context() | {"params": {"dry_run": False}})
+        assert refusal_of(caught.value) is not None, "the person who asked is told"
+        message = str(caught.value)
+        assert "is not known. Nothing was changed. The newest batches are: b1 (confirmed)." in message
+        assert len(message) < 400
+
+
+@pytest.mark.parametrize("environment", ["", "internet", "Intranet\n", "x" * 5_000])
+def test_an_unknown_environment_is_refused_once_with_those_that_exist(driver: Driver, environment: str) -> None:
+    for kind in (PointsRestorePlanOperator, PointsRestoreOperator, PointsPlanOperator):
+        with pytest.raises((RefusedError, AirflowFailException), match="expected one of intranet, extranet") as caught:
+            kind(task_id="t", batch_id=BATCH, environment=environment).execute(driver.context())
+        assert refusal_of(caught.value) is not None
+        assert len(str(caught.value)) < 300
 
 
 # --- release of a halted observation -----------------------------------------------------------------------

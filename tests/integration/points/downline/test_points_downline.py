@@ -19,11 +19,12 @@ from drawsguard.points.downline.observe import signs_of_life
 from drawsguard.points.downline.plan import CapExceededError, PlanRefusedError
 from drawsguard.points.downline.planner import Planner, used_since_report
 from drawsguard.points.downline.report import downline_report
-from drawsguard.points.environments import ENVIRONMENTS
+from drawsguard.points.environments import ENVIRONMENTS, Environment
 from drawsguard.points.policy import load_policy
 from drawsguard.points.review.batch_repository import BatchStateError
 from drawsguard.points.review.evidence import EvidenceRefusedError
 from drawsguard.points.telemetry.config import points_config
+from drawsguard.settings import get_settings
 from local.golden.dataset import EXPECTED, METRIC_ROWS, ORIGINAL_LAST_DAY, build
 from tests.integration.points_world import (
     BATCH,
@@ -75,6 +76,30 @@ def test_the_golden_case_ends_in_exactly_the_numbers_of_the_batch(stack: Any) ->
     with pytest.raises(PlanRefusedError, match="carried out in both"):
         planner_done.refuse_second_run(BATCH)
     close(world.governance)
+
+
+def test_without_an_extranet_a_batch_is_done_when_the_intranet_is(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DRAWSGUARD_ABSENT_PARTS", "extranet")
+    get_settings.cache_clear()
+
+    def connect(name: Environment) -> Any:
+        assert name == "intranet", "there is no extranet to connect to"
+        return world.environment(name)
+
+    planner = Planner(world.repositories, connect, RULES, TODAY)
+    planned = planner.plan(BATCH, "intranet")
+    world.repositories.plans.save(planned.plan)
+    planner.refuse_second_run(BATCH)
+    with connect("intranet") as connection:
+        assert world.execute(planned, connection) == len(planned.plan.rows)
+    report = downline_report(world.repositories, connect, BATCH, [])
+    assert set(report.counts) == {"intranet"}
+    with pytest.raises(PlanRefusedError, match="carried out in the intranet"):
+        planner.refuse_second_run(BATCH)
+    monkeypatch.undo()
+    get_settings.cache_clear()
 
 
 def _used(world: World, planned: Any, expected: date = WINDOW.last) -> Any:

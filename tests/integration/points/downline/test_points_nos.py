@@ -98,7 +98,7 @@ def task(
     world.load(*small_world())
     world.confirm()
     monkeypatch.setenv("DRAWSGUARD_NOS_CONN_ID", "nos_test")
-    monkeypatch.setenv("DRAWSGUARD_POINTS_ARTIFACT_DIR", str(tmp_path / "artifacts"))
+    monkeypatch.setenv("DRAWSGUARD_ARTIFACTS_ADDRESS", str(tmp_path / "artifacts"))
     get_settings.cache_clear()
     monkeypatch.setattr(points_databases, "business_today", lambda: TODAY)
     monkeypatch.setattr(points_databases, "evidence_expected_until", lambda: WINDOW.last)

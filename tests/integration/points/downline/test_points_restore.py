@@ -10,7 +10,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from drawsguard.points.database import close
-from drawsguard.points.downline.execution import Execution, PlanChangedError, StoppedError, verify_downline
+from drawsguard.points.downline.execution import (
+    Execution,
+    NotAllRestoredError,
+    PlanChangedError,
+    StoppedError,
+    verify_downline,
+)
 from drawsguard.points.downline.journal import Journal
 from drawsguard.points.downline.plan import PlanRefusedError
 from drawsguard.points.downline.restore import plan_restore
@@ -80,7 +86,52 @@ def test_a_row_that_changes_after_the_approval_rolls_back(world: World) -> None:
         world.sql("intranet", "UPDATE define_nosdata_general SET status = -81 WHERE id = 2")
         with pytest.raises(PlanChangedError, match="no longer at -80"):
             Execution(connection, journal, lambda: False, plan.digest, 100).restore(plan)
-    assert {entry.state for entry in world.journal("intranet")} == {"downlined"}
+    # Its tag is back: other points of it may be in service, and a live tag without a live point harms nobody.
+    assert [entry.row.row_id for entry in world.journal("intranet") if entry.state == "restored"] == [501]
+
+
+TRIGGER = (
+    "CREATE TRIGGER refuse_restore BEFORE UPDATE ON define_nosdata_general FOR EACH ROW"
+    " IF NEW.id = 4 AND NEW.status > 0 THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'no such point'; END IF"
+)
+
+
+@pytest.mark.parametrize(
+    ("fault", "repair", "reason"),
+    [
+        (TRIGGER, "DROP TRIGGER refuse_restore", "no such point"),
+        (
+            "ALTER TABLE define_nosdata_general ADD CONSTRAINT retired CHECK (id <> 4 OR status < 0)",
+            "ALTER TABLE define_nosdata_general DROP CONSTRAINT retired",
+            "retired",
+        ),
+        (
+            "UPDATE define_nosdata_general SET status = -81, last_modify_time = last_modify_time WHERE id = 4",
+            "UPDATE define_nosdata_general SET status = -80, last_modify_time = last_modify_time WHERE id = 4",
+            "no longer at -80",
+        ),
+    ],
+)
+@pytest.mark.parametrize("chunk_rows", [2, 100])
+def test_one_row_that_cannot_be_restored_keeps_no_other_at_80(
+    world: World, fault: str, repair: str, reason: str, chunk_rows: int
+) -> None:
+    before = world.before  # type: ignore[attr-defined]
+    with world.environment("intranet") as connection:
+        journal = Journal(connection, BATCH, "intranet")
+        plan = plan_restore(connection, journal, BATCH, "intranet")
+        world.sql("intranet", fault)
+        try:
+            execution = Execution(connection, journal, lambda: False, plan.digest, chunk_rows)
+            with pytest.raises(NotAllRestoredError, match=rf"12 of 13 rows.* 1 ids.*general 4: .*{reason}"):
+                execution.restore(plan)
+        finally:
+            world.sql("intranet", repair)
+    left = {key: row for key, row in world.rows("intranet").items() if row != before[key]}
+    assert left.keys() == {("define_nosdata_general", 4, "积分 4")}
+    assert [entry.row.row_id for entry in world.journal("intranet") if entry.state == "downlined"] == [4]
+    assert restore(world, None) == 1
+    assert world.rows("intranet") == before
 
 
 def test_what_the_batch_never_downlined_cannot_be_restored(world: World) -> None:

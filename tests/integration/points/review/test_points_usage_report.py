@@ -51,7 +51,7 @@ def world(stack: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterat
     made = new_world(stack.require("mysql", "smtp").config)
     made.load(*small_world())
     made.sql("governance", "DELETE FROM rsp_datagovern.ads_evt_ops_status")
-    monkeypatch.setenv("DRAWSGUARD_POINTS_ARTIFACT_DIR", str(tmp_path))
+    monkeypatch.setenv("DRAWSGUARD_ARTIFACTS_ADDRESS", str(tmp_path))
     get_settings.cache_clear()
     monkeypatch.setattr(points_databases, "business_today", lambda: TODAY)
     for mail in box(made).keys():  # noqa: SIM118 - a mailbox is no dictionary
@@ -328,6 +328,35 @@ def test_a_push_that_failed_is_no_evidence_and_neither_no_sign_nor_the_end_of_an
     )
     assert days.missing == (str(expected - timedelta(days=3)),)
     assert PointsObserveOperator(task_id="o").execute(context()) == {BATCH: 0}
+
+
+@pytest.mark.usefixtures("monitor")
+def test_a_batch_that_cannot_be_watched_keeps_no_other_from_being_watched(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    observe(world, 20)
+    for batch_id in ("a0", "z9"):  # before it and after it
+        world.sql(
+            "governance",
+            "INSERT INTO points_lifecycle.batch (batch_id, environment, window_start, window_end, candidates,"
+            " candidate_digest, state, created_at, observe_from, observe_until) SELECT %s, environment, window_start,"
+            " window_end, candidates, candidate_digest, state, created_at, observe_from, observe_until"
+            " FROM points_lifecycle.batch WHERE batch_id = %s",
+            batch_id, BATCH,
+        )  # fmt: skip
+    look = points_databases.signs_now
+
+    def losing(opened: Any, batch_id: str, observed_from: datetime) -> Any:
+        if batch_id == "a0":
+            opened.connection.close()
+        return look(opened, batch_id, observed_from)
+
+    monkeypatch.setattr(points_databases, "signs_now", losing)
+    seen = datetime.now(ZoneInfo("Asia/Shanghai")).replace(tzinfo=None)
+    world.sql("governance", "INSERT INTO rsp_datagovern.ads_evt_ops_status VALUES ('que_eid_4', %s, 3)", seen)
+    with pytest.raises(AirflowException, match=r"1 batches could not be watched, the others were: .*a0: \w+Error"):
+        PointsObserveOperator(task_id="o").execute(context())
+    assert world.repositories.batches.get(BATCH).halted_at is not None
 
 
 @pytest.mark.usefixtures("monitor")

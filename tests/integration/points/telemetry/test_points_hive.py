@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -11,6 +13,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from airflow.providers.apache.hive.hooks.hive import HiveServer2Hook
 
@@ -21,7 +25,7 @@ from drawsguard.points.environments import ENVIRONMENTS
 from drawsguard.points.telemetry.day_plan import window_of
 from drawsguard.points.telemetry.push_guard import batch_id_of
 from drawsguard.settings import get_settings
-from local.cma.deliver import LATE_COMMIT, register_history, write_daily, write_history
+from local.cma.deliver import FIRST_COMMIT, LATE_COMMIT, register_history, write_daily, write_history
 from local.cma.telemetry import DayTruth, Telemetry, window_truth
 from local.golden.dataset import EXPECTED, METRIC_ROWS, build
 from local.golden.load import load_environment
@@ -49,6 +53,7 @@ from tests.integration.points_world import BATCH, new_world
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(1800)]
 
+WINDOW_OF_PRODUCTION = 180
 REBUILD = "the rules of the test changed"
 
 #: What identifies each table's content; a table is the same when these rows are.
@@ -243,14 +248,83 @@ def test_a_line_of_the_feed_is_one_record_or_is_put_aside_whole(feed: Path) -> N
     assert hive(COUNTED_LINES) == [counted_lines()]
 
 
-def test_the_golden_case_follows_from_raw_usage(feed: Path, stack: Any) -> None:
-    golden = build(LAST, WINDOW_DAYS)
+def build_in_python(raw: Path, root: Path, days: list[date]) -> None:
+    """Write what the DAG makes of days of raw records as partitions below ``root``, and make them known to Hive."""
+    parts: dict[str, tuple[str, ...]] = {
+        "base_evt_day": ("oper_ts", "oper_type", "eid"),
+        "evt_rejected": ("reason", "oper_ts", "oper_type", "instance", "raw_value", "copies"),
+        "evt_day_quality": (
+            "raw_rows", "last_commit", "evt_rows", "base_rows", "rejected_rows", "ts_rows", "metrics", "minutes",
+            "base_eid", "ts_eid",
+        ),
+    }  # fmt: skip
+    for day in days:
+        records = pq.ParquetFile(raw / f"pt_dt={day}" / f"{FIRST_COMMIT}.parquet").read().to_pylist()
+        evt = [record for record in records if record["app"] == "EVT"]
+        counts: dict[tuple[str, str, str], int] = {}
+        again: list[tuple[Any, ...]] = []
+        for record in evt:
+            key = (record["metric"], f"{record['ts'][:16]}:00", record["instance"])
+            if key in counts:
+                again.append(("duplicate_upload", key[1], key[0], key[2], record["value"], 1))
+            counts[key] = max(int(record["value"]), counts.get(key, 0))
+        last: dict[str, str] = {}
+        total: Counter[str] = Counter()
+        for (metric, minute, _), count in counts.items():
+            last[metric] = max(minute, last.get(metric, ""))
+            total[metric] += count
+        by_minute = {key[:2] for key in counts}
+        eid = total.total()
+        quality = (
+            len(records), FIRST_COMMIT, len(evt), len(counts), len(again), len(by_minute), len(total),
+            len({minute for _, minute in by_minute}), eid, eid,
+        )  # fmt: skip
+        rows = {
+            "base_evt_day": [(last[metric], metric, count) for metric, count in total.items()],
+            "evt_rejected": again,
+            "evt_day_quality": [quality],
+        }
+        for table, found in rows.items():
+            folder = root / table / str(day)
+            folder.mkdir(parents=True)
+            if found:
+                columns = map(pa.array, zip(*found, strict=True))
+                pq.write_table(pa.table(dict(zip(parts[table], columns, strict=True))), folder / "0.parquet")
+    for table in parts:
+        flow = "" if table == "base_evt_day" else "flow = 'window', "
+        for start in range(0, len(days), 60):
+            partitions = " ".join(
+                f"PARTITION ({flow}pt_dt = '{day}') LOCATION 'file:{root / table / str(day)}'"
+                for day in days[start : start + 60]
+            )
+            hive(f"ALTER TABLE cma.{table} ADD IF NOT EXISTS {partitions}")
+        hive(f"REFRESH TABLE cma.{table}")
+
+
+def test_the_golden_case_follows_from_180_days_of_raw_usage(
+    feed: Path, stack: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The window that production has, from raw telemetry through both DAGs and the report to the batch's numbers.
+
+    On an ordinary day 5 of its days are new, and the others were built before; here by plain Python, from the same raw
+    records. ``GOLDEN_BUILT=180`` has the DAG build them all, which takes Spark some minutes.
+    """
+    golden = build(LAST)
+    window = window_of(RUN_DATE, WINDOW_OF_PRODUCTION)
+    days = list(golden.window.days)
+    assert (days[0], days[-1], len(days)) == (window.first, window.last, WINDOW_OF_PRODUCTION)
+    monkeypatch.setenv("DRAWSGUARD_POINTS_WINDOW_DAYS", str(WINDOW_OF_PRODUCTION))
+    get_settings.cache_clear()
     truth = write_raw(golden, feed / "golden")
+    new = int(os.environ.get("GOLDEN_BUILT", str(WINDOW_DAYS)))
     with closing(HiveServer2Hook().get_conn()) as connection:
-        register_history(connection, feed / "golden", DAYS, replace=True)
-    assert run_dag("points_hive_aggregation", run_date=str(RUN_DATE), rebuild=True, reason=REBUILD) == "success"
+        register_history(connection, feed / "golden", days, replace=True)
+    build_in_python(feed / "golden", feed / "built", days[:-new])
+    planned = HiveDayPlanOperator(task_id="plan", window=window.texts()).execute(context(window))
+    assert [day for part in planned for day in part] == list(map(str, days[-new:]))
+    assert run_dag("points_hive_aggregation", run_date=str(RUN_DATE)) == "success"
     assert run_dag("points_push", run_date=str(RUN_DATE)) == "success"
-    evidence = batch_id_of("window", window_of(RUN_DATE, WINDOW_DAYS))
+    evidence = batch_id_of("window", window)
     pushed = mysql(
         "SELECT oper_type, oper_ts, eid FROM rsp_datagovern.ads_evt_ops_status_ago WHERE batch_id = %s", [evidence]
     )

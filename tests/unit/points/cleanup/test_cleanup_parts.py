@@ -175,6 +175,11 @@ def test_report_counts_by_cluster_and_month_and_has_charts(tmp_path):
     assert growth[:2] == [("(未知 unknown)", 1, 1), ("2023-05", 1, 2)]
     assert growth[2:9] == [(month, 0, 2) for month in map("2023-{:02d}".format, range(6, 13))]
     assert growth[9:] == [("2024-01", 1, 3)]
+    assert report.created_until("2024-09") == [
+        *((month, 0) for month in ("2023-10", "2023-11", "2023-12")), ("2024-01", 1),
+        *((f"2024-{month:02d}", 0) for month in range(2, 10)),
+    ]  # fmt: skip
+    assert [report.created_until("2024-12")[place][0] for place in (0, -1)] == ["2024-01", "2024-12"]
     assert report.idle() == {90: 2, 180: 2, 365: 1}
     write_lifetime(tmp_path / "l.xlsx", "2024-09", report)
     workbook = load_workbook(tmp_path / "l.xlsx")
@@ -189,9 +194,14 @@ def test_report_counts_by_cluster_and_month_and_has_charts(tmp_path):
 
 
 def test_failed_ticket_fails_the_run_although_the_report_follows():
-    from dags.points.points_cleanup import clean, report
+    from dags.points.points_cleanup import clean, dag, report
 
     # Airflow takes a run's state from the tasks without a downstream task; a teardown counts only when it says so.
     assert report.is_teardown
     assert not report.on_failure_fail_dagrun
     assert clean.downstream_task_ids == {"report"}
+    # A batch without tickets fails the run, and keeps no other from its cleanup.
+    made = dag.get_task("every_batch_has_tickets")
+    assert made.upstream_task_ids == {"write_tickets"}
+    assert not made.downstream_task_ids
+    assert clean.upstream_task_ids == {"write_tickets"}

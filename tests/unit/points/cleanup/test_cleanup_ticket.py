@@ -66,6 +66,10 @@ def test_route_follows_cluster_key_and_field(data, route, executor):
         (structure("redis_new"), "no known Redis instance"),
         (structure(key="{uid}:1"), "fixes 2 bytes"),
         (structure(key=""), "is empty"),
+        # grep takes each line for a pattern of its own, and every line of a name for a name.
+        (structure(key="evt:1024:\n{uid}"), "control character"),
+        (structure(key="evt:{uid}", field="{date}\r"), "control character"),
+        (structure("redis_mq", key="mq:\x00{uid}"), "control character"),
         (structure(redis_type="counter"), "not a Redis type"),
         (structure(field="x", redis_type="string"), "not hash"),
     ],

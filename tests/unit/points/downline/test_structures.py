@@ -22,13 +22,19 @@ def test_a_structure_is_read() -> None:
     ("change", "reason"),
     [
         ({"cluster": ""}, "cluster"),
+        ({"cluster": "x" * 65}, "cluster"),
+        ({"cluster": "redis\ud800"}, "cluster"),
         ({"type": "stream"}, "type"),
+        ({"type": ["hash"]}, "type"),
         ({"type": "string"}, "names a field"),
         ({"key": ""}, "key template"),
         ({"key": None}, "key template"),
         ({"key": "evt:{user"}, "key template"),
         ({"key": "evt:{}"}, "key template"),
         ({"key": "x" * 513}, "key template"),
+        ({"key": "evt:\ud800"}, "key template"),
+        ({"key": "evt:\n{user}"}, "key template"),
+        ({"field": "{date}\x00"}, "field template"),
         ({"field": 7}, "field template"),
         ({"extra": 1}, "cluster, type, key, field"),
     ],
@@ -38,7 +44,7 @@ def test_an_unusable_structure_is_refused(change: dict[str, object], reason: str
         parse_structure(1024, json.dumps(GOOD | change))
 
 
-@pytest.mark.parametrize("payload", ["", "{not json", "[]", "null"])
+@pytest.mark.parametrize("payload", ["", "{not json", "[]", "null", "[" * 100_000])
 def test_what_is_no_object_is_refused(payload: str) -> None:
     with pytest.raises(StructureError, match="point 1024"):
         parse_structure(1024, payload)

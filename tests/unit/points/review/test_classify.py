@@ -38,6 +38,12 @@ def test_class_of(queries: int, updates: int, expected: PointClass | None) -> No
     assert class_of(UNUSED._replace(queries=queries, updates=updates)) is expected
 
 
+def test_a_count_that_no_spreadsheet_keeps_is_no_candidates() -> None:
+    found = outcome([definition(1), definition(2)], ("que_eid_1", IN, 10**15), ("que_eid_2", IN, 10**15 - 1))
+    assert [candidate.definition.point_id for candidate in found.candidates] == [2]
+    assert found.others == {"count of more than 15 digits, which no spreadsheet keeps": 1}
+
+
 def test_each_class_is_found_and_points_in_use_are_left_alone() -> None:
     found = outcome(
         [definition(number) for number in (1, 2, 3, 4)],
@@ -56,6 +62,7 @@ def test_each_class_is_found_and_points_in_use_are_left_alone() -> None:
         ({"created_time": START}, "younger than the window"),
         ({"created_time": IN}, "younger than the window"),
         ({"created_time": None}, "age unknown"),
+        ({"point_id": 10**15}, "id of more than 15 digits, which no spreadsheet keeps"),
     ],
 )
 def test_a_point_that_may_not_be_a_candidate_is_none(changes: dict[str, object], reason: str) -> None:

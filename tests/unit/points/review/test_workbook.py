@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,10 +13,12 @@ from typing import Any
 
 import pytest
 from openpyxl import Workbook, load_workbook
+from openpyxl.cell.rich_text import CellRichText, TextBlock
+from openpyxl.cell.text import InlineFont
 from openpyxl.chart import BarChart
 from openpyxl.comments import Comment
 from openpyxl.formatting.rule import FormulaRule
-from openpyxl.styles import Font
+from openpyxl.styles import Color, Font, GradientFill, PatternFill
 
 from drawsguard.points.definitions import Definition
 from drawsguard.points.review.candidate import (
@@ -33,7 +36,9 @@ from drawsguard.points.review.confirmed import KnownBatch, KnownCandidate, Workb
 from drawsguard.points.review.evidence import Window
 from drawsguard.points.review.usage import UNUSED
 from drawsguard.points.review.workbook import ReviewHead, ReviewRow, write_review
-from drawsguard.points.review.workbook_file import Limits, WorkbookFile, WorkbookFileError
+from drawsguard.points.review.workbook_file import WorkbookFile
+from drawsguard.points.review.workbook_package import Limits, WorkbookFileError
+from drawsguard.points.review.workbook_styles import MAIN
 from drawsguard.points.sheets import escape_text, unescape_text
 
 #: The part of the class's sheet, as our writer and openpyxl name it.
@@ -113,6 +118,15 @@ def decide(workbook: Any, *points: int, reviewer: str | None = "mangge") -> None
         if sheet.cell(row, 1).value in points:
             sheet.cell(row, DECISION).value = Decision.DOWNLINE.label
             sheet.cell(row, DECISION + 1).value = reviewer
+
+
+def red_on(workbook: Any, fill: Any) -> None:
+    cell = at(workbook, 3, DECISION)
+    cell.font, cell.fill = Font(color="FFFF0000"), fill
+
+
+def in_runs(workbook: Any, font: InlineFont) -> None:
+    at(workbook, 3, DECISION).value = CellRichText(TextBlock(InlineFont(), "下线 "), TextBlock(font, "downline"))
 
 
 def at(workbook: Any, row: int, column: int) -> Any:
@@ -220,6 +234,73 @@ def test_a_whole_number_in_another_spelling_is_that_number(review: Review) -> No
     assert review.read() == before
 
 
+def as_libreoffice_saves(parts: dict[str, bytes]) -> None:
+    """Rewrite a workbook's sheets and strings as LibreOffice 7.4 does; Gnumeric's are alike.
+
+    Every attribute is written out with a word, texts are shared, a text in two scripts is cut into runs with a font
+    each, and numbers carry their type.
+    """
+    strings: list[str] = []
+
+    def shared(found: re.Match[str]) -> str:
+        runs = re.split(r"(?<=[\u4e00-\u9fff] )(?=\w)", found["text"])
+        font = '<rPr><sz val="11"/><rFont val="DejaVu Sans"/><family val="2"/></rPr>'
+        texts = [f'<t xml:space="preserve">{run}</t>' for run in runs]
+        strings.append("".join(f"<r>{font}{text}</r>" for text in texts) if len(runs) > 1 else texts[0])
+        return f'<c r="{found["place"]}"{found["style"] or ""} t="s"><v>{len(strings) - 1}</v></c>'
+
+    text_cell = (
+        r'<c r="(?P<place>[A-Z]+\d+)"(?P<style> s="\d+")? t="inlineStr"><is><t[^>]*>(?P<text>[^<]*)</t></is></c>'
+    )
+    for name in [name for name in parts if name.startswith("xl/worksheets/sheet")]:
+        # Written with or without lxml: with it as it is, without it as references.
+        plain = re.sub(r"&#(\d{3,});", lambda found: chr(int(found[1])), parts[name].decode())
+        sheet = re.sub(text_cell, shared, plain)
+        sheet = re.sub(r'<c r="(\w+)"( s="\d+")? t="n"', r'<c r="\1"\2', sheet)
+        sheet = re.sub(r'<c r="(\w+)"( s="\d+")?><v>', r'<c r="\1"\2 t="n"><v>', sheet)
+        words = 'customFormat="false" ht="15" hidden="false" customHeight="false" outlineLevel="0" collapsed="false"'
+        sheet = re.sub(r'<row r="(\d+)"[^>]*>', rf'<row r="\1" {words}>', sheet)
+        sheet = sheet.replace("<col ", '<col collapsed="false" hidden="false" outlineLevel="0" ')
+        assert "inlineStr" not in sheet
+        parts[name] = sheet.encode()
+    items = "".join(f"<si>{text}</si>" for text in strings)
+    parts["xl/sharedStrings.xml"] = f'<sst xmlns="{MAIN}" count="{len(strings)}">{items}</sst>'.encode()
+    kind = "http://schemas.openxmlformats.org/officeDocument/2006/relationships/sharedStrings"
+    related = f'<Relationship Id="texts" Type="{kind}" Target="sharedStrings.xml"/></Relationships>'
+    relations = "xl/_rels/workbook.xml.rels"
+    parts[relations] = parts[relations].replace(b"</Relationships>", related.encode())
+
+
+def test_a_workbook_that_libreoffice_saved_is_read_alike(review: Review) -> None:
+    """Tried with the program itself, by way of .xlsx, .ods and .xls; this is what it makes of our parts."""
+    before = review.read()
+    review.edit_parts(as_libreoffice_saves)
+    assert b"<rPr>" in zipfile.ZipFile(review.path).read("xl/sharedStrings.xml")
+    assert review.read() == before
+    review.edit_parts(
+        lambda p: p.update({UNUSED_PART: p[UNUSED_PART].replace(b'hidden="false"', b'hidden="true"', 30)})
+    )
+    assert "is hidden" in review.refusal()
+
+
+def test_colours_that_can_be_read_are_no_reason_to_refuse(review: Review) -> None:
+    """What reviewers do: a colour for a row, a red word in a remark."""
+
+    def colour(workbook: Any) -> None:
+        for column in range(1, DECISION + 1):
+            at(workbook, 3, column).fill = PatternFill("solid", start_color="FFFF00")
+        at(workbook, 4, DECISION).font = Font(color="FFFFFF")
+        at(workbook, 4, DECISION).fill = PatternFill("solid", start_color="C00000")
+        red = TextBlock(InlineFont(color="FFFF0000"), "asked")
+        at(workbook, 3, DECISION + 2).value = CellRichText(red, TextBlock(InlineFont(strike=False), " twice"))
+
+    before = review.read()
+    review.edit(colour)
+    after = review.read()
+    assert after[1].remark == "asked twice"
+    assert {point: c.decision for point, c in after.items()} == {point: c.decision for point, c in before.items()}
+
+
 @pytest.mark.parametrize("text", ["a_x005F_b", "line_x000D_", "_x000d_", "_x0041_", "_xD800_", "x_x005F_x000D_"])
 def test_text_that_reads_like_an_escape_survives_every_program(tmp_path: Path, text: str) -> None:
     made = make(tmp_path / "escapes.xlsx", [candidate(1, description=text)])
@@ -272,6 +353,23 @@ REFUSALS: dict[str, tuple[Callable[[Any], object], str]] = {
     "decision format": (lambda w: setattr(at(w, 3, DECISION), "number_format", ';;;"keep"'), "row 3: cell S3: its num"),
     "white decision": (lambda w: setattr(at(w, 3, DECISION), "font", Font(color="FFFFFFFF")), "cell S3: its text has"),
     "tiny decision": (lambda w: setattr(at(w, 3, DECISION), "font", Font(size=1)), "cell S3: its text is too small"),
+    "nearly white": (lambda w: setattr(at(w, 3, DECISION), "font", Font(color="FFFEFEFE")), "cell S3: its text has"),
+    "white with a tint": (
+        lambda w: setattr(at(w, 3, DECISION), "font", Font(color=Color(theme=0, tint=-0.02))),
+        "cell S3: its text has",
+    ),
+    "red on a red gradient": (lambda w: red_on(w, GradientFill(stop=("FF0000", "FF0000"))), "cell S3: its text has"),
+    "red on red dots": (
+        lambda w: red_on(w, PatternFill("darkGray", start_color="FF0000", end_color="FF0000")),
+        "cell S3: its text has",
+    ),
+    "struck through": (
+        lambda w: setattr(at(w, 3, DECISION), "font", Font(strike=True)),
+        "cell S3: its text is struck through",
+    ),
+    "white letters": (lambda w: in_runs(w, InlineFont(color="FFFFFFFF")), "row 3: cell S3: a part of its text has a"),
+    "tiny letters": (lambda w: in_runs(w, InlineFont(sz=1)), "row 3: cell S3: a part of its text has a light colour"),
+    "struck letters": (lambda w: in_runs(w, InlineFont(strike=True)), "row 3: cell S3: its text is struck through"),
     "flat row": (lambda w: setattr(w[UNUSED_SHEET].row_dimensions[3], "height", 0.5), "row 3: point 1 is to be taken"),
     "hidden decisions": (
         lambda w: setattr(w[UNUSED_SHEET].column_dimensions["S"], "hidden", True),
@@ -428,6 +526,20 @@ HOSTILE: dict[str, tuple[Callable[[dict[str, bytes]], object], str]] = {
     ),
     "rows twice": (_replaced(UNUSED_PART, "</sheetData>", "</sheetData><sheetData/>"), "holds its rows twice"),
     "rows hidden": (_replaced(UNUSED_PART, "<sheetFormatPr", '<sheetFormatPr zeroHeight="1"'), "row that is hidden"),
+    "rows without height": (
+        _replaced(UNUSED_PART, "defaultRowHeight=\"", 'customHeight="1" defaultRowHeight="0.'), "row that is hidden",
+    ),
+    "columns without width": (
+        _replaced(UNUSED_PART, "<sheetFormatPr", '<sheetFormatPr defaultColWidth="0"'), "no width of their own",
+    ),
+    "rows before the frozen ones": (
+        _replaced(UNUSED_PART, "<sheetView ", '<sheetView topLeftCell="A5" '), "frozen at A5, what is before it cannot",
+    ),
+    "conditional formatting of Excel 2010": (
+        _replaced(UNUSED_PART, "</sheetData>", "</sheetData><extLst><ext><x:conditionalFormattings xmlns:x='x14'>"
+                  "<x:conditionalFormatting/></x:conditionalFormattings></ext></extLst>"),
+        "conditional formatting may hide",
+    ),
     "sheet twice": (
         _replaced("xl/workbook.xml", PointClass.READ_ONLY.label, PointClass.UNUSED.label), "is there twice"
     ),
@@ -444,7 +556,50 @@ def test_a_damaged_or_hostile_file_is_one_refusal_with_part_and_reason(review: R
     review.edit_parts(change)
     message = review.refusal()
     assert reason in message
-    assert message.count("\n- ") == (2 if name == "rows hidden" else 1)
+    assert message.count("\n- ") == (2 if name in ("rows hidden", "rows without height") else 1)
+
+
+#: More text than a row may have, which is not packed as well as one letter many times.
+LONG = "".join(map(str, range(720_000)))[: (4 << 20) + 1]
+RUNS = "".join(f"<r><t>{LONG[start : start + 99_999]}</t></r>" for start in range(0, len(LONG), 99_999))
+#: What costs much more memory or time than its bytes.
+COSTLY: dict[str, tuple[Callable[[dict[str, bytes]], None], str]] = {
+    "one long cell": (
+        _replaced(UNUSED_PART, "</row></sheetData>", f'<c r="V6" t="str"><v>{LONG}</v></c></row></sheetData>'),
+        "row 6 has more than 4194304 characters",
+    ),
+    "one long cell of many runs": (
+        _replaced(UNUSED_PART, "</row></sheetData>", f'<c r="V6" t="inlineStr"><is>{RUNS}</is></c></row></sheetData>'),
+        "row 6 has more than 4194304 characters",
+    ),
+    "many columns": (
+        _replaced(UNUSED_PART, "<cols>", "<cols>" + '<col min="1" max="16384" hidden="1"/>' * 20_000),
+        "describes more than 16384 columns",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", COSTLY)
+def test_a_small_file_that_costs_much_is_refused_early(review: Review, name: str) -> None:
+    change, reason = COSTLY[name]
+    review.edit_parts(change)
+    started = time.process_time()
+    assert reason in review.refusal()
+    assert time.process_time() - started < 5
+
+
+def test_a_long_shared_text_is_refused(review: Review) -> None:
+    review.edit_parts(as_libreoffice_saves)
+    review.edit_parts(_replaced("xl/sharedStrings.xml", "</sst>", f"<si><t>{LONG}</t></si></sst>"))
+    assert "part xl/sharedstrings.xml: a text has more than 4194304 characters" in review.refusal()
+
+
+def test_of_many_merged_cells_some_are_named(review: Review) -> None:
+    merged = "".join(f'<mergeCell ref="S{row}:T{row}"/>' for row in range(3, 50_000))
+    review.edit_parts(_replaced(UNUSED_PART, "</sheetData>", f"</sheetData><mergeCells>{merged}</mergeCells>"))
+    with pytest.raises(WorkbookRefusedError, match="cells are merged from S3 on") as caught:
+        review.read()
+    assert len(caught.value.problems) < 2_000
 
 
 def test_elements_are_counted(review: Review) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 from openpyxl import load_workbook
+from openpyxl.utils.escape import unescape
 
 from drawsguard.points.review.candidate import DECISIONS, FIRST_DATA_ROW, Decision
 from drawsguard.points.review.classify import PointClass
@@ -151,7 +152,8 @@ def seen(path: Path) -> dict[int, tuple[str, str]] | None:
             if sheet.row_dimensions[row].hidden or any(c.number_format in FORMATS[3:] for c in (point, chosen)):
                 continue
             if DECISIONS.get(str(chosen.value or "").strip().lower()) is Decision.DOWNLINE:
-                found[int(point.value)] = ("downline", " ".join(str(reviewer.value).split()))
+                name = unescape(str(reviewer.value))  # which openpyxl leaves to its callers, and programs show
+                found[int(point.value)] = ("downline", " ".join(name.split()))
     return found
 
 
