@@ -7,8 +7,9 @@ alert stays open until its condition is gone; meanwhile nobody else is asked to 
 
 from __future__ import annotations
 
-from airflow.sdk import DAG, Param
+from airflow.sdk import DAG
 
+from dag_params.text import SEVERAL_LINES, text_param
 from drawsguard.settings import get_settings
 from notifiers.task_defaults import task_defaults
 from operators.operations.alert_command_operator import AlertCommandOperator
@@ -25,13 +26,10 @@ with DAG(
     tags=["tier:2", "operations"],
     default_args=task_defaults(settings.draws_owner),
     params={
-        "key": Param(
-            type="string",
-            default="check:",
-            minLength=7,
-            description="告警编号，见告警消息。Key of the alert, from its message.",
+        "key": text_param(
+            "告警编号，见告警消息。Key of the alert, from its message.", shortest=7, longest=300, default="check:"
         ),
-        "note": Param("", type="string", description="备注（可空）。Remark (may be empty)."),
+        "note": text_param("备注（可空）。Remark (may be empty).", longest=1000, default="", pattern=SEVERAL_LINES),
     },
 ):
     AlertCommandOperator(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from airflow.sdk import DAG, Param
 
+from dag_params.text import SEVERAL_LINES, text_param
 from drawsguard.settings import get_settings
 from notifiers.task_defaults import task_defaults
 from operators.operations.alert_command_operator import AlertCommandOperator
@@ -25,21 +26,18 @@ with DAG(
     tags=["tier:2", "operations"],
     default_args=task_defaults(settings.draws_owner),
     params={
-        "key": Param(
-            type="string",
-            default="check:",
-            minLength=7,
-            description="告警编号，见告警消息。Key of the alert, from its message.",
+        "key": text_param(
+            "告警编号，见告警消息。Key of the alert, from its message.", shortest=7, longest=300, default="check:"
         ),
         "hours": Param(
             1, type="number", minimum=0, maximum=168, description="静音小时数，0 为解除。Hours; 0 ends a mute."
         ),
-        "reason": Param(
-            "",
-            type="string",
-            maxLength=1000,
-            description="原因，至少 10 个字符，会被记录（解除时可空）。"
+        "reason": text_param(
+            "原因，至少 10 个字符，会被记录（解除时可空）。"
             "Reason of at least 10 characters, which is recorded (may be empty to end a mute).",
+            longest=1000,
+            default="",
+            pattern=SEVERAL_LINES,
         ),
     },
 ):

@@ -4,8 +4,8 @@
 setting was changed. **When**: by hand, at any time; it changes nothing.
 
 It looks at everything that the connections point to: BigQuery, Pub/Sub, Google's identity APIs, Hive, MySQL, Redis,
-NOS, mail, alert channels, pools, approvers, the shared folder and zone data. The report is on the page *Preflight* of
-the UI, in the log of the task `report`, and mailed to both teams. `docs/preflight.md` explains each check.
+NOS, mail, alert channels, pools, approvers, the artifacts' store and zone data. The report is on the page *Preflight*
+of the UI, in the log of the task `report`, and mailed to both teams. `docs/preflight.md` explains each check.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, Param
 
+from dag_params.text import ONE_LINE
 from drawsguard.settings import get_settings
 from notifiers.task_defaults import task_defaults
 from operators.operations.folder_probe_operator import FolderProbeOperator
@@ -35,7 +36,7 @@ with DAG(
         "areas": Param(
             [],
             type="array",
-            items={"type": "string"},
+            items={"type": "string", "maxLength": 40, "pattern": ONE_LINE},
             description="只查这些部分，空为全部。Only these areas (bigquery, mysql, …); empty means all.",
         ),
         "test_message": Param(

@@ -32,14 +32,17 @@ class Hint(_Entry):
 
 
 class Deadline(_Entry):
-    """When a scheduled run is late, who is notified, and how urgent it is."""
+    """When a scheduled run is late, who is notified, and how urgent it is.
+
+    ``delivered_by`` is the task whose success means that the data are there, however the run ends; empty: the run.
+    """
 
     name: str = Field(min_length=1)
     minutes: int | None = Field(None, gt=0)
     setting: str | None = None
     priority: Literal["P0", "P1", "P2"] | None = None
     owner: Literal["draws", "points"]
-    once_per_outage: bool = False
+    delivered_by: str = ""
     look_at: tuple[Hint, ...] = Field(min_length=1)
 
     @model_validator(mode="after")

@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-import html
-import logging
 from typing import Any
 
 import apprise
 from airflow.providers.apprise.hooks.apprise import AppriseHook
-from apprise.plugins.email import NotifyEmail
-from apprise.plugins.telegram import NotifyTelegram
 
 from drawsguard.alerts.message import Text
-from drawsguard.mail import subject_line
 from drawsguard.monitoring.observation import Priority
+from hooks.alert_channel import deliver, name_of
 
 #: Tag of the second recipient.
 ESCALATION = "escalation"
-
-_KINDS = {
-    Priority.P0: apprise.NotifyType.FAILURE,
-    Priority.P1: apprise.NotifyType.WARNING,
-    Priority.P2: apprise.NotifyType.INFO,
-}
 
 
 class AlertDeliveryHook(AppriseHook):
@@ -40,56 +30,55 @@ class AlertDeliveryHook(AppriseHook):
 
         :raises ValueError: when an address of the connection is not one that Apprise knows.
         """
+        return [(self._channel(entry), _tags(entry)) for entry in self._entries()]
+
+    def _entries(self) -> list[dict[str, Any]]:
         entries = self.get_config_from_conn(self.get_connection(self.apprise_conn_id))
-        found = []
-        for entry in [entries] if isinstance(entries, dict) else entries:
-            channel = apprise.Apprise.instantiate(entry["path"])
-            if channel is None:
-                scheme = entry["path"].split(":", 1)[0]
-                raise ValueError(
-                    f"Connection {self.apprise_conn_id}: Apprise cannot use an address that starts with {scheme}://. "
-                    "Correct it in the connection's extra; https://github.com/caronc/apprise lists the forms."
-                )
-            found.append((channel, {tag.strip() for tag in (entry.get("tag") or "").split(",") if tag.strip()}))
-        return found
+        return [entries] if isinstance(entries, dict) else list(entries)
+
+    def _channel(self, entry: dict[str, Any]) -> apprise.NotifyBase:
+        channel = apprise.Apprise.instantiate(entry["path"])
+        if channel is None:
+            scheme = entry["path"].split(":", 1)[0]
+            raise ValueError(
+                f"Connection {self.apprise_conn_id}: Apprise cannot use an address that starts with {scheme}://. "
+                "Correct it in the connection's extra; https://github.com/caronc/apprise lists the forms."
+            )
+        return channel
 
     def send(self, text: Text) -> tuple[list[str], list[str]]:
-        """Send a text to every channel of its priority; return those that accepted it, and why others did not."""
+        """Send a text to every channel of its priority; return those that took it, and ``name: why`` of the others.
+
+        A channel that refuses, hangs or has a wrong address keeps no other from getting the text.
+        """
         taken: list[str] = []
         problems: list[str] = []
         mailed = False
-        for channel, tags in self.channels():
+        for entry in self._entries():
+            tags = _tags(entry)
             if not _addressed(text, tags):
                 continue
             if text.chat_only and "mail" in tags:
                 mailed = True
                 continue
-            name = channel.url(privacy=True).split("?", 1)[0]
-            with apprise.LogCapture(level=logging.WARNING) as captured:
-                accepted = channel.notify(notify_type=_KINDS[text.priority], **_written_for(channel, text))
-                said = captured.getvalue().strip().splitlines()
-            if accepted:
-                taken.append(name)
+            try:
+                channel = self._channel(entry)
+            except ValueError as error:
+                problems.append(str(error))
+                continue
+            problem = deliver(channel, text)
+            if problem:
+                problems.append(f"{name_of(channel)}: {problem}")
+                self.log.error("Channel %s did not accept %r: %s", name_of(channel), text.title, problem)
             else:
-                problems.append(f"{name}: {said[-1] if said else 'refused without a reason'}")
-                self.log.error("Channel %s did not accept %r: %s", name, text.title, problems[-1])
+                taken.append(name_of(channel))
         if mailed and not taken and not problems:
             return ["mail, when it was detected"], []
         return taken, problems
 
 
-def _written_for(channel: apprise.NotifyBase, text: Text) -> dict[str, Any]:
-    """Return title, body and format as the channel needs them, so that nothing in them is markup and no line is lost.
-
-    Mail gets the page. Telegram takes HTML, and Apprise's conversion of a text to it loses what looks like a tag, so it
-    is escaped here. All others get text.
-    """
-    if isinstance(channel, NotifyEmail):
-        body, form = (text.html, apprise.NotifyFormat.HTML) if text.html else (text.body, apprise.NotifyFormat.TEXT)
-        return {"title": subject_line(text.title), "body": body, "body_format": form}
-    if isinstance(channel, NotifyTelegram):
-        return {"title": html.escape(text.title, quote=False), "body": html.escape(text.body, quote=False)}
-    return {"title": text.title, "body": text.body, "body_format": apprise.NotifyFormat.TEXT}
+def _tags(entry: dict[str, Any]) -> set[str]:
+    return {tag.strip() for tag in (entry.get("tag") or "").split(",") if tag.strip()}
 
 
 def _addressed(text: Text, tags: set[str]) -> bool:

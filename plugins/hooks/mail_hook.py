@@ -1,4 +1,4 @@
-"""Mails as people's programs want them: a plain text part beside the HTML, and attachments with their media types."""
+"""Mails as people's programs want them: plain text beside the HTML, pictures as parts, attachments with their types."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from airflow.providers.smtp.hooks.smtp import SmtpHook
 
-from drawsguard.mail import Mail, media_type, plain_text
+from drawsguard.mail import Mail, media_type, pictures_apart, plain_text
 from drawsguard.settings import get_settings
 
 #: Seven bits: smtplib refuses a text with anything else in it.
@@ -48,7 +48,13 @@ class MailHook(SmtpHook):
         for name, value in (custom_headers or {}).items():
             message[name] = value
         message.set_content(plain_text(html_content), charset=mime_charset)
-        message.add_alternative(html_content, subtype="html", charset=mime_charset)
+        html, pictures = pictures_apart(html_content)
+        message.add_alternative(html, subtype="html", charset=mime_charset)
+        *_, page = message.iter_parts()
+        for name, picture in pictures.items():
+            page.add_related(picture, "image", "png", cid=f"<{name}>", disposition="inline")
+        if pictures:
+            page.set_param("type", "text/html")  # RFC 2387, and the standard library leaves it out
         for path in map(Path, files or []):
             main, _, sub = media_type(path).partition("/")
             message.add_attachment(path.read_bytes(), maintype=main, subtype=sub, filename=path.name)

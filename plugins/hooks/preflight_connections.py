@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -23,11 +22,16 @@ from google.cloud.bigquery import Client
 from redis import Redis
 from redis.cluster import RedisCluster
 
+from drawsguard.alerts.message import Text
+from drawsguard.monitoring.observation import Priority
 from drawsguard.points.database import close, prepare
 from drawsguard.settings import Settings, get_settings
+from hooks import artifacts_probe
+from hooks.alert_channel import deliver, name_of
 from hooks.alert_delivery_hook import AlertDeliveryHook
 from hooks.dead_letter_hook import DeadLetterQueue
 from hooks.google_identity_hook import GoogleIdentityHook
+from hooks.heartbeat_hook import HeartbeatHook
 from hooks.nos_hook import NosHook
 from hooks.redis_instance_hook import RedisInstanceHook
 from hooks.warehouse_hook import warehouse_client
@@ -46,14 +50,11 @@ class AlertChannel:
     @property
     def name(self) -> str:
         """Address without its secrets."""
-        return str(self.channel.url(privacy=True)).split("?", 1)[0]
+        return name_of(self.channel)
 
     def send(self, title: str, body: str) -> str:
         """Send a message; return why it was not accepted, or nothing."""
-        with apprise.LogCapture(level=logging.WARNING) as captured:
-            accepted = self.channel.notify(body=body, title=title, notify_type=apprise.NotifyType.INFO)
-            said = captured.getvalue().strip().splitlines()
-        return "" if accepted else (said[-1] if said else "refused without a reason")
+        return deliver(self.channel, Text(title, body, Priority.P2))
 
 
 @dataclass(frozen=True)
@@ -61,12 +62,16 @@ class PreflightConnections:
     """Everything that preflight looks at.
 
     :param sends_messages: whether test messages were asked for.
-    :param folder_probes: what the workers saw of the shared folder.
+    :param folder_probes: what the workers saw of where artifacts are.
     """
 
     sends_messages: bool = False
     folder_probes: Sequence[Any] = ()
     settings: Settings = field(default_factory=get_settings)
+
+    def sees_probe(self, token: str) -> bool:
+        """Return whether the file that a worker wrote among the artifacts can be seen from here."""
+        return artifacts_probe.is_seen(token)
 
     # --- Airflow ------------------------------------------------------------------------------------------------
     @property
@@ -166,6 +171,18 @@ class PreflightConnections:
         """
         found = AlertDeliveryHook(self.settings.alert_conn_id).channels()
         return [AlertChannel(channel, frozenset(tags)) for channel, tags in found]
+
+    def ping_watcher(self) -> None:
+        """Send the external watcher a ping that is no sign of life.
+
+        :raises LookupError: when there is no connection for it.
+        :raises hooks.heartbeat_hook.HeartbeatError: when it does not take it.
+        """
+        conn_id = self.settings.heartbeat_conn_id
+        try:
+            HeartbeatHook(conn_id).note("preflight")
+        except AirflowNotFoundException as error:
+            raise LookupError(f"连接 connection {conn_id}") from error
 
     def google(self) -> GoogleIdentityHook:
         """Return the client of Google's control planes."""

@@ -17,20 +17,26 @@ from notifiers.sla_signal import SlaMissAlert
 def sla_deadline(dag_id: str) -> DeadlineAlert:
     """Return what to pass as ``deadline`` of the DAG.
 
-    With a priority a miss is a mail and an alert, which ``report_run_success`` ends; without one it is a mail.
+    With a priority a miss is a mail and an alert, which ``report_run_success`` or ``report_delivery`` ends; without
+    one it is a mail. It concerns the data: a run that has delivered them and failed in something else missed nothing.
 
     :raises drawsguard.deadlines.DeadlineError: when the DAG has no entry, or the file is not valid.
     """
     settings = get_settings()
     deadline = deadline_of(dag_id)
-    mail: dict[str, Any] = {"to": deadline.address(settings), "look_at": deadline.hints()}
+    mail: dict[str, Any] = {
+        "to": deadline.address(settings),
+        "look_at": deadline.hints(),
+        "delivered_by": deadline.delivered_by,
+    }
     if deadline.priority is None:
         callback = AsyncCallback(SlaMissMail, kwargs=mail)
     else:
         callback = AsyncCallback(SlaMissAlert, kwargs={"priority": deadline.priority, **mail})
+    allowed = deadline.interval(settings)
     return DeadlineAlert(
         name=deadline.name,
-        reference=FreshIntervalEnd(once_per_outage=deadline.once_per_outage),
-        interval=deadline.interval(settings),
+        reference=FreshIntervalEnd(allowed_seconds=round(allowed.total_seconds()), delivered_by=deadline.delivered_by),
+        interval=allowed,
         callback=callback,
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from drawsguard.alerts.patience import Patience
 from drawsguard.alerts.state import Policy
 from drawsguard.monitoring.checks import Explained
 from drawsguard.monitoring.observation import Priority
@@ -28,6 +29,8 @@ class AlertConfig(BaseModel):
     flap_window_minutes: float = Field(gt=0)
     flap_count: int = Field(gt=1)
     flap_hold_minutes: float = Field(ge=0)
+    start_grace_minutes: float = Field(ge=0)
+    catch_up_minutes: float = Field(ge=0)
     p1_delay_minutes: float = Field(ge=0, le=14, description="P1 is announced within 15 minutes.")
     retry_delay_minutes: float = Field(ge=0)
     retry_limit: int = Field(gt=0)
@@ -73,6 +76,11 @@ class AlertConfig(BaseModel):
             reminder_limit=self.reminder_limit,
             escalate_from=self.escalate_from,
         )
+
+    @property
+    def patience(self) -> Patience:
+        """How long what has never been, or stood still with the monitor, is no incident yet."""
+        return Patience(timedelta(minutes=self.start_grace_minutes), timedelta(minutes=self.catch_up_minutes))
 
     def explained_by(self, key: str) -> tuple[str, ...]:
         """Return the key patterns of alerts that would be the cause of ``key``."""

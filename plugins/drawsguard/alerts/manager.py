@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from drawsguard.alerts.config import AlertConfig
+from drawsguard.alerts.memory import Memory
 from drawsguard.alerts.message import Text, compose, compose_bundle
-from drawsguard.alerts.state import Board, Event, Kind, delivered, due_messages, fold, observe, undelivered
-from drawsguard.monitoring.checks import Checks
+from drawsguard.alerts.patience import LATELY, PAST, SILENCE, History, Paused, unknown
+from drawsguard.alerts.state import Alert, Board, Event, Kind, delivered, due_messages, fold, observe, undelivered
+from drawsguard.monitoring.checks import Check, Checks
 from drawsguard.monitoring.observation import Observation, Priority
 from drawsguard.settings import Settings
 from drawsguard.warehouse.monitoring_repository import MonitoringRepository
 
 #: The log keeps 400 days; an alert that is open for longer would be forgotten, and fire again.
 MEMORY = timedelta(days=400)
+
+
+#: Judges subjects of a check that its view does not show; what it cannot judge it leaves out.
+LookAgain = Callable[[Check, list[str]], list[Observation]]
 
 
 class Delivery(Protocol):
@@ -29,18 +36,33 @@ class AlertManager:
     """The alerts of one warehouse.
 
     :param run_id: recorded with each event.
+    :param paused: tells whether a person had paused the monitor from one time to another.
+    :param memory: what is known without reading; default: nothing.
     """
 
     def __init__(
-        self, repository: MonitoringRepository, config: AlertConfig, checks: Checks, settings: Settings, *, run_id: str
+        self,
+        repository: MonitoringRepository,
+        config: AlertConfig,
+        checks: Checks,
+        settings: Settings,
+        *,
+        run_id: str,
+        paused: Paused = unknown,
+        memory: Memory | None = None,
     ) -> None:
+        self._paused = paused
         self._repository, self._config, self._checks, self._settings = repository, config, checks, settings
-        self._run_id = run_id
+        self._run_id, self._memory = run_id, memory or Memory()
+        #: Open alerts by priority, after the newest round.
+        self.open_alerts: Counter[str] = Counter()
 
     def board(self, now: datetime) -> Board:
-        """Return the state of all alerts."""
-        rows = self._repository.query("alerts/alert_events", since=now - MEMORY)
-        return fold(
+        """Return the state of all alerts that decide anything."""
+        return fold(self._memory.events(now, lambda: self._events(now)))
+
+    def _events(self, now: datetime) -> list[Event]:
+        return [
             Event(
                 row["alert_id"],
                 row["alert_key"],
@@ -52,8 +74,8 @@ class AlertManager:
                 row["until"],
                 tuple(filter(None, (row["explained_by"] or "").split(","))),
             )
-            for row in rows
-        )
+            for row in self._repository.query("alerts/alert_events", since=now - MEMORY)
+        ]
 
     def record(self, events: Sequence[Event]) -> None:
         """Append events; an event that is there already stays single."""
@@ -77,8 +99,11 @@ class AlertManager:
             ],
         )
 
-    def signals(self, now: datetime) -> list[Observation]:
+    def signals(self, now: datetime) -> Sequence[Observation]:
         """Return what tasks and deadlines have reported, as observations."""
+        return self._memory.signals(lambda: self._signals(now))
+
+    def _signals(self, now: datetime) -> list[Observation]:
         return [
             Observation(
                 row["alert_key"],
@@ -90,30 +115,88 @@ class AlertManager:
             for row in self._repository.query("alerts/newest_signals", since=now - MEMORY)
         ]
 
-    def round(self, observations: Sequence[Observation], delivery: Delivery, now: datetime) -> list[Event]:
+    def round(
+        self,
+        observations: Sequence[Observation],
+        delivery: Delivery,
+        now: datetime,
+        look_again: LookAgain | None = None,
+    ) -> list[Event]:
         """Record what the observations mean, deliver what is due, and return all new events.
 
         Events are recorded before anything is sent: a crash in between repeats a message and loses none.
+
+        :param look_again: judges subjects with an open alert that their view does not show any more.
         """
         board, policy = self.board(now), self._config.policy
-        seen = [*observations, *self.signals(now), *vanished(board, observations)]
+        histories = self._histories(board, observations, now)
+        judged = self._config.patience.apply(observations, histories, now, self._paused)
+        gone = out_of_sight(board, observations)
+        seen = [*judged, *self.signals(now), *self._judged_again(gone, look_again, now)]
         events = observe(board, seen, now, policy)
         self.record(events)
         board = board.with_events(events)
+        self.open_alerts = Counter(alert.priority.value for alert in board.alerts.values() if alert.open)
         results = self._deliver(board, delivery, now)
         self.record(results)
         return events + results
+
+    def _histories(self, board: Board, observations: Sequence[Observation], now: datetime) -> dict[str, History]:
+        """Return the last days of every check that is about to become an alert; read only when there is one."""
+        new = {one.key for one in observations if one.firing and _is_check(one.key) and not board.open_alert(one.key)}
+        if not new:
+            return {}
+        rows = self._repository.query(
+            "alerts/check_history",
+            since=now - PAST,
+            silence_seconds=int(SILENCE.total_seconds()),
+            lately=now - LATELY,
+        )
+        columns = ("first_checked_at", "has_passed", "resumed_at", "away_since", "interruptions")
+        return {
+            key: History(*(row[column] for column in columns))
+            for row in rows
+            if (key := f"check:{row['check_name']}:{row['subject']}") in new
+        }
+
+    def _judged_again(self, gone: Sequence[Alert], look_again: LookAgain | None, now: datetime) -> list[Observation]:
+        """Return what is known of alerts whose subject left sight: nothing recovers by that alone.
+
+        Only what nobody wants to know any more is over: a check, or an expected subject, that was taken out of the
+        configuration. A check that has rows again is not without rows.
+        """
+        seen: list[Observation] = []
+        subjects: dict[str, list[str]] = {}
+        for alert in gone:
+            check, subject = self._checks.of_key(alert.key), alert.key.split(":", 2)[-1]
+            if check is None or (check.expected and subject not in check.expected):
+                seen.append(Observation(alert.key, False, alert.priority, "the configuration names it no more"))
+            elif subject == check.view:
+                seen.append(Observation(alert.key, False, alert.priority, "there are rows again"))
+            else:
+                subjects.setdefault(check.name, []).append(subject)
+        if look_again is None or not subjects or not self._memory.looks_again(now):
+            return seen
+        again: list[Observation] = []
+        for check in self._checks.checks:
+            if check.name in subjects:
+                again += look_again(check, subjects[check.name])
+        self._memory.looked_again(now, again)
+        return seen + again
 
     def _deliver(self, board: Board, delivery: Delivery, now: datetime) -> list[Event]:
         due = due_messages(board, now, self._config.policy)
         texts = [compose(message, alert, self._checks, self._config, self._settings, now) for message, alert in due]
         results = []
+        heard: dict[str, Observation] = {}
         for (message, alert), (channels, problems) in zip(due, self._send(texts, delivery), strict=True):
+            heard |= _of_channels(channels, problems)
             if channels:
                 results.append(delivered(alert, message, now, channels))
             else:
                 results.append(undelivered(alert, now, "; ".join(problems) or "no channel is configured"))
-        return results
+        # A channel that refuses while another accepts would otherwise be silent for ever.
+        return results + observe(board, list(heard.values()), now, self._config.policy)
 
     def _send(self, texts: Sequence[Text], delivery: Delivery) -> list[tuple[list[str], list[str]]]:
         """Return the channels' answers to each text; too many texts are bundled into one for each audience."""
@@ -126,18 +209,29 @@ class AlertManager:
         return [answers[text.audience] for text in texts]
 
 
-def vanished(board: Board, observations: Sequence[Observation]) -> list[Observation]:
-    """Return a quiet observation for each open check whose subject is gone: a day that left its window, a check that
-    was removed. A check that could not be made this time keeps its alerts.
+def _of_channels(taken: Sequence[str], problems: Sequence[str]) -> dict[str, Observation]:
+    """Return what a message's fate says of each channel. ``problems`` begin with the channel's name."""
+    seen = [Observation(f"channel:{name}", False, Priority.P1, "accepted") for name in taken]
+    seen += [Observation(f"channel:{one.split(': ', 1)[0]}", True, Priority.P1, one) for one in problems]
+    return {one.key: one for one in seen}
+
+
+def out_of_sight(board: Board, observations: Sequence[Observation]) -> list[Alert]:
+    """Return the open alerts of checks that were made, but say nothing of the alert's subject: a day that left its
+    view's window, a check that was removed. A check that could not be made this time says nothing of its alerts.
     """
     seen = {one.key for one in observations}
     unmade = {_check_of(one.key) for one in observations if one.firing is None}
     return [
-        Observation(alert.key, False, alert.priority, "no longer observed")
+        alert
         for alert in board.alerts.values()
-        if alert.open and alert.key.startswith("check:") and alert.key not in seen
+        if alert.open and _is_check(alert.key) and alert.key not in seen
         and _check_of(alert.key) not in unmade
     ]  # fmt: skip
+
+
+def _is_check(key: str) -> bool:
+    return key.startswith("check:")
 
 
 def _check_of(key: str) -> str:

@@ -69,8 +69,8 @@ def compose(
         render_template(f"alerts/{name}.txt", **values).strip(),
         alert.priority,
         config.team_of(alert.key),
-        # Nobody mailed a reminder yet.
-        chat_only=alert.key.startswith(MAILED) and not reminder,
+        # Only the first message was mailed already.
+        chat_only=alert.key.startswith(MAILED) and message is Message.FIRING,
         html=render_template(f"alerts/{name}.html", **values),
         # Those who were called learn that it is over.
         escalated=message is Message.ESCALATION or (message is Message.RECOVERY and alert.escalated),

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from google.cloud.bigquery import SchemaField
+
 from drawsguard.monitoring.observation import Priority
 from drawsguard.warehouse.monitoring_repository import MonitoringRepository, stable_id
 
 #: As long as the table keeps its rows: an older signal can neither be ended nor be seen.
 MEMORY = timedelta(days=400)
+
+#: A table of signals with more rows is asked by a query (one signal is some 200 bytes).
+MOST_LISTED = 5000
+_SIGNAL = (
+    SchemaField("alert_key", "STRING"),
+    SchemaField("signalled_at", "TIMESTAMP"),
+    SchemaField("state", "STRING"),
+)
 
 
 def task_key(dag_id: str, task_id: str) -> str:
@@ -41,8 +51,23 @@ def fire(
     repository.append("alerts/append_signals", [row])
 
 
+def is_firing(repository: MonitoringRepository, key: str, now: datetime) -> bool:
+    """Whether the newest signal of the condition ``key`` is that it holds."""
+    signals = repository.query("alerts/newest_signals", since=now - MEMORY)
+    return any(row["alert_key"] == key and row["state"] == "firing" for row in signals)
+
+
 def end(repository: MonitoringRepository, key: str, detail: str, *, run_id: str, now: datetime) -> None:
-    """Append a signal that the condition ``key`` is over, if it was the newest thing heard of it that it holds."""
+    """Append a signal that the condition ``key`` is over, if it was the newest thing heard of it that it holds.
+
+    As long as there are few signals that is known without a query.
+    """
+    signals = repository.few_rows("alert_signal", _SIGNAL, MOST_LISTED)
+    if signals is not None:
+        of_key = [row for row in signals if row["alert_key"] == key]
+        newest = max(of_key, key=lambda row: row["signalled_at"], default=None)
+        if newest is None or newest["state"] != "firing":
+            return
     repository.query(
         "alerts/end_signal",
         signal_id=stable_id(key, run_id, now.isoformat()),

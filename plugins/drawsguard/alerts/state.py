@@ -70,7 +70,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Alert:
-    """One firing of a condition, folded from its events."""
+    """One firing of a condition, folded from its events. ``unheard``: no channel took its announcement yet."""
 
     alert_id: str
     key: str
@@ -83,10 +83,13 @@ class Alert:
     reminders: int = 0
     escalated: bool = False
     delivery_failures: int = 0
+    unheard: bool = False
     last_delivery_at: datetime | None = None
     acknowledged_by: str | None = None
     recovering_since: datetime | None = None
     resolved_at: datetime | None = None
+    resolved_by: str | None = None
+    resolved_because: str = ""
     recovery_notified_at: datetime | None = None
     explained_by: tuple[str, ...] = ()
 
@@ -185,8 +188,8 @@ def _after(alert: Alert, event: Event) -> Alert:
     if event.kind is Kind.RECOVERY_NOTIFIED:
         return replace(alert, recovery_notified_at=event.event_at)
     if event.kind is Kind.DELIVERY_FAILED:
-        failures = alert.delivery_failures + 1
-        return replace(alert, delivery_failures=failures, last_delivery_at=event.event_at)
+        failures, unheard = alert.delivery_failures + 1, alert.unheard or alert.notified_at is None
+        return replace(alert, delivery_failures=failures, last_delivery_at=event.event_at, unheard=unheard)
     if not alert.open:
         return alert
     reminder = {
@@ -195,14 +198,18 @@ def _after(alert: Alert, event: Event) -> Alert:
     }  # fmt: skip
     changes: dict[Kind, dict[str, object]] = {
         Kind.NOTIFIED: {
-            "notified_at": event.event_at, "last_delivery_at": event.event_at, "delivery_failures": 0,
+            "notified_at": event.event_at, "last_delivery_at": event.event_at, "delivery_failures": 0, "unheard": False,
         },
         Kind.REMINDED: reminder,
         Kind.ESCALATED: reminder | {"escalated": True},
         Kind.ACKNOWLEDGED: {"status": Status.ACKNOWLEDGED, "acknowledged_by": event.actor},
         Kind.RECOVERING: {"recovering_since": event.event_at},
         Kind.RELAPSED: {"recovering_since": None},
-        Kind.RESOLVED: {"status": Status.RESOLVED, "resolved_at": event.event_at, "delivery_failures": 0},
+        Kind.RESOLVED: {
+            "status": Status.RESOLVED, "resolved_at": event.event_at, "delivery_failures": 0,
+            # Somebody who ends an alert by hand says why.
+            **({} if event.actor == MONITOR else {"resolved_by": event.actor, "resolved_because": event.detail}),
+        },
     }  # fmt: skip
     return replace(alert, **changes.get(event.kind, {}))  # type: ignore[arg-type]
 
@@ -270,7 +277,8 @@ def due_messages(board: Board, now: datetime, policy: Policy) -> list[tuple[Mess
     digest. Muted alerts, and those that another announced alert explains, are not announced. A failed delivery is tried
     again, less often after many failures, and never given up. A P0 that was announced and that nobody acknowledged is
     announced again, and from ``escalate_from`` on to the second recipient as well.
-    A recovery is announced to those who received the alert.
+    A recovery is announced to those who received the alert; when no channel took the alert while it was open, it is the
+    one message that tells of it.
     """
     due: list[tuple[Message, Alert]] = []
     for alert in sorted(board.alerts.values(), key=lambda one: (one.priority, one.fired_at)):
@@ -282,7 +290,7 @@ def due_messages(board: Board, now: datetime, policy: Policy) -> list[tuple[Mess
             silent = board.muted(alert.key, now) or board.explained(alert, now, policy.aftermath)
             if message is not None and not quiet and not silent:
                 due.append((message, alert))
-        elif alert.notified_at is not None and alert.recovery_notified_at is None:
+        elif (alert.notified_at is not None or alert.unheard) and alert.recovery_notified_at is None:
             due.append((Message.RECOVERY, alert))
     return due
 
@@ -333,13 +341,30 @@ def acknowledge(board: Board, key: str, actor: str, note: str, now: datetime) ->
 
     :raises AlertCommandError: when the condition has no open alert, or somebody acknowledged it already.
     """
+    alert = _open(board, key)
+    if alert.status is Status.ACKNOWLEDGED:
+        raise AlertCommandError(f"{key} was acknowledged by {alert.acknowledged_by} already; nothing to do.")
+    return _of(alert, Kind.ACKNOWLEDGED, now, note, actor)
+
+
+def resolve(board: Board, key: str, actor: str, reason: str, now: datetime) -> Event:
+    """Return the event by which a person ends an open alert.
+
+    A condition that is seen again afterwards is a new alert: nothing is lost by it.
+
+    :raises AlertCommandError: when the condition has no open alert, or the reason is empty.
+    """
+    if not reason.strip():
+        raise AlertCommandError("To resolve an alert needs a reason: whoever reads its life has to know why it ended.")
+    return _of(_open(board, key), Kind.RESOLVED, now, reason, actor)
+
+
+def _open(board: Board, key: str) -> Alert:
     alert = board.open_alert(key)
     if alert is None:
         known = ", ".join(sorted(one.key for one in board.alerts.values() if one.open)) or "none"
         raise AlertCommandError(f"No open alert {key!r}. Open now: {known}.")
-    if alert.status is Status.ACKNOWLEDGED:
-        raise AlertCommandError(f"{key} was acknowledged by {alert.acknowledged_by} already; nothing to do.")
-    return _of(alert, Kind.ACKNOWLEDGED, now, note, actor)
+    return alert
 
 
 def mute(

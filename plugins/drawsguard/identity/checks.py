@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 from urllib.parse import urlsplit
 
 from drawsguard.identity.model import (
@@ -23,6 +24,14 @@ from drawsguard.identity.model import (
 )
 
 INVOKER = "roles/run.invoker"
+#: Roles that allow a call, on the service or on the project.
+INVOKER_ROLES = (INVOKER, "roles/run.servicesInvoker", "roles/run.admin")
+#: Role → predefined roles that hold all of its permissions.
+CONTAINED_IN = {
+    "roles/bigquery.dataViewer": ("roles/bigquery.dataEditor", "roles/bigquery.dataOwner", "roles/bigquery.admin"),
+    "roles/bigquery.dataEditor": ("roles/bigquery.dataOwner", "roles/bigquery.admin"),
+    "roles/bigquery.jobUser": ("roles/bigquery.user", "roles/bigquery.admin"),
+}
 SCHEDULER_AGENT_ROLE = "roles/cloudscheduler.serviceAgent"
 TOKEN_CREATOR = "roles/iam.serviceAccountTokenCreator"  # noqa: S105 - the name of an IAM role
 PUBLIC_MEMBERS = ("allUsers", "allAuthenticatedUsers")
@@ -74,7 +83,7 @@ def check_service(service: Service, answers: ServiceAnswers, place: Place) -> It
 
 
 def check_invoker(service: Service, answers: ServiceAnswers, place: Place) -> Iterator[Finding]:
-    """3: the account holds roles/run.invoker, without conditions, and nobody holds it for everyone."""
+    """3: the account may invoke, however it was granted, without conditions, and nobody holds that for everyone."""
     answer, member, step = answers.run_policy, place.member(service.account), RepairStep.GRANT_INVOKER
     if not answer.ok:
         if answers.run_service.status != 404:
@@ -83,18 +92,51 @@ def check_invoker(service: Service, answers: ServiceAnswers, place: Place) -> It
     bindings = grants(answer.body, INVOKER)
     members = [entry for binding in bindings for entry in binding.get("members", [])]
     conditional = [binding for binding in bindings if binding.get("condition") and member in binding.get("members", [])]
-    if not holds(answer.body, INVOKER, member):
+    how = how_invoking_is_granted(service, answers, place)
+    if how is None:
         if conditional:
             actual = f"only under the condition {conditional[0]['condition'].get('expression')}"
             yield _fail("invoker_conditional", f"{member} unconditionally", actual, step)
         else:
             yield _fail("invoker_missing", f"{member} in {INVOKER}", f"members {members}", step)
+    elif how:
+        yield Finding("invoker_indirect", Severity.WARN, f"{member} in {INVOKER} of the service", how, step)
     deleted = [entry for entry in members if entry.startswith("deleted:")]
     if deleted:
         yield _fail("invoker_deleted_member", f"no deleted members in {INVOKER}", str(deleted), step)
     public = [entry for entry in members if entry in PUBLIC_MEMBERS]
     if public:
         yield _fail("invoker_public", f"no {' or '.join(PUBLIC_MEMBERS)}", str(public), step)
+
+
+def how_invoking_is_granted(service: Service, answers: ServiceAnswers, place: Place) -> str | None:
+    """Return how the account may call the service: '' by the grant that the repair makes, a sentence for another way.
+
+    Who is in a group, and what a folder grants, no policy here shows: it counts when the service itself accepts the
+    account's token and refuses a call without one. None: there is no grant, and no proof.
+    """
+    member, policies = (
+        place.member(service.account),
+        {"": answers.run_policy, " on the project": answers.project_policy},
+    )
+    for where, policy in policies.items():
+        for role in INVOKER_ROLES:
+            if policy.ok and holds(policy.body, role, member):
+                return "" if (role, where) == (INVOKER, "") else f"granted as {role}{where}"
+    conditional = any(member in binding.get("members", []) for binding in grants(answers.run_policy.body, INVOKER))
+    proven = answers.health_with_token.ok and answers.health_without_token.status in (401, 403)
+    if conditional or not proven:
+        return None
+    groups = [
+        f"{entry} ({role}{where})"
+        for where, policy in policies.items()
+        for role in INVOKER_ROLES
+        for binding in grants(policy.body, role)
+        for entry in binding.get("members", [])
+        if entry.startswith(("group:", "domain:", "principalSet:"))
+    ]
+    through = f"through {', '.join(groups)}" if groups else "by a policy above the project, or a role of your own"
+    return f"granted {through}: the service accepts the account's token"
 
 
 def check_job(service: Service, answers: ServiceAnswers, place: Place, now: datetime) -> Iterator[Finding]:
@@ -188,8 +230,13 @@ def check_project(service: Service, answers: ServiceAnswers, place: Place) -> It
         expected = f"{answers.scheduler_agent} in {SCHEDULER_AGENT_ROLE}"
         yield _fail("scheduler_agent_revoked", expected, "not granted: every OIDC job of the project gets 403", step)
     for role in service.roles:
-        if not holds(answer.body, role, place.member(service.account)):
+        if not holds_role_or_more(answer.body, role, place.member(service.account)):
             yield _fail("project_role_missing", f"{place.member(service.account)} in {role}", "not granted", step)
+
+
+def holds_role_or_more(policy: Mapping[str, Any], role: str, member: str) -> bool:
+    """Whether an account has a role, or one that holds everything of it."""
+    return any(holds(policy, one, member) for one in (role, *CONTAINED_IN.get(role, ())))
 
 
 def check_health(service: Service, answers: ServiceAnswers, place: Place) -> Iterator[Finding]:

@@ -10,9 +10,11 @@ import copy
 import difflib
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,10 +26,17 @@ from drawsguard.identity.checks import (
     SCHEDULER_AGENT_ROLE,
     TOKEN_CREATOR,
     failures,
+    holds_role_or_more,
+    how_invoking_is_granted,
     run_checks,
 )
 from drawsguard.identity.gather import Api, Endpoints
-from drawsguard.identity.model import Place, RepairStep, Service, ServiceAnswers, grants, holds
+from drawsguard.identity.model import Answer, Place, RepairStep, Service, ServiceAnswers, grants, holds
+
+log = logging.getLogger(__name__)
+
+#: Pause before a request that names a new account is sent again (seconds).
+RETRY_SECONDS = 10.0
 
 #: Cloud Scheduler refuses to create a job without these; retry values are those of the seed's job.
 RETRY_CONFIG = {
@@ -104,8 +113,9 @@ def _with_member(policy: Mapping[str, Any], role: str, member: str) -> dict[str,
     return changed
 
 
-def _invoker_policy(policy: Mapping[str, Any], member: str) -> dict[str, Any]:
-    changed = _with_member(policy, INVOKER, member)
+def _invoker_policy(policy: Mapping[str, Any], member: str | None) -> dict[str, Any]:
+    """Return the policy without the public and the deleted, and with ``member``: None where it may call already."""
+    changed = _with_member(policy, INVOKER, member) if member else {"bindings": [], **copy.deepcopy(dict(policy))}
     unwanted = (*PUBLIC_MEMBERS, "deleted:")
     for binding in changed["bindings"]:
         if binding["role"] == INVOKER:
@@ -163,7 +173,9 @@ def _account_changes(
     missing = answers.account.status == 404
     policy = {} if missing else answers.account_policy.body
     member = place.member(runner)
-    if (missing or answers.account_policy.ok) and not holds(policy, TOKEN_CREATOR, member):
+    # A token that can be made needs no further grant, wherever the one that allows it stands.
+    granted = answers.token.ok or holds(policy, TOKEN_CREATOR, member)
+    if (missing or answers.account_policy.ok) and not granted:
         wanted = _with_member(policy, TOKEN_CREATOR, member)
         yield _policy_change(RepairStep.GRANT_TOKEN_CREATOR, f"IAM policy of {email}", url, policy, wanted)
 
@@ -188,7 +200,8 @@ def _service_changes(service: Service, answers: ServiceAnswers, place: Place, en
         shown = {key: before[key] for key in changed}
         yield Change(RepairStep.CONFIGURE_SERVICE, service.name, "PATCH", address, changed, shown, changed)
     policy = answers.run_policy.body
-    granted = _invoker_policy(policy, place.member(service.account))
+    otherwise = how_invoking_is_granted(service, answers, place)
+    granted = _invoker_policy(policy, None if otherwise else place.member(service.account))
     if answers.run_policy.ok and granted.get("bindings", []) != policy.get("bindings", []):
         yield _policy_change(RepairStep.GRANT_INVOKER, f"IAM policy of {service.name}", url, policy, granted)
 
@@ -201,7 +214,7 @@ def _project_changes(service: Service, answers: ServiceAnswers, place: Place, en
     grants_wanted = [(SCHEDULER_AGENT_ROLE, answers.scheduler_agent)]
     grants_wanted += [(role, place.member(service.account)) for role in service.roles]
     for role, member in grants_wanted:
-        if not holds(new, role, member):
+        if not holds_role_or_more(new, role, member):
             new = _with_member(new, role, member)
     if new.get("bindings", []) != old.get("bindings", []):
         target = f"IAM policy of project {place.project}"
@@ -250,14 +263,32 @@ class RepairError(RuntimeError):
     """A change was refused; the message says which, why, and what was already applied."""
 
 
-def apply_plan(plan: Plan, api: Api) -> list[str]:
+def apply_plan(
+    plan: Plan, api: Api, patience: timedelta = timedelta(), pause: Callable[[float], None] = time.sleep
+) -> list[str]:
     """Send the plan's requests in order and return the steps applied.
 
+    Google takes minutes to know a new account everywhere; until then it refuses what names it (400 or 404). Such a
+    request is sent again, so that one approval is enough.
+
+    :param patience: how long an account that this plan creates may take to be known.
+    :param pause: waits for a number of seconds.
     :raises RepairError: at the first refusal. Running the repair again continues: what is applied is not planned again.
     """
     applied: list[str] = []
+    created = ""
     for change in plan.changes:
         answer = api.call(change.method, change.url, change.body)
+        waited = 0.0
+        while created and _does_not_know(answer, created) and waited < patience.total_seconds():
+            log.info("%s: %s is not known yet (%s); trying again", change.target, created, answer.describe())
+            pause(RETRY_SECONDS)
+            waited += RETRY_SECONDS
+            answer = api.call(change.method, change.url, change.body)
+        if change.step is RepairStep.CREATE_ACCOUNT:
+            created = change.target
+            if answer.status == 409:  # created a moment ago: reading it may still have answered 404
+                answer = Answer(200)
         if not answer.ok:
             raise RepairError(
                 f"{plan.service}: step {change.step.value} on {change.target} was refused: {answer.describe()}. "
@@ -265,3 +296,7 @@ def apply_plan(plan: Plan, api: Api) -> list[str]:
             )
         applied.append(f"{change.step.value}: {change.target}")
     return applied
+
+
+def _does_not_know(answer: Answer, email: str) -> bool:
+    return answer.status == 404 or (answer.status == 400 and email in answer.describe())

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from drawsguard.monitoring.observation import Observation, Priority
-from drawsguard.settings import IDENTIFIER_PATTERN, REPOSITORY, config_file
+from drawsguard.parts import Part
+from drawsguard.schema_constants import schema_constants
+from drawsguard.settings import IDENTIFIER_PATTERN, REPOSITORY, config_file, get_settings
 
 CHECKS_FILE = config_file("checks.yaml")
 RUNBOOKS = REPOSITORY / "docs" / "runbooks"
@@ -61,6 +63,7 @@ class Check(Explained):
     value: bool | float | str | tuple[str, ...]
     priority: Priority
     explained_by: tuple[str, ...] = ()
+    part: Part | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -84,6 +87,17 @@ class Checks(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     checks: tuple[Check, ...]
+
+    @field_validator("checks", mode="before")
+    @classmethod
+    def _services_are_those_of_the_configuration(cls, checks: Any) -> Any:
+        """Put the services, or their jobs, of services.yaml where a check expects ``services`` or ``jobs``."""
+        listed = schema_constants(get_settings())["services"]
+        of = {"services": [one["name"] for one in listed], "jobs": [one["job"] for one in listed]}
+        return [
+            {**one, "expected": of[one["expected"]]} if one.get("expected") in ("services", "jobs") else one
+            for one in checks
+        ]
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Checks:
@@ -112,6 +126,13 @@ def load_checks(path: Path = CHECKS_FILE) -> Checks:
     :raises pydantic.ValidationError: when a check is incomplete, duplicated, or has an unknown key.
     """
     return Checks.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+
+
+def checks_in_force(path: Path = CHECKS_FILE) -> Checks:
+    """Return the checks without those of parts that are switched off."""
+    absent = get_settings().absent
+    checks = load_checks(path)
+    return checks.model_copy(update={"checks": tuple(check for check in checks.checks if check.part not in absent)})
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,8 @@
-"""Detailed health of the draw pipeline: a status for each part, and one for the whole."""
+"""Health of the draw pipeline: a status for each part, and one for the whole.
+
+The detailed one (`assess`) asks BigQuery, which costs, and is for users who are signed in. The brief one (`last_known`)
+is what the monitor found in its last round, from Airflow's database: anybody may ask for it, however often.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
+from drawsguard.monitoring.checks import Checks
+from drawsguard.monitoring.observation import Priority
 from drawsguard.settings import get_settings
 from drawsguard.warehouse.failures import StatementError
 from drawsguard.warehouse.monitoring_repository import MonitoringRepository
@@ -18,6 +24,8 @@ _ORDER: dict[Status, int] = {"healthy": 0, "degraded": 1, "unhealthy": 2}
 #: The monitor runs every minute; a longer gap means that it stopped.
 SILENCE_SECONDS = 300
 SYNC_MINUTES = 20
+#: A failed P0 check of these views means that the data have stopped.
+DATA_VIEWS = ("cloud_freshness_v", "sync_success_rate_v")
 #: Draws older than this are not needed to judge health, and not read.
 MEMORY = timedelta(days=30)
 
@@ -55,6 +63,31 @@ class Health:
             "checked_at": self.checked_at.isoformat(),
             "checks": {part.name: {"status": part.status, "detail": part.detail} for part in self.parts},
         }
+
+
+@dataclass(frozen=True)
+class Round:
+    """The monitor's last whole round: when it ended (aware), and the names of the checks that failed."""
+
+    ended_at: datetime
+    failing: frozenset[str]
+
+
+def last_known(last: Round | None, checks: Checks, now: datetime) -> Health:
+    """Return the health that the monitor's last round shows; without a recent one nothing is known, which is unhealthy.
+
+    :param now: the time to judge by (aware).
+    """
+    if last is None:
+        return Health(now, (Part("monitor", "unhealthy", "no round among its newest runs"),))
+    seconds = round((now - last.ended_at).total_seconds())
+    silent = seconds > SILENCE_SECONDS
+    parts = [Part("monitor", "unhealthy" if silent else "healthy", f"last round {seconds} s ago")]
+    for check in checks.checks:
+        if check.name in last.failing:
+            stopped = check.view in DATA_VIEWS and check.priority is Priority.P0
+            parts.append(Part(check.name, "unhealthy" if stopped else "degraded", check.message.en))
+    return Health(now, tuple(parts))
 
 
 def assess(repository: MonitoringRepository, now: datetime) -> Health:

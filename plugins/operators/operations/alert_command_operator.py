@@ -1,4 +1,4 @@
-"""A person's command on an alert: acknowledge, mute, unmute; recorded with who gave it."""
+"""A person's command on an alert: acknowledge, resolve, mute, unmute; recorded with who gave it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from drawsguard.alerts.config import load_alert_config
 from drawsguard.alerts.manager import AlertManager
-from drawsguard.alerts.state import acknowledge, mute, unmute
+from drawsguard.alerts.signals import end
+from drawsguard.alerts.state import acknowledge, mute, resolve, unmute
 from drawsguard.monitoring.checks import load_checks
 from drawsguard.override import check_override
 from drawsguard.refusal import RefusedError
@@ -26,7 +27,10 @@ if TYPE_CHECKING:
 class AlertCommandOperator(BaseOperator):
     """Append one event to the life cycle of an alert, and one entry to ``operation_audit``.
 
-    :param command: ``acknowledge``, or ``mute`` (zero hours end a mute).
+    Resolving also ends what a task or a deadline reported, or the next round would fire the alert again. What the
+    monitor itself observes fires again as long as it is there.
+
+    :param command: ``acknowledge``, ``resolve``, or ``mute`` (zero hours end a mute).
     :param key: the alert's key, from its message.
     :param note: reason or remark.
     :param hours: length of a mute.
@@ -37,7 +41,7 @@ class AlertCommandOperator(BaseOperator):
     def __init__(
         self,
         *,
-        command: Literal["acknowledge", "mute"],
+        command: Literal["acknowledge", "resolve", "mute"],
         key: str,
         note: str,
         hours: float | str = 0,
@@ -52,7 +56,7 @@ class AlertCommandOperator(BaseOperator):
     def execute(self, context: Context) -> str:
         """Return the kind of the event that was recorded.
 
-        :raises OverrideRefusedError: when a mute has no reason that explains it.
+        :raises OverrideRefusedError: when a mute, or resolving, has no reason that explains it.
         :raises AirflowFailException: when the command does not fit the alert's state, or nobody gave it.
         """
         actor = getattr(context["dag_run"], "triggering_user_name", None)
@@ -60,6 +64,8 @@ class AlertCommandOperator(BaseOperator):
             raise AirflowFailException("This run has no triggering user: trigger it from the UI or API as yourself.")
         if self.command == "mute" and float(self.hours) > 0:
             check_override("A mute", self.note, context["dag_run"])
+        if self.command == "resolve":
+            check_override("Resolving an alert", self.note, context["dag_run"])
         settings, config, now = get_settings(), load_alert_config(), datetime.now(UTC)
         client = warehouse_client()
         repository = MonitoringRepository(client, dag_id=self.dag_id, task_id=self.task_id)
@@ -68,6 +74,8 @@ class AlertCommandOperator(BaseOperator):
         try:
             if self.command == "acknowledge":
                 event = acknowledge(board, self.key, actor, self.note, now)
+            elif self.command == "resolve":
+                event = resolve(board, self.key, actor, self.note, now)
             elif float(self.hours) == 0:
                 event = unmute(self.key, actor, now)
             else:
@@ -75,7 +83,6 @@ class AlertCommandOperator(BaseOperator):
                 event = mute(board, self.key, actor, self.note, now, length, longest)
         except RefusedError as error:
             raise AirflowFailException(str(error)) from error
-        manager.record([event])
         entry = {
             "entry_id": stable_id(context["run_id"], self.dag_id, self.key),
             "acted_at": now,
@@ -87,5 +94,9 @@ class AlertCommandOperator(BaseOperator):
             "detail": self.note,
             "run_id": context["run_id"],
         }
+        # The event last: a retry after a failure in between finds the alert as it was, and repeats what was written.
         repository.append("alerts/append_audit", [entry])
+        if self.command == "resolve":
+            end(repository, self.key, f"{actor}: {self.note}", run_id=context["run_id"], now=now)
+        manager.record([event])
         return event.kind.value

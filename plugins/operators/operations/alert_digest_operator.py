@@ -15,6 +15,7 @@ from drawsguard.monitoring.checks import load_checks
 from drawsguard.settings import get_settings
 from drawsguard.warehouse.monitoring_repository import MonitoringRepository
 from hooks.alert_delivery_hook import AlertDeliveryHook
+from hooks.scheduled_slot import skip_missed_slot
 from hooks.warehouse_hook import warehouse_client
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 class AlertDigestOperator(BaseOperator):
     """Send what is open and what was resolved in a day; the only message about P2 alerts.
+
+    A run for a slot that passed while the DAG was paused, or before it was first switched on, is skipped.
 
     :param alert_conn_id: Apprise connection with the channels.
     """
@@ -36,6 +39,7 @@ class AlertDigestOperator(BaseOperator):
 
         :raises AirflowException: when none did.
         """
+        skip_missed_slot(context)
         settings, now = get_settings(), datetime.now(UTC)
         client = warehouse_client()
         repository = MonitoringRepository(client, dag_id=self.dag_id, task_id=self.task_id)

@@ -1,4 +1,4 @@
-"""Write into the folder that all workers share, on whichever worker this task runs."""
+"""Write where all workers look for artifacts, on whichever worker this task runs."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 
 from airflow.sdk import BaseOperator, Context
 
-from hooks.shared_folder import probe
+from hooks.artifacts_probe import probe
 
 
 class FolderProbeOperator(BaseOperator):
-    """Leave a small file in ``<artifact folder>/preflight`` and return ``host``, ``token`` and ``error``.
+    """Leave a small file in the artifacts' folder ``preflight`` and return ``host``, ``token`` and ``error``.
 
     Mapped, it runs on several workers; the report compares what each wrote with what the last one sees. A folder that
     cannot be written is no failure of this task: the report names the worker and the reason.

@@ -1,28 +1,48 @@
-"""One round of the monitor: read the views, judge, record every result, update the alerts."""
+"""One round of the monitor: read the views that may have changed, judge all, record, update the alerts."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException
 
 from drawsguard.alerts.config import load_alert_config
 from drawsguard.alerts.manager import AlertManager
-from drawsguard.monitoring.checks import Outcome, judge, load_checks, unmade
+from drawsguard.alerts.memory import Memory
+from drawsguard.draws.cadence import Cadence
+from drawsguard.monitoring.carried import Carrier, as_text, load
+from drawsguard.monitoring.checks import Check, Outcome, checks_in_force, judge, unmade
 from drawsguard.monitoring.observation import Observation, Priority
 from drawsguard.settings import get_settings
-from drawsguard.warehouse.failures import StatementError
+from drawsguard.warehouse.failures import CLIENT_ERRORS, StatementError
 from drawsguard.warehouse.monitoring_repository import MonitoringRepository
 from hooks.alert_delivery_hook import AlertDeliveryHook
+from hooks.free_evidence import FreeEvidence, facts_of
+from hooks.google_identity_hook import GoogleIdentityHook
+from hooks.monitor_pauses import monitor_was_paused
+from hooks.telemetry import Reading, is_on, send
 from hooks.warehouse_hook import warehouse_client
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+    from google.cloud.bigquery import Client
+
+#: What a round leaves for the next one, as XComs: the views' answers, and the state of the alerts.
+CARRIED, ALERTS = "carried", "alerts"
+
+#: The view that knows how far each table is behind.
+FRESHNESS = "cloud_freshness_v"
+#: The view of one row a day: what it does not show any more can be computed again.
+DAYS_VIEW = "collection_quality_v"
+#: What names a row of `check_log`.
+CHECK_KEY = ("run_id", "check_name", "subject", "checked_at")
 
 #: Views are read in parallel; a round takes as long as its slowest view.
 READERS = 4
@@ -30,6 +50,9 @@ READERS = 4
 
 class MonitoringCheckOperator(BaseOperator):
     """Judge all checks of include/config/checks.yaml and record each result as a row of ``check_log``.
+
+    A view is read when free evidence does not say that its answer is still the one that was read before (see
+    `drawsguard.monitoring.news`); a run leaves the answers for the next one as an XCom.
 
     A failed check is an alert, not a failed task. The task fails when a check could not be made (the runner tries a
     view that cannot be read once more), or when a due alert reached no channel: then the monitor itself needs help.
@@ -43,38 +66,73 @@ class MonitoringCheckOperator(BaseOperator):
         super().__init__(**kwargs)
         self.alert_conn_id = alert_conn_id
 
-    def execute(self, context: Context) -> dict[str, int]:
-        """Return how many checks passed, failed and could not be made, and the events that followed.
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Return how many checks passed and failed, the names of the failed ones, and how many events followed.
 
         :raises AirflowException: when a view could not be read, or an alert could not be delivered.
         """
-        settings, checks = get_settings(), load_checks()
+        settings, checks = get_settings(), checks_in_force()
         client = warehouse_client()
         repository = MonitoringRepository(client, dag_id=self.dag_id, task_id=self.task_id)
         started, now = time.monotonic(), datetime.now(UTC)
+        carrier = self._carrier(context, client, repository, now)
         with ThreadPoolExecutor(READERS) as pool:
             views = checks.views()
-            rows = dict(
-                zip(views, pool.map(lambda view: self._read(repository, view, views[view]), views), strict=True)
-            )
+            if is_on():
+                views[FRESHNESS] = tuple(dict.fromkeys((*views[FRESHNESS], "overdue_draws")))
+            rows = dict(zip(views, pool.map(lambda view: carrier.answer(view, views[view]), views), strict=True))
         outcomes: list[Outcome] = []
         for check in checks.checks:
             answer = rows[check.view]
             outcomes += unmade(check, answer) if isinstance(answer, str) else judge(check, answer)
         run_id, seconds = context["run_id"], time.monotonic() - started
-        repository.append(
-            "monitoring/append_check_results", [_row(outcome, run_id, now, seconds) for outcome in outcomes]
+        repository.stream("check_log", [_row(outcome, run_id, now, seconds) for outcome in outcomes], CHECK_KEY)
+        memory = Memory(self._left_before(context, ALERTS), facts_of(client))
+        alert_manager = AlertManager(
+            repository,
+            load_alert_config(),
+            checks,
+            settings,
+            run_id=run_id,
+            paused=monitor_was_paused,
+            memory=memory,
         )
-        alert_manager = AlertManager(repository, load_alert_config(), checks, settings, run_id=run_id)
         delivery = AlertDeliveryHook(self.alert_conn_id)
         observations = [outcome.observation() for outcome in outcomes]
         observations += [_readability(view, answer) for view, answer in rows.items()]
-        events = alert_manager.round(observations, delivery, datetime.now(UTC))
+        events = alert_manager.round(observations, delivery, datetime.now(UTC), partial(self._look_again, repository))
+        send(_figures(rows[FRESHNESS], alert_manager.open_alerts))
         for event in events:
             self.log.info("%s %s: %s", event.kind.value, event.alert_key, event.detail)
+        context["ti"].xcom_push(key=CARRIED, value=as_text(carrier.left))
+        context["ti"].xcom_push(key=ALERTS, value=memory.left())
         self._complain(outcomes, [event.detail for event in events if event.kind.value == "delivery_failed"])
         counts = {state: sum(outcome.status == state for outcome in outcomes) for state in ("pass", "fail")}
-        return {**counts, "events": len(events), "milliseconds": round(1000 * (time.monotonic() - started))}
+        failing = sorted({outcome.check.name for outcome in outcomes if outcome.status == "fail"})
+        return {
+            **counts,
+            "views_read": len(carrier.read),
+            "failing": failing,
+            "events": len(events),
+            "milliseconds": round(1000 * (time.monotonic() - started)),
+        }
+
+    def _carrier(self, context: Context, client: Client, repository: MonitoringRepository, now: datetime) -> Carrier:
+        """Return what answers the views in this round; the runs before left what it carries over."""
+        settings = get_settings()
+        return Carrier(
+            checks_in_force(),
+            FreeEvidence(client, GoogleIdentityHook(gcp_conn_id=settings.google_conn_id)),
+            lambda view, columns: self._read(repository, view, tuple(columns)),
+            {"cadence": Cadence.from_settings(settings), "timezone": ZoneInfo(settings.business_timezone)},
+            load(self._left_before(context, CARRIED)),
+            now,
+            CLIENT_ERRORS,
+        )
+
+    def _left_before(self, context: Context, key: str) -> object:
+        # Without a map index Airflow returns those of all runs before, as a list without an order.
+        return context["ti"].xcom_pull(task_ids=self.task_id, key=key, map_indexes=-1, include_prior_dates=True)
 
     def _read(
         self, repository: MonitoringRepository, view: str, columns: tuple[str, ...]
@@ -86,6 +144,17 @@ class MonitoringCheckOperator(BaseOperator):
             self.log.warning("Reading %s failed: %s", view, error)
             return f"{view} cannot be read: {error}"
 
+    def _look_again(self, repository: MonitoringRepository, check: Check, subjects: list[str]) -> list[Observation]:
+        """Return what is true now of days that are older than the check's view."""
+        if check.view != DAYS_VIEW:
+            return []
+        try:
+            rows = repository.days_again(check.columns, [date.fromisoformat(day) for day in subjects])
+        except (StatementError, ValueError) as error:
+            self.log.warning("%s: the days %s cannot be judged: %s", check.name, subjects, error)
+            return []
+        return [outcome.observation() for outcome in judge(check, rows) if outcome.subject in subjects]
+
     @staticmethod
     def _complain(outcomes: Sequence[Outcome], undelivered: Sequence[str]) -> None:
         unread = sorted({outcome.actual for outcome in outcomes if outcome.status == "error"})
@@ -95,6 +164,20 @@ class MonitoringCheckOperator(BaseOperator):
                 "The monitor is impaired; what it could observe is recorded. "
                 "Look at BigQuery and at the connection of the alert channels:\n" + "\n".join(problems)
             )
+
+
+def _figures(freshness: object, open_alerts: Mapping[str, int]) -> list[Reading]:
+    """Return what OpenTelemetry gets: how far each table is behind, and how many alerts are open."""
+    rows = freshness if isinstance(freshness, list) else []
+    found = [
+        Reading("drawsguard.draws.behind", row["overdue_draws"], {"table": row["table_name"]})
+        for row in rows
+        if row.get("overdue_draws") is not None
+    ]
+    return found + [
+        Reading("drawsguard.alerts.open", open_alerts.get(priority.value, 0), {"priority": priority.value})
+        for priority in Priority
+    ]
 
 
 def _readability(view: str, answer: object) -> Observation:

@@ -61,10 +61,8 @@ class OidcCheckOperator(BaseOperator):
             self.services, now
         )
         rows = result_rows(results, context["run_id"], now)
-        client = warehouse_client()
-        MonitoringRepository(client, dag_id=self.dag_id, task_id=self.task_id).append(
-            "identity/append_identity_results", rows
-        )
+        repository = MonitoringRepository(warehouse_client(), dag_id=self.dag_id, task_id=self.task_id)
+        repository.load("identity_check_log", rows, context["run_id"])
         for result in results:
             for finding in result.findings:
                 log = self.log.error if finding.severity is Severity.FAIL else self.log.warning

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
@@ -87,7 +87,8 @@ class OidcRepairApplyOperator(ApprovalOperator):
         audit = {"subject": self.service, "digest": proposal.digest}
         record_operation(self, context, OPERATION, action="approved", actor=approved.approver, **audit)
         try:
-            applied = apply_plan(prepared, GoogleIdentityHook(gcp_conn_id=self.gcp_conn_id))
+            patience = timedelta(seconds=get_settings().identity_propagation_seconds)
+            applied = apply_plan(prepared, GoogleIdentityHook(gcp_conn_id=self.gcp_conn_id), patience)
             record_operation(self, context, OPERATION, action="applied", detail="\n".join(applied), **audit)
         except Exception as error:
             raise AirflowFailException(

@@ -28,7 +28,7 @@ class PreflightOperator(BaseOperator):
 
     :param areas: what to look at (templated); everything when empty.
     :param test_message: whether each channel of alerts gets a test message (templated).
-    :param folder_probes: what the workers saw of the shared folder (templated).
+    :param folder_probes: what the workers saw of where artifacts are (templated).
     :raises AirflowFailException: when something is missing, after the report was delivered.
     """
 

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,13 +17,15 @@ from google.cloud.bigquery import Client
 from drawsguard.alerts.config import load_alert_config
 from drawsguard.alerts.manager import AlertManager
 from drawsguard.alerts.message import compose_digest
+from drawsguard.alerts.signals import fire
 from drawsguard.alerts.state import Kind, acknowledge, mute
-from drawsguard.monitoring.checks import load_checks
+from drawsguard.monitoring.checks import Check, load_checks
 from drawsguard.monitoring.observation import Observation, Priority
 from drawsguard.settings import get_settings
 from drawsguard.warehouse.monitoring_repository import MonitoringRepository
 from hooks.alert_delivery_hook import AlertDeliveryHook
 from local.alerts.server import make_server
+from operators.operations.alert_command_operator import AlertCommandOperator
 from tests.integration.draws_warehouse import draws_warehouse, rows, truncate
 
 pytestmark = pytest.mark.integration
@@ -112,11 +115,29 @@ def test_refused_delivery_is_recorded_retried_and_shown(client: Client, manager:
     hook = AlertDeliveryHook("apprise_default")
     requests.post(f"{sink}/refuse", json={"count": 1}, timeout=5)
     events = manager.round([stale()], hook, START)
-    assert [event.kind for event in events] == [Kind.FIRED, Kind.DELIVERY_FAILED]
+    assert [event.kind for event in events] == [Kind.FIRED, Kind.DELIVERY_FAILED, Kind.FIRED]
+    assert events[2].alert_key.startswith("channel:json://127.0.0.1")
     assert "429" in events[1].detail
     assert states(client)[KEY]["delivery_failures"] == 1
     manager.round([stale()], hook, START + MINUTE)
     assert len(messages(sink)) == 1
+
+
+def test_a_channel_that_refuses_while_another_accepts_is_an_alert_of_its_own(
+    manager: AlertManager, sink: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is not taken is not forgotten because somebody else was told."""
+    config = [{"path": f"json://{sink.removeprefix('http://')}/"}, {"path": "json://127.0.0.1:9/nobody"}]
+    monkeypatch.setenv(
+        "AIRFLOW_CONN_APPRISE_DEFAULT", json.dumps({"conn_type": "apprise", "extra": {"config": config}})
+    )
+    hook = AlertDeliveryHook("apprise_default")
+    manager.round([stale()], hook, START)
+    for n in range(1, 8):
+        manager.round([stale()], hook, START + n * MINUTE)
+    titles = [one["title"] for one in messages(sink)]
+    assert len(titles) == 2
+    assert "告警通道拒收" in titles[1]
 
 
 def test_no_channel_is_a_failed_delivery(manager: AlertManager, sink: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,6 +194,91 @@ def test_task_signal_lives_like_any_alert_and_is_one_with_its_cause(manager: Ale
     for n in range(1, 6):
         manager.round([], hook, START + n * MINUTE)
     assert not manager.board(START + 6 * MINUTE).open_alert("task:draw_sync.check_identity")
+
+
+def command(name: str, actor: str | None, **values: Any) -> str:
+    run = SimpleNamespace(triggering_user_name=actor, clear_number=0)
+    operator = AlertCommandOperator(task_id=name, command=name, **values)  # type: ignore[arg-type]
+    return operator.execute({"dag_run": run, "run_id": f"manual__{name}"})  # type: ignore[typeddict-item]
+
+
+def test_alert_is_resolved_by_hand_with_reason_audited_and_those_who_got_it_are_told(
+    client: Client, manager: AlertManager, sink: str
+) -> None:
+    truncate(client, ("monitor", "operation_audit"))
+    hook, key, now = AlertDeliveryHook("apprise_default"), "task:points_downline.execute", datetime.now(UTC)
+    fire(manager._repository, key, Priority.P0, "failed", run_id="manual__1", now=now - 5 * MINUTE)
+    manager.round([], hook, now - 5 * MINUTE)
+    for note, error in (("done", "at least 10 characters"), ("", "at least 10 characters")):
+        with pytest.raises(Exception, match=error):
+            command("resolve", "alice", key=key, note=note)
+    with pytest.raises(Exception, match="no triggering user"):
+        command("resolve", None, key=key, note="executed by the DBA by hand")
+    with pytest.raises(Exception, match="No open alert"):
+        command("resolve", "alice", key="task:other", note="executed by the DBA by hand")
+    assert states(client)[key]["status"] == "fired"
+    assert rows(client, f"SELECT * FROM {get_settings().table('monitor', 'operation_audit')}") == []
+
+    assert command("resolve", "alice", key=key, note="executed by the DBA <by hand>") == "resolved"
+    assert (states(client)[key]["status"], states(client)[key]["resolved_by"]) == ("resolved", "alice")
+    (entry,) = rows(client, f"SELECT * FROM {get_settings().table('monitor', 'operation_audit')}")
+    assert (entry["actor"], entry["subject"], entry["action"], entry["detail"]) == (
+        "alice", key, "resolved", "executed by the DBA <by hand>",
+    )  # fmt: skip
+    for n in range(1, 4):
+        manager.round([], hook, now + n * MINUTE)
+    fired, ended = messages(sink)
+    assert "alert_resolve" in fired["message"]
+    assert ended["title"].startswith("[人工关闭 resolved by hand]")
+    assert "alice" in ended["message"]
+    assert "executed by the DBA <by hand>" in ended["message"]
+    assert manager.board(now + 4 * MINUTE).open_alert(key) is None, "what the task reported is ended as well"
+    fire(manager._repository, key, Priority.P0, "failed", run_id="manual__2", now=now + 5 * MINUTE)
+    manager.round([], hook, now + 5 * MINUTE)
+    assert manager.board(now + 5 * MINUTE).open_alert(key), "the next failure is a new alert"
+
+
+DAY_KEY = "check:collection_has_no_holes:2025-09-20"
+
+
+def test_nothing_recovers_by_leaving_sight(manager: AlertManager, sink: str) -> None:
+    hook, day = AlertDeliveryHook("apprise_default"), stale(key=DAY_KEY)
+    today = stale(False, "check:collection_has_no_holes:2025-10-03")
+    manager.round([day, today], hook, START)
+    looked: list[tuple[str, list[str]]] = []
+
+    def look_again(check: Check, subjects: list[str]) -> list[Observation]:
+        looked.append((check.name, subjects))
+        whole = len(looked) > 10
+        return [Observation(check.key(subject), not whole, Priority.P0, "still") for subject in subjects]
+
+    for n in range(1, 6):
+        manager.round([today], hook, START + n * MINUTE)  # nothing can be known: the day stays as it is
+    for n in range(6, 16):
+        manager.round([today], hook, START + n * MINUTE, look_again)
+    assert manager.board(START).open_alert(DAY_KEY)
+    assert looked == [("collection_has_no_holes", ["2025-09-20"])] * 10
+    assert all("恢复" not in one["title"] for one in messages(sink))
+    for n in range(16, 20):
+        manager.round([today], hook, START + n * MINUTE, look_again)
+    assert manager.board(START).open_alert(DAY_KEY) is None
+    assert messages(sink)[-1]["title"].startswith("[恢复 recovered]")
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "check:no_such_check:x",
+        "check:identities_pass:service-of-yesterday",
+        "check:collection_has_no_holes:collection_quality_v",
+    ],
+)
+def test_what_nobody_wants_to_know_any_more_is_over(manager: AlertManager, sink: str, key: str) -> None:
+    hook = AlertDeliveryHook("apprise_default")
+    manager.round([stale(key=key)], hook, START)
+    for n in range(1, 5):
+        manager.round([stale(False, "check:collection_has_no_holes:2025-10-03")], hook, START + n * MINUTE)
+    assert manager.board(START).open_alert(key) is None
 
 
 def test_digest_names_what_is_open(manager: AlertManager, sink: str) -> None:

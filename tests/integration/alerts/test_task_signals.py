@@ -15,12 +15,14 @@ import pytest
 import requests
 from airflow.providers.smtp.hooks.smtp import SmtpHook
 from airflow.sdk import DAG
+from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 from google.api_core.exceptions import GoogleAPIError
 from google.cloud.bigquery import Client
 
 from drawsguard.alerts.config import load_alert_config
 from drawsguard.alerts.manager import AlertManager
 from drawsguard.alerts.message import Text
+from drawsguard.alerts.signals import fire
 from drawsguard.monitoring.checks import load_checks
 from drawsguard.monitoring.observation import Priority
 from drawsguard.settings import get_settings
@@ -28,7 +30,7 @@ from drawsguard.warehouse.monitoring_repository import MonitoringRepository
 from hooks.alert_delivery_hook import AlertDeliveryHook
 from local.alerts.server import make_server
 from notifiers import task_signal
-from notifiers.sla_signal import SlaMissAlert, report_run_success
+from notifiers.sla_signal import SlaMissAlert, report_delivery, report_run_success
 from notifiers.task_signal import may_end_a_failure, report_failure, report_success
 from tests.integration.draws_warehouse import draws_warehouse, rows, truncate
 
@@ -211,7 +213,7 @@ def test_a_failure_that_cannot_be_reported_is_mailed_once_and_seen(
 # --- deadlines --------------------------------------------------------------------------------------------------------
 
 
-def miss(run_id: str, dag_id: str = "draw_sync") -> None:
+def miss(run_id: str, dag_id: str = "draw_sync", delivered_by: str = "") -> None:
     """Do what the triggerer does when a run has missed its deadline."""
     run = {
         "dag_id": dag_id, "dag_run_id": run_id, "state": "running",
@@ -219,7 +221,11 @@ def miss(run_id: str, dag_id: str = "draw_sync") -> None:
     }  # fmt: skip
     deadline = {"id": "1", "deadline_time": END + timedelta(seconds=240)}
     notifier = SlaMissAlert(
-        to="a@example.com", look_at=[], priority="P0", context={"dag_run": run, "deadline": deadline}
+        to="a@example.com",
+        look_at=[],
+        priority="P0",
+        delivered_by=delivered_by,
+        context={"dag_run": run, "deadline": deadline},
     )
 
     async def send() -> None:
@@ -228,13 +234,13 @@ def miss(run_id: str, dag_id: str = "draw_sync") -> None:
     asyncio.run(send())
 
 
-def test_each_miss_is_one_mail_and_all_are_one_alert_in_chat(
+def test_an_outage_is_one_mail_and_one_alert_in_chat_and_its_end_is_told_to_both(
     manager: AlertManager, sinks: Any, mails: list[Any]
 ) -> None:
     for run in ("scheduled__1", "scheduled__2"):
         miss(run)
         rounds(manager, 1)
-    assert ["SLA missed: draw_sync" in mail["subject"] for mail in mails] == [True, True]
+    assert ["SLA missed: draw_sync" in mail["subject"] for mail in mails] == [True]
     (title,) = sinks["chat"]()
     assert title == "[P0] 超过期限：draw_sync，立即处理 · Deadline missed: draw_sync, act now"
     assert sinks["draws"]() == []
@@ -249,7 +255,63 @@ def test_each_miss_is_one_mail_and_all_are_one_alert_in_chat(
     report_run_success(over)
     rounds(manager, 4)
     assert len(sinks["chat"]()) == 2
-    assert sinks["draws"]() == []
+    (ended,) = sinks["draws"]()
+    assert ended.startswith("[恢复 recovered]"), "those who got the mail learn that it is over"
+    miss("scheduled__9")
+    assert len(mails) == 2, "the next outage is another one"
+
+
+def test_a_run_whose_data_are_there_has_missed_nothing(
+    client: Client, manager: AlertManager, sinks: Any, mails: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[dict[str, Any]] = []
+
+    def count(**of: Any) -> int:
+        asked.append(of)
+        return 1 if of["run_ids"] == ["scheduled__delivered"] else 0
+
+    monkeypatch.setattr(RuntimeTaskInstance, "get_ti_count", staticmethod(count))
+    miss("scheduled__delivered", delivered_by="verify")
+    rounds(manager, 1)
+    assert (mails, sinks["chat"]()) == ([], [])
+    assert asked == [
+        {"dag_id": "draw_sync", "task_ids": ["verify"], "run_ids": ["scheduled__delivered"], "states": ["success"]}
+    ]
+    miss("scheduled__late", delivered_by="verify")
+    assert len(mails) == 1
+    truncate(client, ("monitor", "alert_signal"))
+
+    def refuse(**_: Any) -> int:
+        raise ConnectionError("the API server is away")
+
+    monkeypatch.setattr(RuntimeTaskInstance, "get_ti_count", staticmethod(refuse))
+    miss("scheduled__delivered", delivered_by="verify")
+    assert len(mails) == 2, "what cannot be asked is no yes"
+
+
+@pytest.mark.parametrize(
+    ("ended_ago", "failed", "ends"),
+    [
+        (timedelta(seconds=20), (), False),  # a run in time after runs in time
+        (timedelta(seconds=300), (), True),  # the late run itself
+        (timedelta(seconds=20), ("scheduled__1",), True),  # the first run after one that delivered nothing
+    ],
+)
+def test_a_delivery_ends_the_miss_and_asks_the_warehouse_only_when_it_may(
+    client: Client,
+    manager: AlertManager,
+    monkeypatch: pytest.MonkeyPatch,
+    ended_ago: timedelta,
+    failed: Any,
+    ends: bool,
+) -> None:
+    fire(manager._repository, "sla:draw_sync", Priority.P0, "late", run_id="r", now=datetime.now(UTC))
+    task = Task(task_id="verify", run_id="scheduled__2")
+    monkeypatch.setattr(task, "get_ti_count", lambda **of: len(failed) if "failed" in of["states"] else 0)
+    asked = context(task)
+    asked["dag_run"].data_interval_end = datetime.now(UTC) - ended_ago
+    report_delivery(asked)
+    assert signals(client) == (["firing", "ok"] if ends else ["firing"])
 
 
 def test_a_miss_of_a_failed_task_is_not_told_twice(manager: AlertManager, sinks: Any, mails: list[Any]) -> None:

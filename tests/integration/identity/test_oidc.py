@@ -73,6 +73,8 @@ def test_healthy_services_pass_and_each_check_is_a_row(plane: tuple[str, Client]
     kept = table(plane[1], "identity_check_log", "healthy")
     assert len(kept) == 28
     assert {row["status"] for row in kept} == {"pass"}
+    OidcCheckOperator(task_id="check").execute(context("healthy"))
+    assert len(table(plane[1], "identity_check_log", "healthy")) == 28, "a run that is repeated is the same run"
 
 
 def test_failure_is_recorded_before_it_is_raised_and_names_the_repair(plane: tuple[str, Client]) -> None:

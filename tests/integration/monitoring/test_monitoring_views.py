@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from google.cloud.bigquery import Client, QueryJobConfig
@@ -23,6 +24,7 @@ from drawsguard.warehouse.monitoring_repository import MonitoringRepository
 from drawsguard.warehouse.parameters import bind
 from local.google.logs import Attempt, LogSink
 from local.google.server import ControlPlane
+from operators.operations.monitoring_check_operator import CHECK_KEY, MonitoringCheckOperator
 from tests.integration.draws_warehouse import draws_warehouse, rows, truncate
 
 pytestmark = pytest.mark.integration
@@ -48,7 +50,7 @@ def client(stack: Any) -> Iterator[Client]:
 def empty(client: Client) -> None:
     truncate(
         client, ("source", "draws"), ("target", "draws"), ("target", "draws_14w"), ("monitor", "sync_log"),
-        ("source", "draws_quarantine"), ("monitor", "check_log"),
+        ("source", "draws_quarantine"), ("monitor", "check_log"), ("monitor", "collect_log"),
         ("monitor", "cloudscheduler_googleapis_com_executions"), ("monitor", "run_googleapis_com_requests"),
     )  # fmt: skip
 
@@ -133,11 +135,39 @@ def verdicts(client: Client, check: str, moment: datetime = NOW) -> dict[str, st
 # --- freshness --------------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def of_another_feed(client: Client, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The functions as they are applied for another cadence and another zone."""
+
+    def apply() -> None:
+        get_settings.cache_clear()
+        client.query(render("bigquery/schema/R__300_overdue_draws.sql")).result(timeout=60)
+
+    with monkeypatch.context() as environment:
+        environment.setenv("DRAWSGUARD_DRAW_INTERVAL_SECONDS", "75")
+        environment.setenv("DRAWSGUARD_MAINTENANCE_TIMEZONE", "Europe/London")
+        apply()
+        yield
+    apply()
+
+
 def test_overdue_draws_is_the_cadence_of_python(client: Client) -> None:
+    overdue_is_the_cadence(client)
+
+
+def test_the_views_follow_the_settings(client: Client, of_another_feed: None) -> None:
+    assert get_settings().draw_interval_seconds == 75
+    overdue_is_the_cadence(client)
+
+
+def overdue_is_the_cadence(client: Client) -> None:
     settings = get_settings()
     cadence = Cadence.from_settings(settings)
     moments = []
-    for day in (datetime(2025, 3, 8, tzinfo=UTC), datetime(2025, 7, 6, tzinfo=UTC), datetime(2025, 11, 1, tzinfo=UTC)):
+    for day in (
+        datetime(2025, 3, 8, tzinfo=UTC), datetime(2025, 7, 6, tzinfo=UTC), datetime(2025, 11, 1, tzinfo=UTC),
+        datetime(2026, 11, 1, tzinfo=UTC), datetime(2027, 1, 10, tzinfo=UTC),
+    ):  # fmt: skip
         moments += [day + timedelta(minutes=37 * n) for n in range(120)]
     pairs = [
         (last, last + age, allowance)
@@ -154,6 +184,11 @@ def test_overdue_draws_is_the_cadence_of_python(client: Client) -> None:
     )
     answer = client.query(statement, job_config=QueryJobConfig(query_parameters=bind(pairs=sent))).result(timeout=60)
     found = [row["overdue"] for row in answer]
+    paused = f"`{settings.project}.{settings.monitor_dataset}.in_maintenance`"
+    asked = sorted({last for last, _, _ in pairs})
+    listed = ", ".join(f"TIMESTAMP '{moment.isoformat()}'" for moment in asked)
+    told = rows(client, f"SELECT {paused}(moment) AS pause FROM UNNEST([{listed}]) AS moment ORDER BY moment")
+    assert [row["pause"] for row in told] == [cadence.in_maintenance(moment) for moment in asked]
     expected = [cadence.overdue_draws(last, now, timedelta(seconds=allowance)) for last, now, allowance in pairs]
     assert found == expected
     assert max(expected) > 100
@@ -194,6 +229,31 @@ def test_holes_are_found_over_midnight_and_maintenance_and_not_elsewhere(client:
     assert len(quality) == 7
 
 
+def test_a_day_that_left_the_view_is_whole_only_when_its_draws_are_there(client: Client) -> None:
+    """The monitor looks again at the days of open alerts, however old they are."""
+    day = NOW - timedelta(days=40)
+    times = grid(day - timedelta(hours=30), day + timedelta(hours=30))
+    draws(client, times[:400], 1000)
+    draws(client, times[403:], 1403)
+    draws(client, grid(NOW - timedelta(hours=6), NOW - timedelta(seconds=30)), 20_000)
+    assert len(verdicts(client, "collection_has_no_holes")) == 7
+    task = MonitoringCheckOperator(task_id="check")
+    repository = MonitoringRepository(client, dag_id="test", task_id="test")
+    days = [f"{(day + timedelta(days=n)).date()}" for n in (-1, 0, 1)]
+
+    def firing(check: str) -> list[bool | None]:
+        return [one.firing for one in task._look_again(repository, CHECKS[check], days)]
+
+    hole = [f"{times[400].astimezone(ZoneInfo('Asia/Shanghai')).date()}" == one for one in days]
+    assert any(hole)
+    assert firing("collection_has_no_holes") == hole
+    draws(client, times[400:403], 1400, sync=None)
+    assert firing("collection_has_no_holes") == [False] * 3
+    assert firing("collected_draws_reach_the_business_table") == hole
+    assert task._look_again(repository, CHECKS["sync_ran_lately"], ["24 h"]) == []
+    assert task._look_again(repository, CHECKS["collection_has_no_holes"], ["no day"]) == []
+
+
 def test_complete_days_have_no_holes(client: Client) -> None:
     draws(client, grid(NOW - timedelta(hours=60), NOW - timedelta(seconds=30)))
     assert set(verdicts(client, "collection_has_no_holes").values()) == {"pass"}
@@ -204,6 +264,29 @@ def test_draws_that_were_not_synced_are_counted(client: Client) -> None:
     draws(client, grid(NOW - timedelta(hours=5), NOW - timedelta(hours=2)), 1000)
     draws(client, grid(NOW - timedelta(hours=2) + DRAW, NOW - timedelta(hours=1)), 1052, sync=None)
     assert "fail" in verdicts(client, "collected_draws_reach_the_business_table").values()
+
+
+def loaded(client: Client, times: list[datetime], first: int, at: datetime) -> None:
+    """Insert draws that were collected long after they were drawn, at one time, and are not synced."""
+    base = {"numbers": [1, 2, 3], "sum_value": 6, "big_small": "small", "odd_even": "even", "ingested_at": at}
+    kinds = dict.fromkeys(("timestamp", "created_at", "ingested_at"), "TIMESTAMP") | {"numbers": "ARRAY<INT64>"}
+    kinds |= dict.fromkeys(("period", "sum_value"), "INT64")
+    entries = [base | {"period": first + n, "timestamp": time, "created_at": time} for n, time in enumerate(times)]
+    insert(client, ("source", "draws"), entries, kinds)
+
+
+def test_a_load_of_history_is_neither_missing_nor_unsynced_while_it_is_under_way(client: Client) -> None:
+    times = grid(NOW - timedelta(hours=30), NOW - timedelta(seconds=30))
+    half = len(times) // 2
+    draws(client, times[-30:], 1000 + len(times) - 30)  # polled since the start
+    loaded(client, times[:half], 1000, NOW - timedelta(minutes=3))
+    both = ("collection_has_no_holes", "collected_draws_reach_the_business_table")
+    for check in both:
+        assert set(verdicts(client, check).values()) == {"pass"}, check
+    later = NOW + timedelta(minutes=18)
+    assert "fail" in verdicts(client, both[0], later).values(), "nothing was loaded for 20 minutes: it is a hole"
+    assert set(verdicts(client, both[1], later).values()) == {"pass"}
+    assert "fail" in verdicts(client, both[1], NOW + timedelta(minutes=58)).values(), "an hour is enough to sync it"
 
 
 def test_duplicates_and_conflicts_are_told_apart(client: Client) -> None:
@@ -227,11 +310,38 @@ def test_duplicates_and_conflicts_are_told_apart(client: Client) -> None:
 def test_latency_by_stage(client: Client) -> None:
     draws(client, grid(NOW - timedelta(hours=5), NOW - timedelta(hours=3)), collect=20, sync=150, feature=300)
     hours = {(row["hour_utc"], row["stage"]): row for row in at(client, "e2e_latency_summary_v", NOW)}
-    assert len(hours) == 24 * 4
+    assert len(hours) == 25 * 4
     full = hours[(NOW - timedelta(hours=4)).replace(minute=0), "end_to_end"]
     assert (full["p50"], full["p95"], full["breach_pct"]) == (170, 170, 0)
     assert hours[(NOW - timedelta(hours=4)), "feature"]["p99"] == 300
     assert hours[(NOW - timedelta(hours=10)), "sync"]["n"] == 0
+
+
+def test_latency_counts_what_was_drawn_since_the_first_poll(client: Client) -> None:
+    start = NOW - timedelta(hours=4)
+    poll = {"dag_id": "draw_collect", "task_id": "collect", "run_id": "r", "try_number": 1, "poll_number": 1,
+            "polled_at": start, "seconds": 1, "status": "success"}  # fmt: skip
+    kinds = {"polled_at": "TIMESTAMP", "seconds": "FLOAT64", "try_number": "INT64", "poll_number": "INT64"}
+    draws(client, grid(NOW - timedelta(hours=7), start - DRAW), 1000, collect=9_000, sync=300, feature=300)
+    draws(client, grid(start, NOW - timedelta(hours=2)), 2000)
+    repository = MonitoringRepository(client, dag_id="test", task_id="test")
+
+    def breach() -> tuple[float, int]:
+        hours = at(client, "e2e_latency_summary_v", NOW)
+        (report,) = repository.query("monitoring/reports/latency", start=NOW - timedelta(hours=24), end=NOW)
+        return max(row["breach_pct"] or 0 for row in hours), report["p99"]
+
+    assert breach() == (100, 9_300), "without a log of polls nothing is left out"
+    insert(client, ("monitor", "collect_log"), [poll], kinds)
+    assert breach() == (0, 170)
+
+
+def test_latency_of_the_present_hour_is_shown_before_it_ends(client: Client) -> None:
+    now = NOW + timedelta(minutes=25)
+    draws(client, grid(NOW, NOW + timedelta(minutes=20)), collect=6, sync=9, feature=20)
+    hours = {(row["hour_utc"], row["stage"]): row for row in at(client, "e2e_latency_summary_v", now)}
+    assert hours[NOW, "end_to_end"]["n"] > 0
+    assert hours[NOW, "end_to_end"]["p95"] == 15
 
 
 # --- executions -------------------------------------------------------------------------------------------------------
@@ -278,6 +388,31 @@ def test_requests_of_services(client: Client) -> None:
     assert verdicts(client, "services_answer_without_errors")["collector"] == "fail"
 
 
+def test_errors_do_not_end_because_nobody_calls_any_more(client: Client) -> None:
+    attempts(client, [attempt("collector", n, 503) for n in (40, 41, 42)])
+    assert verdicts(client, "services_answer_without_errors")["collector"] == "fail"
+    attempts(client, [attempt("collector", 20, 200)])
+    assert verdicts(client, "services_answer_without_errors")["collector"] == "pass"
+
+
+def test_views_and_checks_follow_the_list_of_services(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = {"name": "another-service", "job": "another-job", "max_silence_minutes": 7}
+    monkeypatch.setattr("drawsguard.schema_constants._services", lambda: [one])
+    views = {"R__340_scheduler_execution_v": "job_name", "R__350_cloudrun_invocation_v": "service_name"}
+    try:
+        for name, column in views.items():
+            client.query(render(f"bigquery/schema/{name}.sql")).result(timeout=60)
+            assert {row[column] for row in at(client, name.split("_", 3)[3], NOW)} <= {"another-job", "another-service"}
+        assert "another-service" in render("bigquery/schema/R__370_identity_status_v.sql")
+        expected = {check.name: check.expected for check in load_checks().checks}
+        assert expected["scheduler_jobs_succeed"] == ("another-job",)
+        assert expected["identities_pass"] == expected["services_answer_without_errors"] == ("another-service",)
+    finally:
+        monkeypatch.undo()
+        for name in views:
+            client.query(render(f"bigquery/schema/{name}.sql")).result(timeout=60)
+
+
 def test_changes_of_identities_are_audited(client: Client, tmp_path: Path) -> None:
     plane = ControlPlane(tmp_path, "http://127.0.0.1:1")
     account = "/v1/projects/p/serviceAccounts/collector@p.iam.gserviceaccount.com"
@@ -322,6 +457,7 @@ def test_missing_interval_is_a_failure(client: Client) -> None:
     assert (day["expected"], day["failed"], day["judgeable"]) == (287, 10, False)
     assert verdicts(client, "sync_intervals_succeed") == {"24 h": "fail"}
     assert verdicts(client, "sync_ran_lately") == {"24 h": "pass"}
+    assert round(day["minutes_since_success"], 2) == 4.95, "since the end of the newest run, not since its interval"
 
 
 def test_full_grid_is_100_percent_and_an_empty_log_is_not(client: Client) -> None:
@@ -346,13 +482,14 @@ def test_identity_checks_that_were_not_made_are_failures(client: Client) -> None
     assert {outcome.status for outcome in outcomes} == {"fail"}
     store = MonitoringRepository(client, dag_id="test", task_id="test")
     now = datetime.now(UTC)
-    store.append(
-        "identity/append_identity_results",
+    store.load(
+        "identity_check_log",
         [
             {"run_id": "r", "service": one.name, "check_number": n, "check_name": "c", "checked_at": now,
              "status": "fail" if (one.name, n) == ("collector", 3) else "pass", "findings": "[]"}
             for one in load_services().services for n in range(1, 8)
         ],
+        "r",
     )  # fmt: skip
     failed = [outcome.subject for outcome in judge(check, view(client, check.view)) if outcome.status == "fail"]
     assert failed == ["collector"]
@@ -364,10 +501,12 @@ def test_silence_of_the_monitor_is_seen(client: Client) -> None:
 
     def rounds(*minutes_ago: int) -> None:
         truncate(client, ("monitor", "check_log"))
-        store.append(
-            "monitoring/append_check_results",
-            [{"run_id": str(m), "check_name": "c", "subject": "s", "checked_at": now - timedelta(minutes=m),
-              "priority": "P0", "status": "pass", "expected": "", "actual": "", "seconds": 1} for m in minutes_ago],
+        store.stream(
+            "check_log",
+            [{"run_id": f"{minutes_ago} {m}", "check_name": "c", "subject": "s", "priority": "P0", "status": "pass",
+              "checked_at": now - timedelta(minutes=m), "expected": "", "actual": "", "seconds": 1}
+             for m in minutes_ago],
+            CHECK_KEY,
         )  # fmt: skip
 
     def verdict() -> list[str]:
@@ -381,12 +520,12 @@ def test_silence_of_the_monitor_is_seen(client: Client) -> None:
         assert verdict() == ["pass"], f"the monitor made rounds {steady} minutes ago"
 
 
-def test_appending_twice_changes_nothing(client: Client) -> None:
+def test_streaming_twice_changes_nothing(client: Client) -> None:
     store = MonitoringRepository(client, dag_id="test", task_id="test")
     row = {"run_id": "r", "check_name": "c", "subject": "s", "checked_at": datetime.now(UTC), "priority": "P0",
            "status": "pass", "expected": "a'b", "actual": 'quote " and \\', "seconds": 0.5}  # fmt: skip
-    store.append("monitoring/append_check_results", [row])
-    store.append("monitoring/append_check_results", [row])
+    store.stream("check_log", [row], CHECK_KEY)
+    store.stream("check_log", [row], CHECK_KEY)
     kept = rows(client, f"SELECT * FROM {get_settings().table('monitor', 'check_log')}")
     assert len(kept) == 1
     assert kept[0]["actual"] == 'quote " and \\'

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drawsguard.alerts.manager import vanished
+from drawsguard.alerts.manager import out_of_sight
 from drawsguard.alerts.state import (
     Alert,
     AlertCommandError,
@@ -24,6 +24,7 @@ from drawsguard.alerts.state import (
     fold,
     mute,
     observe,
+    resolve,
     undelivered,
     unmute,
 )
@@ -147,6 +148,24 @@ def test_delivery_is_tried_less_often_after_the_limit_and_never_given_up():
     assert monitor.only().delivery_failures == POLICY.retry_limit + 4
     told = [monitor.round(True) for _ in range(15)]
     assert [Message.FIRING] in told, "a channel answers again"
+
+
+def test_what_no_channel_took_while_it_was_open_is_told_when_one_answers_again():
+    monitor = Monitor()
+    for _ in range(5):
+        monitor.round(True, deliver=False)
+    for _ in range(4):
+        monitor.round(False, deliver=False)
+    assert not monitor.only().open
+    assert monitor.only().notified_at is None
+    told = [monitor.round(False) for _ in range(20)]
+    assert [one for one in told if one] == [[Message.RECOVERY]], "once, and not lost"
+
+
+def test_what_was_never_due_is_not_told_when_it_is_over():
+    monitor = Monitor(Priority.P1)
+    monitor.round(True)
+    assert [monitor.round(False) for _ in range(6)] == [[]] * 6, "it passed within the delay of a P1"
 
 
 # --- reminders and escalation -----------------------------------------------------------------------------------------
@@ -317,14 +336,33 @@ def test_same_key_from_many_checks_is_one_alert_of_the_highest_priority():
     assert (event.kind, event.priority) == (Kind.FIRED, Priority.P0)
 
 
-def test_subject_that_left_its_view_is_quiet_and_an_unmade_check_is_not():
+def test_subject_that_left_its_view_is_out_of_sight_and_that_of_an_unmade_check_is_not():
     day = Observation("check:holes:2025-10-03", True, Priority.P1, "")
     board = fold(observe(Board(), [day], START, POLICY))
     other = Observation("check:holes:2025-10-10", False, Priority.P1, "")
-    assert [(one.key, one.firing) for one in vanished(board, [other])] == [(day.key, False)]
-    assert vanished(board, [day]) == []
+    assert [one.key for one in out_of_sight(board, [other])] == [day.key]
+    assert out_of_sight(board, [day]) == []
     unmade = Observation("check:holes:collection_quality_v", None, Priority.P1, "")
-    assert vanished(board, [unmade]) == []
+    assert out_of_sight(board, [unmade]) == []
+
+
+def test_a_person_resolves_an_alert_and_what_is_still_there_is_a_new_one():
+    seen = Observation("task:a.b", True, Priority.P0, "failed")
+    events = observe(Board(), [seen], START, POLICY)
+    (alert,) = fold(events).alerts.values()
+    events.append(delivered(alert, Message.FIRING, START, ["sink"]))
+    with pytest.raises(AlertCommandError, match="needs a reason"):
+        resolve(fold(events), alert.key, "alice", " ", START + MINUTE)
+    with pytest.raises(AlertCommandError, match=r"Open now: task:a\.b"):
+        resolve(fold(events), "task:a.c", "alice", "repaired by hand", START + MINUTE)
+    events.append(resolve(fold(events), alert.key, "alice", "repaired by hand", START + MINUTE))
+    board = fold(events)
+    (alert,) = board.alerts.values()
+    assert (alert.status, alert.resolved_by, alert.resolved_because) == (Status.RESOLVED, "alice", "repaired by hand")
+    assert [message for message, _ in due_messages(board, START + MINUTE, POLICY)] == [Message.RECOVERY]
+    again = observe(board, [seen], START + 2 * MINUTE, POLICY)
+    assert [event.kind for event in again] == [Kind.FIRED]
+    assert again[0].alert_id != alert.alert_id
 
 
 # --- any order of events ----------------------------------------------------------------------------------------------
@@ -332,7 +370,7 @@ def test_subject_that_left_its_view_is_quiet_and_an_unmade_check_is_not():
 KEYS = ("check:a", "check:b")
 STEP = st.tuples(
     st.sampled_from(KEYS),
-    st.sampled_from(["fire", "quiet", "unknown", "acknowledge", "mute", "unmute", "fail_delivery", "skip"]),
+    st.sampled_from(["fire", "quiet", "unknown", "acknowledge", "resolve", "mute", "unmute", "fail_delivery", "skip"]),
     st.integers(1, 7),
 )
 
@@ -348,6 +386,8 @@ def _play(steps) -> tuple[list[Event], list[tuple[datetime, Message, Alert]]]:
         try:
             if action == "acknowledge":
                 events.append(acknowledge(board, key, "alice", "", now))
+            elif action == "resolve":
+                events.append(resolve(board, key, "alice", "reason", now))
             elif action == "mute":
                 events.append(mute(board, key, "alice", "reason", now, 10 * MINUTE, timedelta(days=1)))
         except AlertCommandError:
@@ -374,8 +414,10 @@ def test_any_history_keeps_the_promises(steps, random):
     for alert in board.alerts.values():
         messages = [message for _, message, one in sent if one.alert_id == alert.alert_id]
         announced = [one for one in messages if one not in (Message.REMINDER, Message.ESCALATION)]
-        assert announced in ([], [Message.FIRING], [Message.FIRING, Message.RECOVERY])
-        assert messages[:1] in ([], [Message.FIRING]), "nobody is reminded of what was never announced"
+        # What no channel took while it was open is told when it is over.
+        assert announced in ([], [Message.FIRING], [Message.FIRING, Message.RECOVERY], [Message.RECOVERY])
+        assert announced != [Message.RECOVERY] or alert.unheard
+        assert messages[:1] in ([], [Message.FIRING], [Message.RECOVERY]), "nobody is reminded of what nobody heard"
         assert alert.resolved_at is None or alert.resolved_at >= alert.fired_at
     for at, message, alert in sent:
         if message is not Message.RECOVERY:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import itertools
+import time
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import jwt
 import pytest
+import requests
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from drawsguard.identity.checks import CHECKS, causes_of_forbidden, failures
 from drawsguard.identity.gather import gather
 from drawsguard.identity.model import Answer, RepairStep
 from drawsguard.identity.repair import RepairError, apply_plan
-from local.google.state import BEYOND_REPAIR, FAULTS
+from local.google.state import BEYOND_REPAIR, FAULTS, VARIANTS
 
 REPAIRABLE = [fault for fault in FAULTS if fault not in BEYOND_REPAIR]
 
@@ -145,6 +147,31 @@ def test_concurrent_policy_change_is_refused_not_overwritten(console):
         apply_plan(mine, console.api)
 
 
+@pytest.mark.parametrize("way", VARIANTS)
+def test_whatever_the_service_accepts_passes_and_says_how(console, way):
+    """Trouble from the field: an invoker grant to a group, on the project or by another role was called missing."""
+    console.fault(way)
+    results = console.results()
+    assert failures(results) == []
+    if way != "broader_project_role":
+        (finding,) = [finding for result in results for finding in result.findings]
+        assert finding.code == "invoker_indirect"
+        assert finding.actual.startswith("granted ")
+        assert ("group:callers@example.com" in finding.actual) is (way == "invoker_by_group")
+        assert ("on the project" in finding.actual) is way.endswith("on_project")
+    assert console.plan().changes == ()
+
+
+def test_a_group_without_proof_is_no_grant(console):
+    """Who is in a group cannot be seen: without a call that the service accepts it is not assumed."""
+    console.fault("invoker_by_group")
+    answers = replace(gather(console.service, console.api, console.endpoints), health_with_token=Answer(403))
+    check = next(check for number, _, check in CHECKS if number == 3)
+    assert [finding.code for finding in check(console.service, answers, console.place)] == ["invoker_missing"]
+    open_to_all = replace(answers, health_with_token=Answer(200), health_without_token=Answer(200))
+    assert [one.code for one in check(console.service, open_to_all, console.place)] == ["invoker_missing"]
+
+
 def test_repair_takes_effect_after_propagation_only(console):
     console.fault("invoker_missing")
     console.api.call("POST", f"{console.address}/faults", {"propagation_seconds": 60})
@@ -152,6 +179,45 @@ def test_repair_takes_effect_after_propagation_only(console):
     assert "health_forbidden" in console.codes()
     console.api.call("POST", f"{console.address}/faults", {"propagation_seconds": 0})
     assert "health_forbidden" not in console.codes()
+
+
+def test_a_new_account_that_google_does_not_know_yet_is_waited_for(console):
+    console.fault("account_missing")
+    console.fault("job_missing")
+    console.api.call("POST", f"{console.address}/faults", {"account_seconds": 0.6})
+    plan, waits = console.plan(), []
+
+    def pause(seconds):
+        waits.append(seconds)
+        time.sleep(0.2)
+
+    steps = [step.split(":")[0] for step in apply_plan(plan, console.api, timedelta(minutes=7), pause)]
+    assert len(steps) == len(plan.changes)
+    assert {"create_account", "grant_token_creator", "grant_invoker", "create_job"} <= set(steps)
+    assert waits
+    assert console.codes() == set()
+
+
+def test_an_account_that_never_becomes_known_is_a_refusal_in_time(console):
+    console.fault("account_missing")
+    console.api.call("POST", f"{console.address}/faults", {"account_seconds": 3600})
+    waits = []
+    with pytest.raises(RepairError, match=r"was refused: HTTP 40[04].*Applied before it: \['create_account"):
+        apply_plan(console.plan(), console.api, timedelta(minutes=7), waits.append)
+    assert sum(waits) == 420
+    # The next run still reads 404, and asks for the same account.
+    with pytest.raises(RepairError, match=r"create_account.*, then run oidc_repair again"):
+        apply_plan(console.plan(), console.api)
+
+
+def test_nothing_is_waited_for_without_a_new_account(console):
+    console.fault("invoker_missing")
+    plan = console.plan()
+    requests.post(
+        f"{console.address}/faults", json={"fault": "account_missing", "service": console.service.name}, timeout=5
+    )
+    with pytest.raises(RepairError):
+        apply_plan(plan, console.api, timedelta(minutes=7), lambda _: pytest.fail("waited"))
 
 
 def test_checker_without_rights_is_told_apart_from_a_broken_service(console):

@@ -15,6 +15,7 @@ from drawsguard.monitoring.checks import CHECKS_FILE, RUNBOOKS, Check, Checks, j
 from drawsguard.monitoring.metrics_doc import METRICS_FILE, metrics_page
 from drawsguard.monitoring.observation import Priority
 from drawsguard.settings import REPOSITORY
+from drawsguard.sql import render
 
 CHECKS = load_checks().checks
 #: A value on each side of every condition: (passes, fails).
@@ -95,7 +96,7 @@ def test_no_alert_explains_itself_in_a_circle() -> None:
     "view", ["R__340_scheduler_execution_v", "R__350_cloudrun_invocation_v", "R__370_identity_status_v"]
 )
 def test_expected_services_of_views_are_those_of_the_configuration(view: str) -> None:
-    text = (REPOSITORY / "include" / "sql" / "bigquery" / "schema" / f"{view}.sql").read_text(encoding="utf-8")
+    text = render(f"bigquery/schema/{view}.sql")
     services = load_services().services
     if "scheduler" in view:
         found = re.findall(r"STRUCT\('([a-z-]+)' AS job_name, (\d+) AS max_silence_minutes\)", text)

@@ -1,0 +1,1 @@
+"""The external watcher of the embedded stack."""

@@ -1,0 +1,224 @@
+"""Answers of monitoring views that are carried from round to round, as long as free evidence says that they hold.
+
+What is carried is never the only copy of anything: without it, or with something unreadable in its place, every view is
+read.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Protocol, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from drawsguard.monitoring.checks import Checks, judge
+from drawsguard.monitoring.news import WATCHED, FreeSource, Row, Seen, Situation, TableName, Watched
+
+log = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
+
+#: An answer is not carried for longer, whatever the evidence says.
+LONGEST = timedelta(hours=6)
+#: While a check of the view fails: time alone can bring a recovery that no look sees.
+LONGEST_FAILING = timedelta(hours=1)
+
+#: What is bad for a shorter time may not be bad yet by BigQuery's clock: a view that does not say so is read again.
+CLOCKS_AGREE_AFTER = timedelta(minutes=5)
+
+#: What stops a look, without stopping the monitor: the view is read then.
+Failures = tuple[type[Exception], ...]
+
+
+class CarriedAnswer(BaseModel):
+    """A view's answer, and the evidence at the time of its reading.
+
+    :param facts: rows and time of the last change by table.
+    :param judged: what was bad then.
+    :param again: when to look again although nothing changed.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    rows: list[dict[str, Any]]
+    read_at: datetime
+    facts: dict[str, tuple[int, datetime]]
+    judged: list[str]
+    again: datetime | None
+    note: dict[str, Any]
+
+
+class Carried(BaseModel):
+    """All answers after a round, and when that round began."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    round_at: datetime | None = None
+    answers: dict[str, CarriedAnswer] = {}
+
+
+def load(text: object) -> Carried:
+    """Return what a round left; nothing where that cannot be read."""
+    try:
+        return Carried.model_validate_json(text) if isinstance(text, str) else Carried()
+    except ValidationError as error:
+        log.warning("What the round before carried over cannot be read; every view is read: %s", error)
+        return Carried()
+
+
+class Evidence(FreeSource, Protocol):
+    """The free source with the time of a table's last change."""
+
+    def changed_at(self, table: TableName) -> datetime | None:
+        """Return when a table changed last (aware); None when the engine does not say."""
+
+
+class OneRound:
+    """The free source as it was when first asked: all looks of a round, and a reading's, see the same."""
+
+    def __init__(self, source: Evidence) -> None:
+        self._source = source
+        self._kept: dict[Any, Any] = {}
+
+    def _once(self, key: object, ask: Callable[[], _T]) -> _T:
+        if key not in self._kept:
+            self._kept[key] = ask()
+        kept: _T = self._kept[key]
+        return kept
+
+    def rows(self, table: TableName) -> int:
+        """As of `FreeSource`."""
+        return int(self._once(("rows", table), lambda: self._source.rows(table)))
+
+    def changed_at(self, table: TableName) -> datetime | None:
+        """As of `Evidence`."""
+        return self._once(("changed", table), lambda: self._source.changed_at(table))
+
+    def of_day(self, table: TableName, day: date, columns: Mapping[str, str]) -> Sequence[Row]:
+        """As of `FreeSource`."""
+        key = ("day", table, day, tuple(columns))
+        return self._once(key, lambda: self._source.of_day(table, day, columns))
+
+    def service_errors(self, since: datetime) -> Mapping[str, datetime] | None:
+        """As of `FreeSource`."""
+        return self._once("errors", lambda: self._source.service_errors(since))
+
+
+class Carrier:
+    """Answers views in one round: from what was carried where that still holds, else by reading.
+
+    :param read: reads the given columns of a view; rows, or why it cannot be read.
+    :param failures: what the evidence raises when it cannot be had.
+    :param kept: what the round before left.
+    """
+
+    def __init__(
+        self,
+        checks: Checks,
+        evidence: Evidence,
+        read: Callable[[str, Sequence[str]], list[Row] | str],
+        surroundings: Mapping[str, Any],
+        kept: Carried,
+        now: datetime,
+        failures: Failures = (),
+    ) -> None:
+        self._checks, self._read, self._kept, self._now = checks, read, kept, now
+        self._free, self._surroundings, self._failures = OneRound(evidence), surroundings, failures
+        self.left = Carried(round_at=now)
+        #: Views that were read in this round.
+        self.read: list[str] = []
+
+    def answer(self, view: str, columns: Sequence[str]) -> list[Row] | str:
+        """Return the view's rows, or why it cannot be read."""
+        watched = WATCHED.get(view)
+        if watched is None:
+            return self._read(view, columns)
+        facts = self._facts(watched)
+        before = self._kept.answers.get(view)
+        after = self._still(view, watched, before, facts) if before and facts is not None else None
+        if after is not None:
+            self.left.answers[view] = after
+            return list(after.rows)
+        self.read.append(view)
+        if facts is not None:
+            self._look(view, watched, [], self._now, {})  # the evidence has to be older than the reading
+        rows = self._read(view, tuple(dict.fromkeys((*columns, *watched.columns))))
+        if isinstance(rows, str):
+            return rows
+        rows = [_plain(row) for row in rows]
+        seen = self._look(view, watched, rows, self._now, {}) if facts is not None else None
+        if facts is not None and seen is not None and not self._disputed(view, rows, seen):
+            self.left.answers[view] = CarriedAnswer(
+                rows=rows,
+                read_at=self._now,
+                facts=facts,
+                judged=sorted(seen.now(self._now)),
+                again=seen.until(self._now),
+                note=dict(seen.note),
+            )
+        return rows
+
+    def _still(
+        self, view: str, watched: Watched, before: CarriedAnswer, facts: dict[str, tuple[int, datetime]]
+    ) -> CarriedAnswer | None:
+        """Return the answer to carry on, None when the view has to be read."""
+        failing = self._fails(view, before.rows)
+        if self._now - before.read_at >= (LONGEST_FAILING if failing else LONGEST) or (failing and watched.blind):
+            return None
+        if facts == before.facts and (before.again is None or self._now < before.again):
+            return before
+        seen = self._look(view, watched, before.rows, before.read_at, before.note)
+        if seen is None or seen.now(self._now) != frozenset(before.judged):
+            return None
+        return before.model_copy(update={"facts": facts, "again": seen.until(self._now)})
+
+    def _disputed(self, view: str, rows: Sequence[Row], seen: Seen) -> bool:
+        """Whether something has just become bad that the view does not say yet."""
+        lately = self._now - CLOCKS_AGREE_AFTER
+        return any(lately < seen.bad[name] for name in seen.now(self._now)) and not self._fails(view, rows)
+
+    def _facts(self, watched: Watched) -> dict[str, tuple[int, datetime]] | None:
+        """Return the metadata of the view's tables, None when one of them is not known."""
+        found = {}
+        try:
+            for table in watched.tables:
+                changed_at = self._free.changed_at(table)
+                if changed_at is None:
+                    return None
+                found[".".join(table)] = (self._free.rows(table), changed_at)
+        except self._failures as error:
+            log.warning("Metadata cannot be had, so the view is read: %s", error)
+            return None
+        return found
+
+    def _look(
+        self, view: str, watched: Watched, rows: Sequence[Row], read_at: datetime, note: Mapping[str, Any]
+    ) -> Seen | None:
+        limits = {check.column: float(check.value) for check in self._checks.checks
+                  if check.view == view and isinstance(check.value, int | float)}  # fmt: skip
+        situation = Situation(self._now, rows, read_at, self._kept.round_at, limits, note=note, **self._surroundings)
+        try:
+            return watched.look(self._free, situation)
+        except self._failures as error:
+            log.warning("%s cannot be looked at free of charge, so it is read: %s", view, error)
+            return None
+
+    def _fails(self, view: str, rows: Sequence[Row]) -> bool:
+        return any(
+            outcome.status != "pass"
+            for check in self._checks.checks
+            if check.view == view
+            for outcome in judge(check, rows)
+        )
+
+
+def _plain(row: Row) -> dict[str, Any]:
+    """Return a row as it comes back from JSON."""
+    return {name: value.isoformat() if isinstance(value, date) else value for name, value in row.items()}
+
+
+def as_text(left: Carried) -> str:
+    """Return what a round leaves for the next one."""
+    return left.model_copy(update={"round_at": left.round_at and left.round_at.astimezone(UTC)}).model_dump_json()

@@ -1,0 +1,86 @@
+"""What the monitor can know without a query: BigQuery's metadata and listed rows, and Cloud Logging's entries."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime
+
+from google.cloud.bigquery import Client
+
+from drawsguard.monitoring.news import Row, TableName
+from drawsguard.settings import get_settings
+from drawsguard.warehouse.failures import CLIENT_ERRORS
+from drawsguard.warehouse.partitions import rows_of_day
+from drawsguard.warehouse.table_facts import TableFacts, table_facts
+from hooks.google_identity_hook import GoogleIdentityHook
+
+log = logging.getLogger(__name__)
+
+#: Entries asked for; more of them are not told apart.
+MOST_ENTRIES = 1000
+
+
+class FreeEvidence:
+    """The evidence of one round; metadata of a table are asked for once.
+
+    Methods raise `google.api_core.exceptions.GoogleAPIError` and what else the client raises when it gets no answer.
+
+    :param hook: whose connection may read the log (``logging.logEntries.list``).
+    """
+
+    def __init__(self, client: Client, hook: GoogleIdentityHook) -> None:
+        self._client, self._hook = client, hook
+        self._facts: dict[TableName, TableFacts] = {}
+
+    def _of(self, table: TableName) -> TableFacts:
+        if table not in self._facts:
+            self._facts[table] = table_facts(self._client, *table)
+        return self._facts[table]
+
+    def rows(self, table: TableName) -> int:
+        """Return how many rows a table has."""
+        return self._of(table).rows
+
+    def changed_at(self, table: TableName) -> datetime | None:
+        """Return when a table changed last (aware); None when the engine does not say."""
+        return self._of(table).changed_at
+
+    def of_day(self, table: TableName, day: date, columns: Mapping[str, str]) -> Sequence[Row]:
+        """Return the rows of a table's partition of a day (UTC)."""
+        return rows_of_day(self._client, *table, day, columns)
+
+    def service_errors(self, since: datetime) -> Mapping[str, datetime] | None:
+        """Return when each 5xx answer of a Cloud Run service was logged, by its id; None when that cannot be read."""
+        settings = get_settings()
+        answer = self._hook.call(
+            "POST",
+            f"{settings.logging_url}/v2/entries:list",
+            {
+                "resourceNames": [f"projects/{settings.project}"],
+                "filter": 'resource.type="cloud_run_revision" AND httpRequest.status>=500 '
+                f'AND timestamp>="{since.isoformat()}"',
+                "orderBy": "timestamp desc",
+                "pageSize": MOST_ENTRIES,
+            },
+        )
+        if answer.status != 200 or answer.body.get("nextPageToken"):
+            log.warning("The log of the services cannot be read (%s): their view is", answer.error or answer.status)
+            return None
+        return {
+            entry["insertId"]: datetime.fromisoformat(entry["timestamp"]) for entry in answer.body.get("entries", [])
+        }
+
+
+def facts_of(client: Client) -> Callable[[str], tuple[int, datetime] | None]:
+    """Return what tells rows and last change of a table of the monitoring dataset; None when that is not known."""
+
+    def facts(name: str) -> tuple[int, datetime] | None:
+        try:
+            found = table_facts(client, "monitor", name)
+        except CLIENT_ERRORS as error:
+            log.warning("The metadata of %s cannot be had, so it is read: %s", name, error)
+            return None
+        return None if found.changed_at is None else (found.rows, found.changed_at)
+
+    return facts

@@ -1,0 +1,207 @@
+"""What is no incident: a first start, a new service, a pause. And real outages are found as fast as ever."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import requests
+from google.cloud.bigquery import Client
+
+from drawsguard.alerts.config import load_alert_config
+from drawsguard.alerts.manager import AlertManager
+from drawsguard.alerts.patience import Paused, unknown
+from drawsguard.monitoring.checks import load_checks
+from drawsguard.monitoring.observation import Observation, Priority
+from drawsguard.settings import get_settings
+from drawsguard.warehouse.monitoring_repository import MonitoringRepository
+from hooks.alert_delivery_hook import AlertDeliveryHook
+from local.alerts.server import make_server
+from operators.operations.monitoring_check_operator import CHECK_KEY, MonitoringCheckOperator
+from tests.integration.draws_warehouse import draws_warehouse, rows, truncate
+from tests.integration.monitoring.test_monitoring_views import MIGRATIONS
+
+pytestmark = pytest.mark.integration
+
+MINUTE = timedelta(minutes=1)
+NOW = datetime(2025, 10, 8, 8, 0, tzinfo=UTC)
+STALE = "check:draws_are_synced_in_time:target.draws"
+IDENTITY = "check:identities_pass:collector"
+ABSENCE = "check:monitor_runs_every_minute:monitoring_checks"
+
+
+@pytest.fixture(scope="module")
+def client(stack: Any) -> Iterator[Client]:
+    with draws_warehouse(stack, *MIGRATIONS) as client:
+        yield client
+
+
+@pytest.fixture(autouse=True)
+def empty(client: Client) -> None:
+    truncate(client, *(("monitor", table) for table in ("alert_log", "alert_signal", "check_log")))
+
+
+@pytest.fixture
+def sink(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    server = make_server("127.0.0.1", 0, tmp_path)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    host = f"127.0.0.1:{server.server_address[1]}"
+    config = [{"path": f"json://{host}/", "tag": "chat"}]
+    monkeypatch.setenv(
+        "AIRFLOW_CONN_APPRISE_DEFAULT", json.dumps({"conn_type": "apprise", "extra": {"config": config}})
+    )
+    yield f"http://{host}"
+    server.shutdown()
+
+
+def messages(sink: str) -> list[str]:
+    return [one["title"] for one in requests.get(f"{sink}/messages", timeout=5).json()]
+
+
+class TaskInstance:
+    """The XComs that rounds leave for later ones, pulled as Airflow does.
+
+    With a map index the newest run's; without one those of all runs, without an order, and one alone as itself.
+    """
+
+    def __init__(self) -> None:
+        self._left: dict[str, list[Any]] = {}
+
+    def xcom_pull(self, *, key: str, map_indexes: int | None = None, include_prior_dates: bool, **_where: Any) -> Any:
+        assert include_prior_dates, "the round's own run has none"
+        left = self._left.get(key, [])
+        if map_indexes is None:
+            return left[0] if len(left) == 1 else left
+        return left[-1] if left else None
+
+    def xcom_push(self, *, key: str, value: Any) -> None:
+        self._left.setdefault(key, []).append(value)
+
+
+def monitor(ti: TaskInstance) -> dict[str, Any]:
+    """One whole round, over the views, now."""
+    context = {"run_id": f"run {uuid4()}", "ti": ti}
+    return MonitoringCheckOperator(task_id="check").execute(context)  # type: ignore[arg-type]
+
+
+def fired(client: Client) -> set[str]:
+    found = rows(client, f"SELECT alert_key FROM {get_settings().table('monitor', 'alert_log')} WHERE kind = 'fired'")
+    return {row["alert_key"] for row in found}
+
+
+def test_a_first_start_is_no_incident_until_everything_had_time_to_begin(client: Client, sink: str) -> None:
+    ti = TaskInstance()
+    first = monitor(ti)
+    assert first["fail"] >= 10, "nothing has run yet, and every result is kept as it is"
+    monitor(ti)
+    assert fired(client) == set()
+    assert messages(sink) == []
+    client.query(
+        f"UPDATE {get_settings().table('monitor', 'check_log')} "
+        "SET checked_at = TIMESTAMP_SUB(checked_at, INTERVAL 31 MINUTE) WHERE TRUE"
+    ).result()
+    monitor(TaskInstance())  # what was carried over knows nothing of the moved rows
+    services = {f"check:identities_pass:{one}" for one in load_checks().of_key(IDENTITY).expected}  # type: ignore[union-attr]
+    assert {STALE, "check:draws_are_collected_in_time:source.draws", ABSENCE, *services} <= fired(client)
+    assert messages(sink), "what has not begun by then is an incident"
+
+
+def test_each_round_carries_over_what_the_newest_one_left(client: Client, sink: str) -> None:
+    ti = TaskInstance()
+    read = [monitor(ti)["views_read"] for _ in range(4)]
+    assert read[0] == len(load_checks().views())
+    assert max(read[2:]) < read[0], "from the third on there are several rounds before it"
+
+
+class Rounds:
+    """Rounds of the monitor, whose results are given; ``paused`` is what Airflow says of its pauses."""
+
+    def __init__(self, client: Client, paused: Paused = unknown) -> None:
+        self._repository = MonitoringRepository(client, dag_id="test", task_id="test")
+        self._manager = AlertManager(
+            self._repository, load_alert_config(), load_checks(), get_settings(), run_id="run", paused=paused
+        )
+        self._hook = AlertDeliveryHook("apprise_default")
+        # Streamed rows of equal keys are one row, also those of another test within the minute.
+        self._name = str(uuid4())
+
+    def log(self, at: list[datetime], status: str, *keys: str) -> None:
+        entries = [
+            {"run_id": f"{self._name} {moment.isoformat()}", "check_name": key.split(":", 2)[1],
+             "subject": key.split(":", 2)[2],
+             "checked_at": moment, "priority": "P0", "status": status, "expected": "x", "actual": "x", "seconds": 1}
+            for moment in at
+            for key in keys
+        ]  # fmt: skip
+        self._repository.stream("check_log", entries, CHECK_KEY)
+
+    def failing(self, at: datetime, *keys: str) -> set[str]:
+        """Play a round in which these keys fail; return what fires."""
+        self.log([at], "fail", *keys)
+        observations = [Observation(key, True, Priority.P0, "failed") for key in keys]
+        return {event.alert_key for event in self._manager.round(observations, self._hook, at) if event.kind == "fired"}
+
+
+def minutes(start: datetime, end: datetime) -> list[datetime]:
+    return [start + n * MINUTE for n in range(int((end - start) / MINUTE))]
+
+
+def test_what_passed_before_is_an_incident_in_the_round_in_which_it_fails(client: Client, sink: str) -> None:
+    rounds = Rounds(client)
+    rounds.log(minutes(NOW - 30 * MINUTE, NOW), "pass", STALE, IDENTITY)
+    assert rounds.failing(NOW, STALE, IDENTITY) == {STALE, IDENTITY}
+    assert len(messages(sink)) == 2
+
+
+def test_a_new_service_has_time_to_begin_and_the_others_have_not(client: Client, sink: str) -> None:
+    rounds, new = Rounds(client), "check:identities_pass:new-service"
+    rounds.log(minutes(NOW - 60 * MINUTE, NOW), "pass", IDENTITY)
+    assert rounds.failing(NOW, IDENTITY, new) == {IDENTITY}
+    rounds.log(minutes(NOW + MINUTE, NOW + 30 * MINUTE), "fail", new)
+    assert rounds.failing(NOW + 29 * MINUTE, new) == set()
+    assert rounds.failing(NOW + 30 * MINUTE, new) == {new}
+
+
+def test_what_was_paused_catches_up_before_it_is_an_incident(client: Client, sink: str) -> None:
+    rounds, back = Rounds(client), NOW + timedelta(hours=3)
+    rounds.log(minutes(NOW - 30 * MINUTE, NOW), "pass", STALE, IDENTITY, ABSENCE)
+    assert rounds.failing(back, STALE, IDENTITY) == set()
+    rounds.log(minutes(back + MINUTE, back + 10 * MINUTE), "fail", STALE)
+    assert rounds.failing(back + 9 * MINUTE, STALE) == set()
+    assert messages(sink) == []
+    assert rounds.failing(back + 10 * MINUTE, STALE) == {STALE}, "it stands still all the same"
+
+
+def test_after_a_pause_of_days_everything_is_as_at_a_first_start(client: Client, sink: str) -> None:
+    rounds, back = Rounds(client), NOW + timedelta(days=9)
+    rounds.log(minutes(NOW - 30 * MINUTE, NOW), "pass", STALE, IDENTITY)
+    assert rounds.failing(back, STALE, IDENTITY) == set()
+    rounds.log(minutes(back + MINUTE, back + 30 * MINUTE), "fail", STALE)
+    assert rounds.failing(back + 30 * MINUTE, STALE) == {STALE}
+
+
+def test_a_monitor_that_was_away_says_so_at_once(client: Client, sink: str) -> None:
+    rounds = Rounds(client)
+    rounds.log(minutes(NOW - 60 * MINUTE, NOW - 30 * MINUTE), "pass", ABSENCE, STALE)
+    assert rounds.failing(NOW, ABSENCE, STALE) == {ABSENCE}
+
+
+def test_a_monitor_that_a_person_paused_was_not_away(client: Client, sink: str) -> None:
+    asked: list[tuple[datetime, datetime]] = []
+
+    def paused(since: datetime, until: datetime) -> bool:
+        asked.append((since, until))
+        return True
+
+    rounds, back = Rounds(client, paused), NOW + timedelta(hours=3)
+    rounds.log(minutes(NOW - 30 * MINUTE, NOW), "pass", ABSENCE)
+    assert rounds.failing(back, ABSENCE) == set()
+    assert asked == [(NOW - MINUTE, back)]
+    later = back + 20 * MINUTE
+    assert rounds.failing(later, ABSENCE) == {ABSENCE}, "a second interruption within the hour is another matter"
