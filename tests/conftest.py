@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import sys
 import tempfile
@@ -29,8 +30,7 @@ TEST_STATE = REPOSITORY / ".local" / "test" / str(os.getpid())
 TEMPORARY = tempfile.mkdtemp(prefix="drawsguard-")
 os.environ["TMPDIR"] = tempfile.tempdir = TEMPORARY
 # Where a test that is not about artifacts leaves them; the demo of the same checkout has another folder.
-os.environ["DRAWSGUARD_POINTS_ARTIFACT_DIR"] = str(TEST_STATE / "points")
-os.environ["DRAWSGUARD_REPORT_FOLDER"] = str(TEST_STATE / "reports")
+os.environ["DRAWSGUARD_ARTIFACTS_ADDRESS"] = str(TEST_STATE / "artifacts")
 
 # Without its bytecode Airflow is compiled again by each of the hundreds of processes that a run starts, for seconds.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -53,6 +53,8 @@ settings.load_profile("drawsguard")
 
 def pytest_configure(config: pytest.Config) -> None:
     """Have a full run fail with the names of the statements that it did not execute."""
+    # A run that is ended from outside ends as by Ctrl-C: its services and folders go with it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     from tests.executed_statements import ExecutedStatements
     from tests.given_mysql import Address, GivenMysqlError
 
@@ -76,10 +78,11 @@ STACK_ENVIRONMENT = {
     "FEED_LIVE_INTERVAL": "15",
     "DRAWSGUARD_SYNC_DEADLINE_SECONDS": "30",
     # Spark lives for minutes here, on few rows: quick compilation beats good code, and none at all beats both; one
-    # thread collects garbage as well as many, and the jars' bytecode is known to be good.
+    # thread collects garbage as well as many, and the jars' bytecode is known to be good. Its counters would go to the
+    # system's /tmp.
     "JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1 -Dspark.sql.codegen.wholeStage=false"
     " -Dspark.sql.codegen.factoryMode=NO_CODEGEN -XX:+UseSerialGC"
-    " -XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerificationRemote",
+    " -XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerificationRemote -XX:-UsePerfData",
 }
 
 

@@ -51,7 +51,9 @@ _POINTS_APPROVED: Mapping[str, Act] = {**_POINTS, "points_approver": "answer"}
 ACCESS: Mapping[str, Mapping[str, Act]] = {
     # Draws
     "draw_collect": _DRAWS,
+    "draw_history": _DRAWS,
     "draw_history_migration": {"draws_admin": "trigger", "draws_approver": "answer"},
+    "draw_news": _DRAWS,
     "draw_reconcile": _DRAWS,
     "draw_repair": _DRAWS,
     "draw_sync": _DRAWS,
@@ -62,7 +64,9 @@ ACCESS: Mapping[str, Mapping[str, Act]] = {
     "alert_acknowledge": {**_DRAWS, **_POINTS, "duty_manager": "trigger"},
     "alert_digest": {**_DRAWS, **_POINTS},
     "alert_mute": {"duty_manager": "trigger"},
+    "alert_resolve": {"draws_admin": "trigger", "points_admin": "trigger", "duty_manager": "trigger"},
     "daily_inspection": _DRAWS,
+    "heartbeat": _DRAWS,
     "monitoring_checks": _DRAWS,
     "monthly_slo": _DRAWS,
     "oidc_checks": _DRAWS,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 
-#: An address, or a user name that may stand before the @: nothing that could name a second recipient or a header.
-_ADDRESS = re.compile(r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*")
-_NAME = re.compile(r"[A-Za-z0-9._%+-]{1,64}")
+#: An address, or a user name that may stand before the @: nothing that could name a second recipient, a header, or a
+#: way through another server (``lin%evil.example`` before the @ goes to lin@evil.example, as Postfix reads it).
+_LOCAL = r"(?=.{1,64}(?:@|$))[A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*"
+_ADDRESS = re.compile(rf"{_LOCAL}@[A-Za-z0-9-]{{1,63}}(\.[A-Za-z0-9-]{{1,63}})*")
+_NAME = re.compile(_LOCAL)
 
 
 class RefusedError(Exception):

@@ -21,6 +21,10 @@ from pydantic_settings import (
     YamlConfigSettingsSource,
 )
 
+from drawsguard.artifacts import parse_root
+from drawsguard.parts import Part, parse_parts
+from drawsguard.zones import locked_zone
+
 #: The repository root: plugins/drawsguard/settings.py is two folders below it.
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -81,6 +85,11 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
 
+    # --- Parts ------------------------------------------------------------------------------------
+    absent_parts: str = Field(
+        "", description="What this company does not have: cloud_run, legacy_feed, extranet (comma separated)."
+    )
+
     # --- BigQuery ---------------------------------------------------------------------------------
     project: str = Field("wprojectl", pattern=IDENTIFIER_PATTERN, description="Google Cloud project.")
     location: str = Field("us-central1", pattern=IDENTIFIER_PATTERN, description="BigQuery location.")
@@ -91,11 +100,23 @@ class Settings(BaseSettings):
         10 * 1024**3, gt=0, description="Upper bound of one job (bytes); a job that would read more is refused."
     )
 
+    bigquery_budget_gib: float = Field(
+        1024, gt=0, description="What a month's queries may be billed for (GiB); the first TiB of a month is free."
+    )
+
     # --- Draws ------------------------------------------------------------------------------------
+    # The views follow these two from the next run of warehouse_schema on.
     draw_interval_seconds: int = Field(210, gt=0, description="Cadence of the feed (seconds).")
-    business_timezone: str = Field("Asia/Shanghai", description="Schedules and days of the business.")
     maintenance_timezone: str = Field("America/Vancouver", description="The feed's maintenance follows it.")
-    collect_poll_seconds: int = Field(30, gt=0, description="Pause between two polls of one run (seconds).")
+    business_timezone: str = Field("Asia/Shanghai", description="Schedules and days of the business.")
+    collect_poll_seconds: int = Field(
+        45,
+        gt=0,
+        description="A run of the collector polls again after this time, or as soon as there is news (seconds).",
+    )
+    collect_watch_seconds: int = Field(
+        5, gt=0, description="How often it looks for news meanwhile; a look writes nothing (seconds)."
+    )
     sync_lookback_minutes: int = Field(60, ge=0, description="Overlap of each sync window (minutes).")
     feature_lookback_hours: int = Field(
         48, ge=1, description="Draws this recent are compared at every feature refresh, synced or not (hours)."
@@ -134,10 +155,6 @@ class Settings(BaseSettings):
         description="Journal of changed rows and schema version, apart from the backups: its tables cannot be dropped.",
     )
     extranet_journal_schema: str = Field("points_journal", pattern=IDENTIFIER_PATTERN)
-    points_artifact_dir: Path = Field(
-        REPOSITORY / ".local" / "points",
-        description="Workbooks, reports and audit files of the points lifecycle: a folder that all workers share.",
-    )
     points_owner_address: str = Field(
         "{owner}@example.com", description="Mail address of a point's owner (people); {owner} is the name."
     )
@@ -156,10 +173,13 @@ class Settings(BaseSettings):
     intranet_schema_mysql_conn_id: str = "mysql_schema_intranet"
     extranet_schema_mysql_conn_id: str = "mysql_schema_extranet"
     smtp_conn_id: str = "smtp_default"
+    heartbeat_conn_id: str = Field(
+        "heartbeat_default", description="External watcher (healthchecks.io's ping protocol); without it there is none."
+    )
     nos_conn_id: str = Field("nos_default", description="NOS service: storage structures of points.")
     airflow_conn_id: str = Field(
         "airflow_api_default",
-        description="This Airflow's REST API, for preflight: a user who may read pools and users.",
+        description="This Airflow's REST API: a user who may read pools, users and the audit log (preflight, monitor).",
     )
 
     # --- Identity (OIDC) --------------------------------------------------------------------------
@@ -168,6 +188,9 @@ class Settings(BaseSettings):
     scheduler_url: str = "https://cloudscheduler.googleapis.com"
     iam_credentials_url: str = "https://iamcredentials.googleapis.com"
     resource_manager_url: str = "https://cloudresourcemanager.googleapis.com"
+    logging_url: str = Field(
+        "https://logging.googleapis.com", description="Where the monitor looks for errors of the services."
+    )
     token_keys_url: str = Field(
         "https://www.googleapis.com/oauth2/v3/certs", description="JSON web keys that sign identity tokens."
     )
@@ -197,8 +220,12 @@ class Settings(BaseSettings):
         "https://example.com/drawsguard-airflow/docs/runbooks", description="Where docs/runbooks is published."
     )
     alert_conn_id: str = Field("apprise_default", description="Channels of alerts: Apprise addresses with tags.")
-    report_folder: str = Field(
-        ".local/reports", description="Where inspection reports are kept (below the repository)."
+
+    # --- Artifacts --------------------------------------------------------------------------------
+    artifacts_address: str = Field(
+        str(REPOSITORY / ".local" / "artifacts"),
+        description="Workbooks, reports and audit files: gs://[connection@]bucket[/prefix], s3://…, or a folder that "
+        "all workers share.",
     )
 
     @classmethod
@@ -215,7 +242,13 @@ class Settings(BaseSettings):
         files = (YamlConfigSettingsSource(settings_cls, folder / "settings.yaml"),) if folder else ()
         return init_settings, env_settings, *files
 
-    @field_validator("business_timezone", "maintenance_timezone")
+    @field_validator("maintenance_timezone")
+    @classmethod
+    def _locked_zone(cls, value: str) -> str:
+        locked_zone(value)
+        return value
+
+    @field_validator("business_timezone")
     @classmethod
     def _known_zone(cls, value: str) -> str:
         try:
@@ -224,10 +257,31 @@ class Settings(BaseSettings):
             raise ValueError(f"there is no time zone {value!r}") from error
         return value
 
+    @field_validator("absent_parts")
+    @classmethod
+    def _known_parts(cls, value: str) -> str:
+        parse_parts(value)
+        return value
+
+    @property
+    def absent(self) -> frozenset[Part]:
+        """The parts that are switched off."""
+        return parse_parts(self.absent_parts)
+
+    @field_validator("artifacts_address")
+    @classmethod
+    def _known_store(cls, value: str) -> str:
+        parse_root(value)
+        return value
+
     @field_validator("ui_base_url", "runbook_base_url")
     @classmethod
     def _without_trailing_slash(cls, value: str) -> str:
         return value.rstrip("/")
+
+    def artifact(self, name: str) -> str:
+        """Return the address of an artifact or of a folder of them, as people read it."""
+        return f"{parse_root(self.artifacts_address)}/{name}"
 
     def table(self, dataset: str, name: str) -> str:
         """Return the quoted full name of a BigQuery table, e.g. ``table("target", "draws")``.

@@ -6,7 +6,9 @@ from __future__ import annotations
 DAGS: dict[str, bool] = {
     # draws
     "draw_collect": False,
+    "draw_history": False,
     "draw_history_migration": False,
+    "draw_news": False,
     "draw_reconcile": False,
     "draw_repair": False,
     "draw_sync": True,
@@ -30,7 +32,9 @@ DAGS: dict[str, bool] = {
     "alert_acknowledge": False,
     "alert_digest": False,
     "alert_mute": False,
+    "alert_resolve": False,
     "daily_inspection": False,
+    "heartbeat": False,
     "monitoring_checks": True,
     "monthly_slo": False,
     "oidc_checks": False,

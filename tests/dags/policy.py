@@ -11,13 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from airflow.sdk import DAG
+from airflow.sdk.definitions.mappedoperator import MappedOperator
+from jsonschema import Draft202012Validator, FormatChecker
 
 from drawsguard.alerts.config import load_alert_config
 from drawsguard.settings import REPOSITORY
 from notifiers.first_failure import first_failure_mail
-from notifiers.sla_signal import report_run_success
+from notifiers.sla_signal import report_delivery, report_run_success
 from notifiers.task_defaults import REFUSALS_ARE_FINAL as FINAL
 from notifiers.task_signal import report_failure, report_success
+
+#: As Airflow checks the format of a param.
+DATES = FormatChecker()
 
 DagRule = Callable[[DAG], list[str]]
 
@@ -86,12 +91,14 @@ def has_one_alert_route(dag: DAG) -> list[str]:
 
 
 def ends_the_alert_of_its_deadline(dag: DAG) -> list[str]:
-    """A missed deadline is an alert of the tier's priority, and a run that succeeds ends it."""
+    """A missed deadline is an alert of the tier's priority; a run that succeeds, or the task that delivers, ends it."""
     found = []
     for deadline in _callbacks(dag.deadline):
         if not deadline.callback.path.endswith("SlaMissAlert"):
             continue
-        if report_run_success not in _callbacks(dag.on_success_callback):
+        delivering = deadline.callback.kwargs.get("delivered_by") or None
+        ends = _callbacks(dag.get_task(delivering).on_success_callback if delivering else dag.on_success_callback)
+        if (report_delivery if delivering else report_run_success) not in ends:
             found.append(f"{deadline.name}: no run ends the alert of its miss")
         if (priority := load_alert_config().priority_of_task(dag.tags)) != deadline.callback.kwargs["priority"]:
             found.append(f"{deadline.name}: the priority of tier {dag.tags} is {priority}")
@@ -116,6 +123,40 @@ def describes_params(dag: DAG) -> list[str]:
     return found
 
 
+#: What no text of a person may hold, and more of it than anybody types.
+_NO_TEXT = ("nul \0", "escape \x1b[2J", "\x85", "long " * 2_000)
+
+
+def bounds_text(dag: DAG) -> list[str]:
+    """Text is refused when the run is triggered if it is longer than its use, or holds what cannot be stored or shown.
+
+    A NUL would end a task before its operator can say anything.
+    """
+    found = []
+    for name in dag.params:
+        schema = dag.params.get_param(name).schema
+        for part in (schema, schema.get("items", {})):
+            kinds = part.get("type", ())
+            if "string" not in ([kinds] if isinstance(kinds, str) else kinds):
+                continue
+            taken = [text for text in _NO_TEXT if Draft202012Validator(part, format_checker=DATES).is_valid(text)]
+            found += [f"param {name} takes {text[:20]!r}" for text in taken]
+    return found
+
+
+def builds_mapped_tasks(dag: DAG) -> list[str]:
+    """Each mapped task can be built when it runs: an operator that sets an argument of its base class cannot."""
+    found = []
+    for task in dag.tasks:
+        if not isinstance(task, MappedOperator):
+            continue
+        try:
+            task.unmap(dict.fromkeys(getattr(task.expand_input, "value", ())))
+        except Exception as error:  # noqa: BLE001 - whatever an operator raises, its task would
+            found.append(f"{task.task_id}: {error}")
+    return found
+
+
 DAG_RULES: tuple[DagRule, ...] = (
     documents_itself,
     has_owner,
@@ -126,6 +167,8 @@ DAG_RULES: tuple[DagRule, ...] = (
     ends_the_alert_of_its_deadline,
     runs_one_at_a_time,
     describes_params,
+    bounds_text,
+    builds_mapped_tasks,
 )
 
 

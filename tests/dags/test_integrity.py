@@ -16,6 +16,8 @@ from airflow.sdk.exceptions import ParamValidationError
 from airflow.serialization.serialized_objects import DagSerialization
 from airflow.timetables.base import TimeRestriction
 
+from dag_params.text import SEVERAL_LINES, batch_param, text_param
+from hooks.asset_memory import DRAWS
 from notifiers.first_failure import first_failure_mail
 from notifiers.sla_signal import SlaMissAlert, report_run_success
 from notifiers.task_defaults import REFUSALS_ARE_FINAL
@@ -54,6 +56,37 @@ def test_every_date_param_refuses_a_word(bag: DagBag) -> None:
     for param in dated:
         with pytest.raises(ParamValidationError, match="yesterday"):
             param.resolve("yesterday")
+
+
+@pytest.mark.parametrize(
+    ("dag_id", "name", "value"),
+    [
+        ("points_downline", "workbook", "w" * 5_000),
+        ("points_downline", "workbook", "done.xlsx\0"),
+        ("points_downline", "workbook", "done.xlsx\n"),
+        ("points_restore", "batch_id", "20240730\n"),
+        ("points_restore", "batch_id", "b" * 41),
+        ("points_usage_report", "batch_id", "\n"),
+        ("points_ticket_done", "note", "done\x1b[2J"),
+    ],
+)
+def test_text_that_no_task_could_take_is_refused_by_name_when_a_run_is_triggered(
+    bag: DagBag, dag_id: str, name: str, value: str
+) -> None:
+    """Airflow's API answers these words (400), and no run begins."""
+    dag = DagSerialization.from_dict(DagSerialization.to_dict(bag.dags[dag_id]))
+    with pytest.raises(ParamValidationError, match=rf"(?s)Invalid input for param {name}: .*(too long|does not match)"):
+        dag.params.deep_merge({"ticket_id": "20240730/redis_flag/exact"} | {name: value}).validate()
+
+
+def test_what_people_type_is_taken() -> None:
+    for param, values in (
+        (text_param("W.", longest=255), ["审核-2024 (第二版).xlsx", "a b.xlsx", ""]),
+        (text_param("R.", longest=1000, pattern=SEVERAL_LINES), ["第一行\r\n\tsecond line", "x\n"]),
+        (batch_param("B.", default=None), [None, "20240730", "b-1_X"]),
+    ):
+        for value in values:
+            assert param.resolve(value) == value
 
 
 @pytest.mark.parametrize("minutes", [1, 30, 140])
@@ -97,7 +130,7 @@ def good(**overrides: Any) -> dict[str, Any]:
             "on_failure_callback": report_failure,
             "on_success_callback": report_success,
         },
-        "params": {"range": Param(None, type=["null", "string"], description="What to do.")},
+        "params": {"range": text_param("What to do.", longest=10, default=None)},
     } | overrides
 
 
@@ -148,6 +181,10 @@ BAD: list[tuple[DagRule, dict[str, Any]]] = [
     (policy.runs_one_at_a_time, {"catchup": True}),
     (policy.describes_params, {"params": {"range": Param(None, type="null")}}),
     (policy.describes_params, {"params": {"range": "yesterday"}}),
+    (policy.bounds_text, {"params": {"name": Param("", type="string", description="Any.", maxLength=9_999_999)}}),
+    (policy.bounds_text, {"params": {"name": text_param("Long.", longest=10_000)}}),
+    (policy.bounds_text, {"params": {"name": Param("", type="string", description="Any.", pattern="^[^\\0]*$")}}),
+    (policy.bounds_text, {"params": {"names": Param([], type="array", items={"type": "string"}, description="Any.")}}),
 ]
 
 
@@ -156,8 +193,19 @@ def test_rule_finds_its_fault(rule: DagRule, overrides: dict[str, Any]) -> None:
     assert rule(example(**overrides)) != []
 
 
+class SetsItsInlets(EmptyOperator):
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(inlets=[], **kwargs)
+
+
+def test_a_mapped_task_that_could_not_be_built_is_found() -> None:
+    with DAG(**good()) as dag:  # noqa: AIR002 - the schedule is among the arguments
+        SetsItsInlets.partial(task_id="mapped").expand(doc=["a", "b"])
+    assert ["inlets" in problem for problem in policy.builds_mapped_tasks(dag)] == [True]
+
+
 def test_every_rule_has_a_negative_case() -> None:
-    assert {rule for rule, _ in BAD} == set(policy.DAG_RULES)
+    assert {rule for rule, _ in BAD} | {policy.builds_mapped_tasks} == set(policy.DAG_RULES)
 
 
 def test_a_missing_deadline_is_found() -> None:
@@ -188,3 +236,14 @@ def test_io_at_import_is_found(tmp_path: Path) -> None:
         (tmp_path / f"{name}.py").write_text(line)
     touched = policy.does_no_io(sorted(tmp_path.glob("*.py")))
     assert {name for name in lines if any(name in entry for entry in touched)} == set(lines)
+
+
+def test_a_bulk_read_of_the_history_never_holds_up_polling(bag: DagBag) -> None:
+    slots = {dag_id: {task.pool for task in bag.dags[dag_id].tasks} for dag_id in ("draw_collect", "draw_history")}
+    assert slots["draw_collect"] == {"draws_source"}
+    assert "draws_source" not in slots["draw_history"]
+    assert "draws_history" in slots["draw_history"]
+
+
+def test_a_read_of_the_history_remembers_what_the_polls_know(bag: DagBag) -> None:
+    assert DRAWS in bag.dags["draw_history"].get_task("read").inlets

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,7 +30,7 @@ def test_the_golden_batch_is_downlined_and_three_points_come_back(airflow: Airfl
     batch_id = figures["batch_id"]
     subjects = [mail["Subject"] for mail in context.mails()]
     assert any(batch_id in subject and "Downline result" in subject for subject in subjects)
-    audit = get_settings().points_artifact_dir / batch_id / f"audit-{batch_id}.jsonl"
+    audit = Path(get_settings().artifacts_address) / batch_id / f"audit-{batch_id}.jsonl"
     assert sum('"candidate"' in line for line in audit.read_text(encoding="utf-8").splitlines()) > 1277
 
 
@@ -61,7 +62,7 @@ def test_every_way_round_the_approval_ends_without_a_change(airflow: AirflowApi,
         airflow.pause(dag_id, paused=False)
     requester = AirflowApi.of(config, downline.REQUESTER)
     requester.trigger_and_wait("points_usage_report", {"batch_id": "around"}, timeout=600)
-    folder = get_settings().points_artifact_dir
+    folder = Path(get_settings().artifacts_address)
     # Few enough points for one approver.
     confirm(folder / "around" / "review-around.xlsx", folder / "around.xlsx", golden.confirmed[:20])
     conf = {"workbook": "around.xlsx", "dry_run": False}
@@ -183,7 +184,7 @@ def review(requester: AirflowApi, batch_id: str, points: list[int], *, report: b
     """Confirm points of a batch in the workbook ``<batch>.xlsx``; make the batch first unless it is there."""
     if report:
         requester.trigger_and_wait("points_usage_report", {"batch_id": batch_id}, timeout=600)
-    folder = get_settings().points_artifact_dir
+    folder = Path(get_settings().artifacts_address)
     confirm(folder / batch_id / f"review-{batch_id}.xlsx", folder / f"{batch_id}.xlsx", points)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -10,12 +11,13 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import requests
 from playwright.sync_api import Page, sync_playwright
 
-from drawsguard.settings import REPOSITORY
+from drawsguard.settings import REPOSITORY, get_settings
 from local.airflow_api import AirflowApi, ApiError, wait_for
 from local.config import USERS, Config
 from local.demo.downline import PATIENCE
@@ -25,6 +27,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 #: The approval under test: a question of the DAG below, which asks whom its run names.
 DAGS_FOLDER = Path(__file__).with_name("dags")
 DAG_ID, TASK_ID = "approval_probe", "ask"
+#: A DAG that pages start. It stays paused: nothing runs.
+DOWNLINE = "points_downline"
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 #: Nothing but the page itself: no sandbox inside a container, no updates.
@@ -35,12 +39,15 @@ BROWSER_OPTIONS = ["--no-sandbox", "--disable-background-networking", "--disable
 def config(make_stack: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Config]:
     """A small Airflow with FAB's auth manager."""
     state = tmp_path_factory.mktemp("fab")
-    environment = {"AUTH_MANAGER": "fab", "AIRFLOW__CORE__DAGS_FOLDER": str(DAGS_FOLDER)}
+    folder = tmp_path_factory.mktemp("dags")
+    for source in (DAGS_FOLDER / f"{DAG_ID}.py", REPOSITORY / "dags" / "points" / f"{DOWNLINE}.py"):
+        shutil.copy(source, folder)
+    environment = {"AUTH_MANAGER": "fab", "AIRFLOW__CORE__DAGS_FOLDER": str(folder)}
     embedded = make_stack(state, environment=environment)
     try:
         embedded.require("airflow-scheduler", "airflow-dag-processor")
         admin = AirflowApi.of(embedded.config)
-        wait_for("the DAG to be parsed", lambda: DAG_ID in admin.dags(), timeout=120)
+        wait_for("the DAGs to be parsed", lambda: {DAG_ID, DOWNLINE} <= set(admin.dags()), timeout=120)
         admin.pause(DAG_ID, paused=False)
         yield embedded.config
     finally:
@@ -168,6 +175,42 @@ def test_pages_take_the_read_right_of_their_dags(config: Config, users: dict[str
     outsider |= {"first_name": "o", "last_name": "o", "email": "outsider@example.com"}
     assert users["admin"].post(f"{config.airflow_url}/auth/fab/v1/users", outsider).status_code in (200, 201)
     assert AirflowApi(config.airflow_url, "outsider", "outsider").get(page).status_code == 403
+
+
+def test_an_action_of_a_page_runs_as_the_person_who_may_trigger_its_dag(
+    config: Config, users: dict[str, AirflowApi]
+) -> None:
+    folder = Path(get_settings().artifacts_address)
+    name = "e2e/confirmed-e2e-0123456789ab.xlsx"
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(b"read by the run, which stays queued")
+    files = f"{config.airflow_url}/operations/files"
+    shown = {user: users[user].get(files).text for user in ("requester", "approver")}
+    assert 'type="file"' in shown["requester"]
+    assert 'type="file"' not in shown["approver"], "it may only answer"
+    token = re.findall(r'name="token" value="([^"]+)"', shown["requester"])[0]
+    form = {"token": token, "workbook": name, "dry_run": "no"}
+
+    def start(user: str, **headers: str) -> requests.Response:
+        address, ours = f"{files}/downline?lang=en", {"Sec-Fetch-Site": "same-origin"}
+        return users[user].send_form(address, form, ours | headers)
+
+    assert start("approver").status_code == 403
+    assert start("requester", **{"Sec-Fetch-Site": "cross-site"}).status_code == 403
+    assert start("admin").status_code == 403, "another's token"
+    assert users["admin"].runs(DOWNLINE) == []
+    answer = start("requester")
+    assert answer.status_code == 200, answer.text
+    assert "This DAG is paused" in answer.text
+    (run,) = users["admin"].runs(DOWNLINE)
+    assert run["triggering_user_name"] == "requester"
+    assert run["conf"] == {"workbook": f"{folder}/{name}", "dry_run": False}
+    assert f"/dags/{DOWNLINE}/runs/{quote(run['dag_run_id'], safe='')}" in answer.text
+    entries = users["admin"].call("GET", "/eventLogs", params={"event": "operations_trigger"})["event_logs"]
+    assert [(entry["owner"], entry["dag_id"], entry["run_id"]) for entry in entries] == [
+        ("requester", DOWNLINE, run["dag_run_id"])
+    ]
+    shutil.rmtree((folder / name).parent)
 
 
 def test_pages_know_the_questions_that_wait(config: Config, runs: dict[str, str]) -> None:

@@ -18,7 +18,8 @@ _POINTS = _GROUND | {"points"}
 _DOMAIN = frozenset(
     {
         "ground", "warehouse", "approvals", "identity", "monitoring", "alerts",
-        "draws", "draws.collect", "draws.sync", "draws.features", "draws.repair", "draws.replay", "draws.history",
+        "draws", "draws.recent", "draws.collect", "draws.sync", "draws.features", "draws.repair", "draws.replay",
+        "draws.history",
         "points", "points.telemetry", "points.review", "points.downline", "points.cleanup",
     }
 )  # fmt: skip
@@ -32,12 +33,14 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "approvals": _POINTS | {"warehouse"},
     # Draws: the stages follow the data.
     "draws": _GROUND,
-    "draws.collect": _DRAWS,
-    "draws.sync": _DRAWS,
-    "draws.features": _DRAWS | {"draws.sync"},
+    # What the newest days hold, without a query: every stage looks there first.
+    "draws.recent": _DRAWS,
+    "draws.collect": _DRAWS | {"draws.recent"},
+    "draws.sync": _DRAWS | {"draws.recent"},
+    "draws.features": _DRAWS | {"draws.recent", "draws.sync"},
     # A repair reads the feed again, and then syncs.
-    "draws.repair": _DRAWS | {"draws.collect", "draws.sync"},
-    "draws.replay": _DRAWS | {"draws.sync"},
+    "draws.repair": _DRAWS | {"draws.recent", "draws.collect", "draws.sync"},
+    "draws.replay": _DRAWS | {"draws.recent", "draws.sync"},
     "draws.history": _DRAWS | {"draws.sync", "approvals"},
     # Points.
     "points": _GROUND,
@@ -47,9 +50,9 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "points.review": _POINTS | {"points.telemetry"},
     "points.downline": _POINTS | {"points.telemetry", "points.review", "approvals"},
     "points.cleanup": _POINTS | {"points.telemetry", "points.review", "points.downline", "approvals"},
-    # Identity, monitoring and alerts watch from outside: no stage knows them.
+    # Identity, monitoring and alerts watch from outside: no stage knows them. What is fresh follows from the cadence.
     "identity": _GROUND | {"warehouse", "approvals"},
-    "monitoring": _GROUND | {"warehouse"},
+    "monitoring": _DRAWS,
     # Alerts are made of what monitoring observed. The replay of broken days needs the cadence of the draws.
     "alerts": _GROUND | {"warehouse", "monitoring", "draws"},
     # Preflight looks at everything that the others rely on; nothing but an operator may rely on it.
@@ -62,7 +65,9 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "notifiers": _DOMAIN | {"hooks", "deadlines"},
     "dag_params": _GROUND,
     "auth_managers": _GROUND | {"approvals"},
-    "operators": _DOMAIN | {"hooks", "notifiers", "preflight"},
+    # The triggerer loads them: they wait, and write nothing.
+    "triggers": _DOMAIN | {"hooks"},
+    "operators": _DOMAIN | {"hooks", "notifiers", "triggers", "preflight"},
     # Plugin files, which Airflow itself loads: an endpoint or a registration, and no task.
     "plugin": _DOMAIN | {"hooks", "deadlines", "auth_managers", "pages"},
     # DAG files wire operators. From the domain they take names and configuration that are known without any I/O.
@@ -73,6 +78,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
 KNOWN_TO_DAGS = frozenset(
     {
         "drawsguard.identity.model",
+        "drawsguard.points.environments",
         "drawsguard.points.schema",
         "drawsguard.points.telemetry.config",
         "drawsguard.points.telemetry.day_steps",
@@ -82,7 +88,8 @@ KNOWN_TO_DAGS = frozenset(
 
 #: Outside libraries that the domain must not import: it is tested without Airflow.
 NOT_IN_THE_DOMAIN = (
-    "airflow", "operators", "hooks", "notifiers", "deadlines", "dag_params", "auth_managers", "dags", "local", "tests",
+    "airflow", "operators", "hooks", "notifiers", "triggers", "deadlines", "dag_params", "auth_managers", "dags",
+    "local", "tests",
 )  # fmt: skip
 
 #: Files that hold several operators: none, and a new one needs a reason.
@@ -227,3 +234,57 @@ def long_dags(modules: Modules, allowed: Iterable[str] = LONG_DAGS) -> list[str]
     found = [f"{name} has {lines[name]} lines, at most {DAG_LINES}: move decisions out" for name in long - set(allowed)]
     stale = [f"{name} is short enough: remove it from LONG_DAGS" for name in set(allowed) - long]
     return sorted(found + stale)
+
+
+#: Modules that write files of this machine, and why; all others make artifacts (plugins/hooks/artifacts.py).
+WRITES_FILES: Mapping[str, str] = {
+    "hooks.artifacts": "the one place that stores artifacts",
+    "drawsguard.draws.features.definitions": "writes generated files of this repository, by a developer's command",
+    "drawsguard.monitoring.metrics_doc": "writes a page of this repository, by a developer's command",
+    "drawsguard.points.telemetry.evidence_repository": "a named pipe for LOAD DATA",
+}
+_WRITING = frozenset(
+    {
+        "mkdir",
+        "makedirs",
+        "write_text",
+        "write_bytes",
+        "touch",
+        "mkdtemp",
+        "mkstemp",
+        "TemporaryDirectory",
+        "NamedTemporaryFile",
+    }
+)
+
+
+def _writes(call: ast.Call) -> bool:
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    modes = [arg.value for arg in call.args if isinstance(arg, ast.Constant) and isinstance(arg.value, str)]
+    return name in _WRITING or (name == "open" and any(set(mode) & set("wax") and len(mode) < 4 for mode in modes))
+
+
+def local_writes(modules: Modules, allowed: Iterable[str] = WRITES_FILES) -> list[str]:
+    """Functions that write to a place of this machine that nobody gave them: other workers would not see it.
+
+    A function is given its place by a parameter of type Path, or asks for `drafts()`.
+    """
+    found = []
+    for name, path in modules.items():
+        if name in allowed:
+            continue
+        tree = ast.parse(path.read_text("utf-8"))
+        given: set[ast.Call] = set()
+        calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and _writes(node)]
+        for function in ast.walk(tree):
+            if isinstance(function, ast.FunctionDef) and (
+                any(arg.annotation and ast.unparse(arg.annotation) == "Path" for arg in function.args.args)
+                or ".drafts()" in ast.unparse(function)
+            ):
+                given |= {node for node in ast.walk(function) if isinstance(node, ast.Call)}
+        found += [
+            f"{name}:{call.lineno} writes to this worker's disk: {ast.unparse(call)}"
+            for call in calls
+            if call not in given
+        ]
+    return sorted(found)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import time
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ def read_yaml(path: Path) -> Any:
 def test_ci_runs_make_targets_and_nothing_else() -> None:
     jobs = read_yaml(REPOSITORY / ".github" / "workflows" / "ci.yaml")["jobs"]
     commands = [step["run"] for job in jobs.values() for step in job["steps"] if "run" in step]
-    assert set(commands) == {"make lint", "make test", "make audit", "make image"}
+    assert set(commands) == {"make lint", "make test", "make audit", "make image", "make scan"}
     assert {command.removeprefix("make ") for command in commands} <= TARGETS
     assert all("timeout-minutes" in job for job in jobs.values())
 
@@ -81,6 +82,24 @@ def test_the_changelog_has_this_version() -> None:
     assert headings[0] in {"Unreleased", VERSION}
 
 
+# --- locks ------------------------------------------------------------------------------------------------
+def locked(kind: str) -> dict[str, str]:
+    """Return the versions of a lock: of production, of ``-s3`` or of ``-dev``."""
+    text = (REPOSITORY / f"requirements{kind}.lock").read_text("utf-8")
+    return dict(re.findall(r"^([a-z0-9._-]+)==(\S+)", text, re.MULTILINE))
+
+
+def test_the_locks_agree_and_each_holds_what_it_is_for() -> None:
+    production, s3, development = (locked(kind) for kind in ("", "-s3", "-dev"))
+    assert production.items() <= s3.items()
+    assert s3.items() <= development.items()
+    assert {"apache-airflow-providers-fab", "authlib", "python-keycloak", "gcsfs"} <= production.keys()
+    assert "apache-airflow-providers-openlineage" in production
+    assert {"s3fs", "apache-airflow-providers-amazon"} <= s3.keys() - production.keys()
+    assert not {"moto", "gcp-storage-emulator", "ruff", "supervisor", "pytest", "iniconfig"} & s3.keys()
+    assert "pytest" in development
+
+
 # --- Kubernetes and the image -------------------------------------------------------------------------------
 def test_the_chart_runs_this_version_of_the_image_and_of_airflow() -> None:
     values = read_yaml(HELM / "values.yaml")
@@ -91,6 +110,12 @@ def test_the_chart_runs_this_version_of_the_image_and_of_airflow() -> None:
     assert values["defaultAirflowRepository"].endswith("drawsguard/production")
 
 
+def test_the_lock_has_the_executors_of_the_chart() -> None:
+    executors = {"CeleryExecutor": "celery", "KubernetesExecutor": "cncf-kubernetes"}
+    chosen = read_yaml(HELM / "values.yaml")["executor"].split(",")
+    assert {f"apache-airflow-providers-{executors[one]}" for one in chosen} <= locked("").keys()
+
+
 def test_the_chart_gives_a_plain_user_nothing_to_write_but_its_volumes() -> None:
     values = read_yaml(HELM / "values.yaml")
     dockerfile = (REPOSITORY / "local" / "docker" / "Dockerfile").read_text("utf-8")
@@ -98,9 +123,56 @@ def test_the_chart_gives_a_plain_user_nothing_to_write_but_its_volumes() -> None
     assert values["securityContexts"]["pod"]["runAsNonRoot"]
     assert values["securityContexts"]["containers"]["readOnlyRootFilesystem"]
     mounted = {mount["mountPath"] for mount in values["volumeMounts"]}
-    assert mounted == {"/tmp", values["airflowHome"]}  # noqa: S108 - a path in the container
+    assert mounted == {"/tmp", values["airflowHome"]}
     assert {mount["name"] for mount in values["volumeMounts"]} == {volume["name"] for volume in values["volumes"]}
     assert f"AIRFLOW_HOME={values['airflowHome']} " in dockerfile
+
+
+def test_the_chart_finds_what_it_starts_in_the_image() -> None:
+    """It starts ``bash -c "exec airflow …"`` and probes by /entrypoint; the groomer's script is not there."""
+    production, values = stage("production"), read_yaml(HELM / "values.yaml")
+    assert re.findall(r"^ENTRYPOINT (.+)$", production, re.MULTILINE) == ['["/usr/bin/dumb-init", "--", "/entrypoint"]']
+    assert re.findall(r"^CMD (.+)$", production, re.MULTILINE) == ['["airflow", "api-server"]']
+    script = re.search(r"printf '(.+)' >/entrypoint", production)
+    assert script is not None
+    assert script[1].replace("\\n", "\n") == '#!/bin/sh\nexec "$@"\n'
+    parts = [values["scheduler"], values["dagProcessor"], values["triggerer"], values["workers"]["celery"]]
+    assert [part["logGroomerSidecar"] for part in parts] == [{"enabled": False}] * 4
+
+
+def test_the_chart_neither_hides_our_local_settings_nor_makes_an_admin() -> None:
+    """``createUserJob.defaultUser`` would leave the job on, and ``webserver.defaultUser`` is going away."""
+    values = read_yaml(HELM / "values.yaml")
+    assert values["airflowLocalSettings"] is None
+    assert values["createUserJob"] == {"enabled": False}
+
+
+def test_the_names_of_the_services_are_no_settings() -> None:
+    """Kubernetes names variables after the services of a release: DRAWSGUARD_API_SERVER_PORT would stop the start."""
+    assert read_yaml(HELM / "values.yaml")["enableServiceLinks"] is False
+
+
+def test_the_broker_runs_as_a_plain_user_too() -> None:
+    assert read_yaml(HELM / "values.yaml")["redis"]["securityContexts"]["pod"]["runAsNonRoot"] is True
+
+
+def test_the_chart_has_the_version_that_its_values_were_rendered_with() -> None:
+    named = [
+        re.findall(r"(?:apache-airflow/airflow |--version )(\d+\.\d+\.\d+)", path.read_text("utf-8"))
+        for path in (HELM / "values.yaml", REPOSITORY / "docs" / "kubernetes.md")
+    ]
+    assert named[0]
+    assert set(named[0]) == set(named[1])
+
+
+@pytest.mark.parametrize("environment", sorted(path.name for path in ENVIRONMENTS.iterdir()))
+def test_each_environment_keeps_its_logs_in_a_bucket_of_its_own(environment: str) -> None:
+    folders = {
+        name: read_yaml(HELM / f"values-{name}.yaml")["config"]["logging"]["remote_base_log_folder"]
+        for name in sorted(path.name for path in ENVIRONMENTS.iterdir())
+    }
+    assert folders[environment].startswith("gs://")
+    assert len(set(folders.values())) == len(folders)
 
 
 @pytest.mark.parametrize("environment", sorted(path.name for path in ENVIRONMENTS.iterdir()))
@@ -123,11 +195,29 @@ def test_the_production_image_holds_no_simulator_and_runs_as_a_plain_user() -> N
     production = stage("production")
     assert sorted(re.findall(r"^COPY (\w+) ", production, re.MULTILINE)) == ["dags", "include", "plugins"]
     assert re.findall(r"^COPY .*\blocal\b", stage("runtime"), re.MULTILINE) == []
+    # The classic builder builds every stage before the one that is asked for.
+    order = re.findall(
+        r"^FROM \S+ AS (\w+)$", (REPOSITORY / "local/docker/Dockerfile").read_text("utf-8"), re.MULTILINE
+    )
+    assert order[:3] == ["build", "runtime", "production"]
+    assert re.findall(r"--owner airflow .*", production + stage("runtime")) == [
+        "--owner airflow --group root --mode 0775 /opt/airflow-home \\"
+    ]
     assert re.findall(r"^USER (\w+)", production, re.MULTILINE) == ["airflow"]
     assert "HEALTHCHECK" in production
 
 
 # --- tests clean up -----------------------------------------------------------------------------------------
+def process_of_tests(case: Path, system: Path) -> subprocess.Popen[str]:
+    """Begin to run a file of tests in a process of its own, with this folder as the system's temporary one."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", str(REPOSITORY / "pyproject.toml"),
+         "-p", "tests.conftest", str(case)],
+        cwd=REPOSITORY, env={"PATH": "/usr/bin:/bin", "TMPDIR": str(system), "PYTHONPATH": f"{REPOSITORY}:plugins"},
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+
+
 def test_a_test_process_leaves_nothing(tmp_path: Path) -> None:
     """Neither in the system's temporary folder nor in the checkout, also when a test writes into both."""
     case = tmp_path / "test_writes.py"
@@ -138,7 +228,7 @@ def test_a_test_process_leaves_nothing(tmp_path: Path) -> None:
         "    tempfile.mkdtemp()\n"
         "    (tmp_path / 'file').write_text('x')\n"
         "    free_port_base()\n"
-        "    artifacts = pathlib.Path(os.environ['DRAWSGUARD_POINTS_ARTIFACT_DIR'])\n"
+        "    artifacts = pathlib.Path(os.environ['DRAWSGUARD_ARTIFACTS_ADDRESS'])\n"
         "    artifacts.mkdir(parents=True)\n"
         "    assert artifacts.is_relative_to(TEST_STATE)\n",
         encoding="utf-8",
@@ -147,14 +237,31 @@ def test_a_test_process_leaves_nothing(tmp_path: Path) -> None:
     system.mkdir()
     states = REPOSITORY / ".local" / "test"
     before = {path.name for path in states.iterdir()} if states.exists() else set()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", str(REPOSITORY / "pyproject.toml"),
-         "-p", "tests.conftest", str(case)],
-        cwd=REPOSITORY, env={"PATH": "/usr/bin:/bin", "TMPDIR": str(system), "PYTHONPATH": f"{REPOSITORY}:plugins"},
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
+    process = process_of_tests(case, system)
     output, _ = process.communicate(timeout=240)
     assert process.returncode == 0, output
     assert list(system.iterdir()) == []
     assert not (states / str(process.pid)).exists()
     assert process.pid not in {int(name) for name in before if name.isdigit()}
+
+
+def test_a_test_process_that_is_ended_leaves_nothing_either(tmp_path: Path) -> None:
+    case, system = tmp_path / "test_waits.py", tmp_path / "tmp"
+    case.write_text(
+        "import pathlib, tempfile, time\n"
+        "def test_waits():\n"
+        "    tempfile.mkdtemp()\n"
+        f"    pathlib.Path({str(tmp_path / 'waits')!r}).touch()\n"
+        "    time.sleep(120)\n",
+        encoding="utf-8",
+    )
+    system.mkdir()
+    process = process_of_tests(case, system)
+    for _ in range(1200):
+        if (tmp_path / "waits").exists():
+            break
+        time.sleep(0.1)
+    process.terminate()
+    output, _ = process.communicate(timeout=60)
+    assert "KeyboardInterrupt" in output
+    assert list(system.iterdir()) == []

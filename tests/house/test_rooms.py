@@ -187,3 +187,24 @@ def test_two_operators_in_a_file_are_found(
 def test_a_long_dag_file_is_found(tmp_path: Path, lines: int, allowed: tuple[str, ...], found: list[str]) -> None:
     (tmp_path / "long_dag.py").write_text("x = 1\n" * lines)
     assert rooms.long_dags(rooms.dag_modules(tmp_path), allowed) == found
+
+
+def test_files_are_made_where_they_can_be_stored(plugins: dict[str, Path]) -> None:
+    assert rooms.local_writes(plugins) == []
+    assert set(rooms.WRITES_FILES) <= set(plugins)
+
+
+def test_a_write_to_this_workers_disk_is_found(tmp_path: Path) -> None:
+    modules = write(
+        tmp_path,
+        {
+            "operators.bad": "def go():\n    Path('/x').write_text('x')\n    open('y', 'w')\n    os.mkdir('z')\n",
+            "operators.good": "def go():\n    with artifacts.drafts() as folder:\n        folder.write_text('x')\n",
+            "drawsguard.good": "def write(path: Path) -> None:\n    path.write_text('x')\n    open('y', 'rb')\n",
+        },
+    )
+    assert [one.split(" ")[0] for one in rooms.local_writes(modules)] == [
+        "operators.bad:2",
+        "operators.bad:3",
+        "operators.bad:4",
+    ]

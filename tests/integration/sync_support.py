@@ -104,7 +104,10 @@ def context(interval: Window | None = None, run_after: datetime | None = None, *
     return {"dag_run": run, "ti": task_instance, "params": defaults | params}
 
 
-def sync(interval: Window | None = None, **params: Any) -> dict[str, Any]:
-    """Run the operator once, as a task would, and return its plan."""
+def sync(interval: Window | None = None, *, news: bool = False, **params: Any) -> dict[str, Any]:
+    """Run the operator once, as a task would, and return its plan.
+
+    :param news: as the task of draw_news.
+    """
     run_after = params.pop("run_after", None)
-    return DrawSyncOperator(task_id="sync", slot=SLOT).execute(context(interval, run_after, **params))
+    return DrawSyncOperator(task_id="sync", slot=SLOT, news=news).execute(context(interval, run_after, **params))

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+import requests
+from google.cloud.bigquery import LoadJobConfig, SchemaField, SourceFormat
 
+from drawsguard.settings import get_settings
 from local.config import REPOSITORY
+from tests.integration.draws_warehouse import draws_warehouse
 
 pytestmark = pytest.mark.integration
 
@@ -134,3 +139,54 @@ def test_a_text_is_translated_once_for_the_types_of_its_columns() -> None:
     assert found["translations"] == 2
     assert "bqemu" not in found["fingerprint"]
     assert "HASH(" in found["fingerprint"].upper()
+
+
+def test_what_is_listed_beside_queries_is_the_tables_own(stack: Any) -> None:
+    """All requests share one connection of the engine: none may get the rows of another."""
+    with draws_warehouse(stack) as client:
+        table = get_settings().table("monitor", "sync_log")
+        names = ("dag_id", "window_start")
+        fields = [field for field in client.get_table(table.strip("`")).schema if field.name in names]
+        client.query(
+            f"INSERT INTO {table} (dag_id, task_id, interval_start, interval_end, run_id, try_number, mode, status, "
+            "started_at, finished_at, window_start, window_end, seconds) "
+            "SELECT 'draw_sync', 't', slot, slot, 'r', 1, 'interval', 'success', slot, "
+            "TIMESTAMP '2026-03-03 10:00:00+00', slot, slot, 1 FROM UNNEST(GENERATE_TIMESTAMP_ARRAY("
+            "TIMESTAMP '2026-03-03 00:00:00+00', TIMESTAMP '2026-03-03 08:00:00+00', INTERVAL 1 MINUTE)) AS slot"
+        ).result()
+        places = (table.strip("`"), f"{table.strip('`')}$20260303")
+
+        def listed(place: str) -> set[tuple[Any, ...]]:
+            return {(row["dag_id"],) for row in client.list_rows(place, selected_fields=fields)}
+
+        def asked(number: int) -> int:
+            query = f"SELECT ARRAY_AGG(n) AS all_of_them FROM UNNEST(GENERATE_ARRAY(1, {number})) AS n"
+            return len(next(iter(client.query(query).result()))["all_of_them"])
+
+        with ThreadPoolExecutor(8) as pool:
+            lists = [pool.submit(listed, places[n % 2]) for n in range(60)]
+            queries = {number: pool.submit(asked, number) for number in range(100, 160)}
+            assert [one.result() for one in lists] == [{("draw_sync",)}] * 60
+            assert {number: one.result() for number, one in queries.items()} == {number: number for number in queries}
+
+
+def test_a_load_in_pieces_keeps_its_job_id_while_others_load(stack: Any) -> None:
+    with draws_warehouse(stack) as client:
+        table = get_settings().table("monitor", "loaded_in_pieces").strip("`")
+        project, dataset, name = table.split(".")
+        place = {"projectId": project, "datasetId": dataset, "tableId": name}
+        schema = {"fields": [{"name": "period", "type": "INT64"}]}
+        load = {"destinationTable": place, "sourceFormat": "NEWLINE_DELIMITED_JSON", "schema": schema}
+        job = {"jobReference": {"projectId": project, "jobId": "pieces"}, "configuration": {"load": load}}
+        address = f"{client._connection.API_BASE_URL}/upload/bigquery/v2/projects/{project}/jobs"
+        begun = requests.post(address, params={"uploadType": "resumable"}, json=job, timeout=30)
+        begun.raise_for_status()
+        config = LoadJobConfig(
+            schema=[SchemaField("period", "INT64")], source_format=SourceFormat.NEWLINE_DELIMITED_JSON
+        )
+        client.load_table_from_json([{"period": 1}], table, job_id="at_once", job_config=config).result()
+        content = b'{"period": 2}\n'
+        headers = {"Content-Range": f"bytes 0-{len(content) - 1}/{len(content)}"}
+        ended = requests.put(begun.headers["Location"], data=content, headers=headers, timeout=30)
+        assert ended.json()["jobReference"]["jobId"] == "pieces"
+        assert sorted(row["period"] for row in client.list_rows(client.get_table(table))) == [1, 2]

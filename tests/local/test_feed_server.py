@@ -94,10 +94,28 @@ def test_garbage_is_not_tried_again(hook: DrawFeedHook, state: FeedState, kind: 
     assert hook.latest().received == 100
 
 
-def test_a_client_error_is_not_tried_again(hook: DrawFeedHook, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(draw_feed_hook, "LATEST_PATH", "/api/elsewhere.json")
+def elsewhere(address: str, monkeypatch: pytest.MonkeyPatch, **paths: str) -> DrawFeedHook:
+    """Return a client whose connection names other paths."""
+    connection = {"conn_type": "http", "host": address, "extra": {"paths": paths}}
+    monkeypatch.setenv("AIRFLOW_CONN_DRAW_FEED_DEFAULT", json.dumps(connection))
+    return DrawFeedHook(retry_pause=0)
+
+
+def test_a_client_error_is_not_tried_again(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(FeedHttpError, match="HTTP 404"):
-        hook.latest()
+        elsewhere(address, monkeypatch, latest="/api/elsewhere.json").latest()
+
+
+def test_the_connection_may_name_other_paths(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    moved = elsewhere(address, monkeypatch, latest="/api/kj.json?behind=a-gateway", history="/api/elsewhere.json")
+    assert moved.latest().received == 100
+    with pytest.raises(FeedHttpError, match="HTTP 404"):
+        list(moved.history(datetime(2025, 10, 3, tzinfo=UTC), datetime(2025, 10, 3, 1, tzinfo=UTC)))
+
+
+def test_a_path_that_nobody_asks_for_is_refused(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match=r"has paths \['newest'\]; there are \['history', 'latest'\]"):
+        elsewhere(address, monkeypatch, newest="/api/kj.json").latest()
 
 
 def test_a_hanging_feed_is_given_up(hook: DrawFeedHook, state: FeedState, monkeypatch: pytest.MonkeyPatch) -> None:

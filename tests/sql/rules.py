@@ -16,6 +16,7 @@ import sqlglot
 from jinja2 import Environment, FileSystemLoader, Undefined, nodes
 from sqlglot import exp
 
+from drawsguard.schema_constants import schema_constants
 from drawsguard.settings import REPOSITORY, get_settings
 from drawsguard.sql import DEFAULT_IDENTIFIERS, SQL_ROOT
 
@@ -62,7 +63,7 @@ class Statement:
     def text(self) -> str:
         environment = Environment(loader=FileSystemLoader(SQL_ROOT), undefined=_Placeholder)  # noqa: S701
         names = {name: getattr(get_settings(), name) for name in DEFAULT_IDENTIFIERS}
-        text = environment.from_string(self.source).render(names)
+        text = environment.from_string(self.source).render({**schema_constants(get_settings()), **names})
         # The drivers' placeholders stand for values; the parser knows no such marks, and IN takes a list.
         text = re.sub(r"\bIN\s+%\((\w+)\)s", r"IN ('\1')", text, flags=re.IGNORECASE)
         return re.sub(r"%\((\w+)\)s", r"'\1'", text).replace("%%", "%")
@@ -110,16 +111,37 @@ def has_header(statement: Statement) -> list[str]:
 
 
 def renders_identifiers_only(statement: Statement) -> list[str]:
-    """Jinja puts plain names into a statement, never values: no expression, and no placeholder inside a literal."""
+    """Jinja puts plain names into a statement, never values: no expression, and no placeholder inside a literal.
+
+    Views and functions take no parameters: theirs may name the constants of the schema, and what is made of these.
+    """
     found = []
-    for output in Environment().parse(statement.source).find_all(nodes.Output):  # noqa: S701
+    template = Environment().parse(statement.source)  # noqa: S701
+    constants = _constants_in(template) if statement.name.startswith("bigquery/schema/R__") else set()
+    for output in template.find_all(nodes.Output):
         found += [
             f"line {node.lineno}: a placeholder must be a plain name"
             for node in output.nodes
             if not isinstance(node, nodes.TemplateData) and not _is_name_or_separator(node)
-        ]
-    quoted = re.findall(r"'\{\{\s*(\w+)\s*\}\}'", statement.source)
-    return found + [f"'{{{{ {name} }}}}': bind the value instead" for name in quoted if name not in QUOTED_PLACEHOLDERS]
+            and not _roots(node) <= constants
+        ]  # fmt: skip
+    quoted = set(re.findall(r"'\{\{\s*(\w+)\s*\}\}'", statement.source)) - set(QUOTED_PLACEHOLDERS) - constants
+    return found + [f"'{{{{ {name} }}}}': bind the value instead" for name in sorted(quoted)]
+
+
+def _constants_in(template: nodes.Template) -> set[str]:
+    """Return the names of a template that stand for constants of the schema: these, what loops over them, macros."""
+    loops = {name.name for loop in template.find_all(nodes.For) for name in loop.target.find_all(nodes.Name)}
+    loops |= {loop.target.name for loop in template.find_all(nodes.For) if isinstance(loop.target, nodes.Name)}
+    over = {name for loop in template.find_all(nodes.For) for name in _roots(loop.iter)}
+    if not over <= schema_constants(get_settings()).keys():
+        return set()
+    macros = {macro.name for macro in template.find_all(nodes.Macro)}
+    return {*schema_constants(get_settings()), *loops, *macros}
+
+
+def _roots(node: nodes.Node) -> set[str]:
+    return {name.name for name in node.find_all(nodes.Name)} | ({node.name} if isinstance(node, nodes.Name) else set())
 
 
 def _is_name_or_separator(node: nodes.Expr) -> bool:
@@ -293,13 +315,46 @@ _CLOCKS = (exp.CurrentTimestamp, exp.CurrentDate, exp.CurrentDatetime, exp.Curre
 
 
 def binds_the_clock(statement: Statement) -> list[str]:
-    """Only a view reads the clock: it has no parameters. All else is told the time, so that it can be repeated."""
+    """Only a view reads the clock: it has no parameters. All else is told the time, so that it can be repeated; the
+    engine's clock may only cap what it is told, ``LEAST(@moment, CURRENT_TIMESTAMP())``.
+    """
     found = []
     for tree in statement.trees:
         is_view = isinstance(tree, exp.Create) and tree.kind == "VIEW" and not _is_materialized(tree)
-        if not is_view and any(tree.find(clock) for clock in _CLOCKS):
+        if not is_view and not all(_caps_a_parameter(clock) for clock in tree.find_all(*_CLOCKS)):
             found.append(f"CURRENT_* outside a view: {tree.sql(dialect='bigquery')[:60]}")
     return found
+
+
+def _caps_a_parameter(clock: exp.Expression) -> bool:
+    least = clock.parent
+    return isinstance(least, exp.Least) and isinstance(least.this, exp.Parameter) and least.expressions == [clock]
+
+
+def stamps_by_the_engine_at_the_latest(statement: Statement) -> list[str]:
+    """What the views hide until it was written is never stamped later than the engine's clock: a worker's clock may be
+    ahead, and its rows would be missing until then.
+    """
+    stamps = ("ingested_at", "synced_at", "computed_at")
+    written = [one for tree in statement.trees for one in _written(tree) if one[0] in stamps]
+    return [
+        f"{column} is written as {value.sql(dialect='bigquery')}; write LEAST(…, CURRENT_TIMESTAMP())"
+        for column, value in written
+        if isinstance(value, exp.Parameter)
+    ]
+
+
+def _written(tree: exp.Expression) -> Iterator[tuple[str, exp.Expression]]:
+    """Return columns with what a statement writes into them."""
+    for update in tree.find_all(exp.Update, exp.When):
+        yield from (
+            (one.this.name, one.expression) for one in update.find_all(exp.EQ) if isinstance(one.this, exp.Column)
+        )
+    for insert in tree.find_all(exp.Insert):
+        if isinstance(insert.this, exp.Tuple) and isinstance(insert.expression, exp.Tuple):
+            pairs = zip(insert.this.expressions, insert.expression.expressions, strict=True)
+            yield from ((column.name, value) for column, value in pairs)
+    yield from ((one.alias, one.this) for one in tree.find_all(exp.Alias))
 
 
 def _is_materialized(tree: exp.Create) -> bool:
@@ -541,6 +596,7 @@ BIGQUERY: tuple[Rule, ...] = (
     filters_partitions,
     compares_raw_half_open,
     binds_the_clock,
+    stamps_by_the_engine_at_the_latest,
     keeps_materialized_views_incremental,
     merges_distinct_rows,
     merges_without_subqueries,

@@ -104,6 +104,15 @@ NEGATIVE: list[tuple[Rule, str, str]] = [
     (rules.binds_the_clock, "bigquery", f"SELECT period FROM {DRAWS} WHERE timestamp >= CURRENT_TIMESTAMP()"),
     (rules.binds_the_clock, "bigquery", "SELECT CURRENT_DATE('Asia/Shanghai') AS today"),
     (rules.binds_the_clock, "bigquery", MATERIALIZED + "CURRENT_DATE() AS today FROM t"),
+    (rules.binds_the_clock, "bigquery", "SELECT LEAST(created_at, CURRENT_TIMESTAMP()) AS t FROM t"),
+    (rules.binds_the_clock, "bigquery", "SELECT LEAST(@a, CURRENT_TIMESTAMP()) AS t, CURRENT_TIMESTAMP() AS u"),
+    (rules.stamps_by_the_engine_at_the_latest, "bigquery", "INSERT INTO t (ingested_at) SELECT @now AS ingested_at"),
+    (rules.stamps_by_the_engine_at_the_latest, "bigquery", "UPDATE t SET synced_at = @now WHERE period = 1"),
+    (
+        rules.stamps_by_the_engine_at_the_latest,
+        "bigquery",
+        f"MERGE {DRAWS} AS t USING s ON FALSE WHEN NOT MATCHED THEN INSERT (period, synced_at) VALUES (period, @now)",
+    ),
     (rules.keeps_materialized_views_incremental, "bigquery", MATERIALIZED + "STDDEV(a) AS deviation FROM t"),
     *(
         (rules.keeps_materialized_views_incremental, "bigquery", sql)
@@ -208,6 +217,8 @@ def test_every_rule_has_a_negative_case() -> None:
         (rules.compares_raw_half_open, f"SELECT DATE(timestamp) AS day FROM {DRAWS} WHERE timestamp >= @lo"),
         (rules.lists_columns, "SELECT COUNT(*) AS n FROM t"),
         (rules.binds_the_clock, "CREATE OR REPLACE VIEW a.b AS SELECT CURRENT_TIMESTAMP() AS now"),
+        (rules.binds_the_clock, "SELECT LEAST(@now, CURRENT_TIMESTAMP()) AS ingested_at"),
+        (rules.stamps_by_the_engine_at_the_latest, "SELECT LEAST(@now, CURRENT_TIMESTAMP()) AS ingested_at"),
         (rules.bounds_deletes_and_updates, "DELETE FROM t WHERE a >= @lo"),
     ],
 )

@@ -11,7 +11,8 @@ import pytest
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from drawsguard.templates import TEMPLATE_ROOT, code, escape_markdown, fenced, indented, link, one_line, render_template
+from drawsguard.templates import TEMPLATE_ROOT, code, escape_markdown, fenced, indented, link, render_template
+from drawsguard.wording import one_line
 
 FORGED = "redis_evt_A\n\n# APPROVED\n"
 ATTACKS = [
@@ -74,52 +75,83 @@ def test_further_lines_of_a_text_begin_no_line_of_the_message() -> None:
 
 
 def downline_approval(cluster: str) -> str:
-    total = {"total": 1, "by_cluster": {cluster: 1}, "by_table": {"define_nosdata_general": 1}}
+    total = {"total": 1, "by_cluster": {cluster: 1}, "by_table": {cluster: 1}}
+    row = SimpleNamespace(table=cluster, row_id=cluster, old_status=cluster, last_modify_time=cluster)
+    checksum = SimpleNamespace(rows=1, value=cluster)
     plan = SimpleNamespace(
-        batch_id="b", environment="extranet", digest="d" * 64, rows=[1], pending=[1], differences=[1],
+        batch_id=cluster, environment="extranet", digest="d" * 64, rows=[1], pending=[1], differences=[1],
     )  # fmt: skip
-    difference = SimpleNamespace(kind="point", row_id=7, table="t", reason=f"the extranet says {cluster}")
+    difference = SimpleNamespace(kind="point", row_id=7, table=cluster, reason=f"the extranet says {cluster}")
     return render_template(
-        "points/downline/approval.md", plan=plan, counts={"points": total}, requester="requester",
-        role="execute", verb="下线 downline", samples=[], differences=[difference], backups=[], folder="/data/b",
+        "points/downline/approval.md", plan=plan, counts={"points": total}, requester=cluster,
+        role="execute", verb="下线 downline", samples=[row], differences=[difference], folder=f"/data/{cluster}",
+        backups=[SimpleNamespace(table=cluster, place=cluster, checksum=checksum)],
         runbook="http://docs/points-downline.md", run_url="http://ui/dags/points_downline/runs/manual__1",
     )  # fmt: skip
 
 
 def cleanup_approval(cluster: str) -> str:
-    structure = SimpleNamespace(eid=7, redis_type="hash", key=SimpleNamespace(text=cluster), field=None)
+    text = SimpleNamespace(text=cluster)
+    structure = SimpleNamespace(eid=7, redis_type=cluster, key=text, field=text)
     ticket = SimpleNamespace(
-        batch_id="b", ticket_id=f"b/{cluster}/own", digest="d" * 64, cluster=cluster, instances=[cluster],
+        batch_id=cluster, ticket_id=f"b/{cluster}/own", digest="d" * 64, cluster=cluster, instances=[cluster],
         structures=[structure],
     )  # fmt: skip
     stored = SimpleNamespace(estimated_keys=1, estimated_bytes=None)
     return render_template(
-        "points/cleanup/approval.md", ticket=ticket, stored=stored, requester="requester",
-        workbook="/data/b", shown=50, runbook="http://docs/points-cleanup.md",
+        "points/cleanup/approval.md", ticket=ticket, stored=stored, requester=cluster,
+        workbook=f"/data/{cluster}", shown=50, runbook="http://docs/points-cleanup.md",
         run_url="http://ui/dags/points_cleanup/runs/scheduled__1",
     )  # fmt: skip
 
 
 def release_approval(cluster: str) -> str:
-    batch = SimpleNamespace(batch_id="b", halted_at="2025-10-03", halted_reason=cluster, observe_until="2025-11-03")
+    batch = SimpleNamespace(batch_id=cluster, halted_at="2025-10-03", halted_reason=cluster, observe_until="2025-11-03")
     sign = SimpleNamespace(kind="use", oper_type=cluster, point_id=7, last_seen="2025-10-03", times=1)
     return render_template(
-        "points/downline/release.md", batch=batch, digest="d" * 64, requester="requester", reason=cluster, signs=[sign],
+        "points/downline/release.md", batch=batch, digest="d" * 64, requester=cluster, reason=cluster, signs=[sign],
         shown=50, owners={7: cluster}, down=frozenset({7}), watch_days=2, runbook="http://docs/points-observe.md",
-        run_url="http://ui/dags/points_release/runs/manual__1", missing="",
+        run_url="http://ui/dags/points_release/runs/manual__1", missing=cluster,
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("page", [downline_approval, cleanup_approval, release_approval])
-@pytest.mark.parametrize(
-    "cluster", [FORGED, "a`\n# APPROVED", "</table><h1>APPROVED</h1>", "[ok](http://evil.example)"]
-)
-def test_a_clusters_name_forges_nothing_on_an_approval_page(page: Any, cluster: str) -> None:
-    def outline(name: str) -> list[str]:
-        return [line for line in re.findall(r"<(\w+)", html(page(name))) if line in ("h1", "h2", "h3", "a", "tr", "td")]
+def cleanup_report(cluster: str) -> str:
+    ticket = SimpleNamespace(ticket_id=cluster, state="done", points=1, approved_by=cluster, digest="d" * 64)
+    point = SimpleNamespace(
+        point_id=7, cluster=cluster, ticket_id=cluster, found=1, deleted=1, left=0, wrong_type=0, reason=cluster
+    )
+    of_cluster = SimpleNamespace(
+        cluster=cluster, points=1, own=1, dba=0, without_ticket=0, found=1, deleted=1, left=0, wrong_type=0
+    )
+    memory = SimpleNamespace(ticket_id=cluster, instance=cluster, before=1, after=None)
+    result = SimpleNamespace(
+        batch_id=cluster, deleted=1, left=0, clusters=[of_cluster], tickets=[ticket], points=[point], memory=[memory]
+    )
+    now = datetime(2025, 10, 3, tzinfo=UTC)
+    done = {"detail": {"ticket": cluster, "note": cluster}, "actor": cluster, "at": now}
+    approval = SimpleNamespace(responder=cluster, kind="approved", digest="d" * 64, recorded_at=now)
+    return render_template(
+        "points/cleanup/result.md", result=result, approvals=[approval], events=1, dba_done=[done],
+        states={"done": "done"}, run_url="http://ui/dags/points_cleanup/runs/manual__1",
+    )  # fmt: skip
 
-    assert outline(cluster) == outline("redis_evt_A")
-    assert not any(line.lstrip().startswith("# ") for line in page(cluster).splitlines())
+
+PAGES = [downline_approval, cleanup_approval, release_approval, cleanup_report]
+
+
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize(
+    "name", [*ATTACKS, "a`\n# APPROVED", "</table><h1>APPROVED</h1>", "=1+1", "-2", "\t-2", "|\r|"]
+)
+def test_no_value_forges_anything_on_an_approval_page_or_a_report(page: Any, name: str) -> None:
+    """Every text of the page is hostile at once: batch, cluster, table, reason, person, key, note."""
+
+    def outline(text: str) -> list[str]:
+        return re.findall(r"</?(\w+)", html(page(text)))
+
+    assert outline(name) == outline("redis_evt_A")
+    headings = [line for line in page("redis_evt_A").splitlines() if line.lstrip().startswith("#")]
+    assert len([line for line in page(name).splitlines() if line.lstrip().startswith("#")]) == len(headings)
 
 
 def test_subjects_and_messages_have_one_line_for_a_value() -> None:

@@ -6,7 +6,6 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from drawsguard.charts import bars
 from drawsguard.wording import business_moment, cell, duration_en, duration_zh, moment, number, span
 
 NOON = datetime(2025, 10, 3, 4, 0, tzinfo=UTC)
@@ -61,9 +60,3 @@ def test_numbers_have_separators_and_cells_have_words() -> None:
     assert [cell(value) for value in (True, False, None, "", 1234, date(2025, 10, 3), "a")] == [
         "是 yes", "否 no", "—", "—", "1,234", "2025-10-03", "a",
     ]  # fmt: skip
-
-
-def test_a_chart_has_its_figures_as_text_and_marks_what_misses_its_objective() -> None:
-    chart = bars([('Mon "<b>', 99.0), ("Tue", 100.0)], unit=" %", ceiling=100, bad=lambda value: value < 100)
-    assert 'role="img" aria-label="Mon &#34;&lt;b&gt;: 99 % ✗; Tue: 100 %"' in chart
-    assert chart.count("#c0392b") == 1

@@ -1,10 +1,9 @@
-"""Airflow itself: pools, approvers, the shared folder, and settings that do harm where they are left as they come."""
+"""Airflow itself: pools, approvers, where artifacts are, and settings that do harm where they are left as they come."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 
 from drawsguard.approvals.people import Approvers
 from drawsguard.preflight.model import Check, Finding, World, failed, listed, passed, warned
@@ -21,9 +20,8 @@ _REST = (
 _IMPORT = "airflow pools import include/config/pools.json"
 _APPROVERS = "改正 DRAWSGUARD_APPROVERS（docs/auth.md）。Correct DRAWSGUARD_APPROVERS (docs/auth.md)."
 _FOLDER = (
-    "把 DRAWSGUARD_POINTS_ARTIFACT_DIR 放到所有 worker 共享且可写的目录。"
-    "Put DRAWSGUARD_POINTS_ARTIFACT_DIR where all workers "
-    "share it and may write."
+    "把 DRAWSGUARD_ARTIFACTS_ADDRESS 设为所有 worker 可写的存储桶 (gs://, s3://) 或共享目录。"
+    "Set DRAWSGUARD_ARTIFACTS_ADDRESS to a bucket (gs://, s3://) or a shared folder in which all workers may write."
 )
 
 
@@ -88,17 +86,17 @@ def approvers(world: World) -> Iterator[Finding]:
 
 
 def folder(world: World) -> Iterator[Finding]:
-    """Every worker that was asked can write the shared folder, and all see the same one."""
-    probes, place = world.folder_probes, world.settings.points_artifact_dir
+    """Every worker that was asked can write where artifacts are, and all see the same place."""
+    probes, place = world.folder_probes, world.settings.artifact("")
     if not probes:
         yield failed(f"{place}: 没有答复 no answer", _FOLDER)
         return
     for host, error in sorted({(probe.host, probe.error) for probe in probes if probe.error}):
         yield failed(f"{host}: {place}: {error}", _FOLDER)
     written = [probe for probe in probes if probe.token]
-    unseen = sorted({probe.host for probe in written if not (Path(place) / "preflight" / probe.token).exists()})
+    unseen = sorted({probe.host for probe in written if not world.sees_probe(probe.token)})
     if unseen:
-        yield failed(f"{place}: 各写各的目录 not the same folder: {', '.join(unseen)}", _FOLDER)
+        yield failed(f"{place}: 各写各的 not the same place: {', '.join(unseen)}", _FOLDER)
     hosts = sorted({probe.host for probe in written})
     if not hosts or unseen:
         return
@@ -139,5 +137,5 @@ CHECKS = (
     Check(f"{PART}: settings", "settings", "设置 Settings", settings_of_deployment, ""),
     Check(f"{PART}: pools", "pools", "池 Pools", pools, _REST),
     Check(f"{PART}: approvers", "approvers", "审批人 Approvers", approvers, _APPROVERS),
-    Check(f"{PART}: folder", "folder", "共享目录 Shared folder", folder, _FOLDER),
+    Check(f"{PART}: folder", "folder", "产物存放处 Artifacts", folder, _FOLDER),
 )

@@ -15,9 +15,11 @@ from drawsguard.preflight import (
     nos,
     pubsub,
     redis_instances,
+    watcher,
     zones,
 )
 from drawsguard.preflight.model import Check
+from drawsguard.settings import get_settings
 
 #: What can be looked at alone → its checks.
 AREAS: dict[str, tuple[Check, ...]] = {
@@ -31,6 +33,7 @@ AREAS: dict[str, tuple[Check, ...]] = {
     "nos": nos.CHECKS,
     "mail": mail.CHECKS,
     "alerts": channels.CHECKS,
+    "watcher": watcher.CHECKS,
     "zones": zones.CHECKS,
 }
 
@@ -42,4 +45,15 @@ def checks(areas: Collection[str] = ()) -> tuple[Check, ...]:
     """
     if unknown := set(areas) - AREAS.keys():
         raise ValueError(f"There is no area {', '.join(sorted(unknown))}; known: {', '.join(AREAS)}.")
-    return tuple(check for area, found in AREAS.items() if not areas or area in areas for check in found)
+    found = (check for area, one in AREAS.items() if not areas or area in areas for check in one)
+    return tuple(check for check in found if _is_present(check))
+
+
+def _is_present(check: Check) -> bool:
+    """Return whether what the check looks at exists in this company."""
+    absent = get_settings().absent
+    return not (
+        ("cloud_run" in absent and check in google_identity.CHECKS)
+        or ("legacy_feed" in absent and check.name == "feed" and check in hive.CHECKS)
+        or ("extranet" in absent and "extranet" in check.part)
+    )

@@ -23,6 +23,7 @@ RIGHTS: dict[str, tuple[str, ...]] = {
     "Cloud Run": ("run.services.get", "run.services.getIamPolicy", "run.services.setIamPolicy"),
     "Cloud Scheduler": ("cloudscheduler.jobs.get", "cloudscheduler.jobs.update", "cloudscheduler.jobs.run"),
     "Resource Manager": ("resourcemanager.projects.get", "resourcemanager.projects.getIamPolicy"),
+    "Cloud Logging": ("logging.logEntries.list",),
 }
 
 

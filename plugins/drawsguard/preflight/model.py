@@ -93,7 +93,7 @@ class PubSub(Protocol):
 
 @dataclass(frozen=True)
 class FolderProbe:
-    """What one process saw of the shared folder.
+    """What one process saw of where artifacts are.
 
     :param host: where it ran.
     :param token: what it wrote; empty when it could not write.
@@ -118,7 +118,10 @@ class World(Protocol):
 
     @property
     def folder_probes(self) -> Sequence[FolderProbe]:
-        """What the workers saw of the shared folder."""
+        """What the workers saw of the artifacts' folder or bucket."""
+
+    def sees_probe(self, token: str) -> bool:
+        """Return whether the file that a worker wrote can be seen from here."""
 
     @property
     def executor(self) -> str:
@@ -152,6 +155,12 @@ class World(Protocol):
 
     def channels(self) -> Sequence[Channel]:
         """Return the channels of alerts."""
+
+    def ping_watcher(self) -> None:
+        """Send the external watcher a ping that is no sign of life.
+
+        :raises LookupError: when there is no connection for it.
+        """
 
     def google(self) -> Api:
         """Return the client of Google's control planes."""

@@ -222,8 +222,10 @@ def tables(world: World, server: Environment) -> Iterator[Finding]:
             if table not in get_policy().tables.left_alone:
                 yield warned(
                     f"{table} {why}",
-                    "若是定义表，写入 tables.also，否则写入 tables.left_alone。It is left alone: name it in "
-                    "include/config/downline.yaml, under tables.also if it is one, else under tables.left_alone.",
+                    "其中有效的积分不会下线或清理。若是定义表，写入 tables.also，否则写入 tables.left_alone。"
+                    "Points that are live in it are neither taken offline nor cleaned until "
+                    "include/config/downline.yaml names it, under tables.also if it is a definition table, else under "
+                    "tables.left_alone.",
                 )
 
 

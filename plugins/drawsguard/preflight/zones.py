@@ -1,17 +1,20 @@
-"""Zone data: the same instant is told alike by Python and by every engine that computes with zones."""
+"""Zone data: the locked ones know the feed's pause; every engine that computes with the business's zone tells it alike.
+
+No statement names the zone of the feed's maintenance: its offsets are rendered (`drawsguard.schema_constants`).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import partial
-from zoneinfo import ZoneInfo
 
 from drawsguard.points.database import fetch
 from drawsguard.points.telemetry.hive_source import fetch as fetch_hive
 from drawsguard.preflight.model import Check, Finding, World, failed, passed, warned
 from drawsguard.warehouse.limits import ROUTINE
 from drawsguard.warehouse.runner import StatementRunner
+from drawsguard.zones import locked_zone
 
 PART = "Zone data"
 
@@ -24,28 +27,22 @@ MOMENTS = tuple(
 KNOWN = {("America/Vancouver", MOMENTS[1]): "2026-11-15 05:00:00"}
 
 _UPDATE = (
-    "把所有引擎的时区数据更新到同一版本（tz 2026b 或更新）；Python 先读系统的 tzdata，PYTHONTZPATH= 让它读 PyPI "
-    "的。Update the "
-    "zone data of all engines to one version (tz 2026b or later). Python reads the system's tzdata first; an empty "
-    "PYTHONTZPATH has it read that of PyPI."
+    "把该引擎的时区数据、或 requirements.lock 中的 tzdata 更新到 tz 2026b 或更新的版本。"
+    "Update the zone data of the engine, or tzdata in requirements.lock, to tz 2026b or later."
 )
 
 
-def _zones(world: World) -> list[str]:
-    return list(dict.fromkeys((world.settings.maintenance_timezone, world.settings.business_timezone)))
-
-
 def _questions(world: World) -> list[tuple[str, datetime]]:
-    return [(zone, moment) for zone in _zones(world) for moment in MOMENTS]
+    return [(world.settings.business_timezone, moment) for moment in MOMENTS]
 
 
 def told_by_python(zone: str, moment: datetime) -> str:
-    """Return an instant (aware) in a zone, as ``yyyy-MM-dd HH:mm:ss``."""
-    return f"{moment.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M:%S}"
+    """Return an instant (aware) in a zone of the locked zone data, as ``yyyy-MM-dd HH:mm:ss``."""
+    return f"{moment.astimezone(locked_zone(zone)):%Y-%m-%d %H:%M:%S}"
 
 
 def python(world: World) -> Iterator[Finding]:
-    """Python's zone data know what is known."""
+    """The locked zone data know what is known."""
     wrong = [
         f"{zone} {moment:%Y-%m-%dT%H:%MZ} = {told}，应为 expected {known}"
         for (zone, moment), known in KNOWN.items()
@@ -55,7 +52,8 @@ def python(world: World) -> Iterator[Finding]:
         # What is alike everywhere agrees with itself; an engine that differs fails below.
         yield warned("; ".join(wrong), _UPDATE)
     else:
-        yield passed(", ".join(f"{zone}: {told_by_python(zone, MOMENTS[1])}" for zone in _zones(world)))
+        zones = dict.fromkeys((world.settings.maintenance_timezone, world.settings.business_timezone))
+        yield passed(", ".join(f"{zone}: {told_by_python(zone, MOMENTS[1])}" for zone in zones))
 
 
 def engine(world: World, name: str) -> Iterator[Finding]:

@@ -31,7 +31,7 @@ from drawsguard.approvals.repository import ApprovalRepository
 from drawsguard.approvals.rules import ApprovalRefusedError
 from drawsguard.refusal import HalfDoneError, refusal_of
 from drawsguard.settings import get_settings
-from drawsguard.templates import one_line
+from drawsguard.wording import one_line
 from hooks.approvals_database import approvals
 
 #: What the human-in-the-loop operator could be given and these operators decide themselves.

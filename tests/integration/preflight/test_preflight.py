@@ -22,9 +22,9 @@ from drawsguard.preflight.model import FolderProbe, Row, Status
 from drawsguard.preflight.run import run
 from drawsguard.settings import get_settings
 from drawsguard.warehouse.migrations import Migrator
+from hooks.artifacts_probe import probe
 from hooks.dead_letter_hook import SUBSCRIPTION, TOPIC, DeadLetterQueue
 from hooks.preflight_connections import PreflightConnections
-from hooks.shared_folder import probe
 from hooks.warehouse_hook import warehouse_client
 from local.golden.load import load_environment
 from operators.operations.folder_probe_operator import FolderProbeOperator
@@ -34,7 +34,7 @@ from tests.integration.points_world import World, new_world, small_world
 
 pytestmark = pytest.mark.integration
 
-SERVICES = ("bigquery", "mysql", "redis", "smtp", "google", "alert_sink", "nos", "pubsub", "hive")
+SERVICES = ("bigquery", "mysql", "redis", "smtp", "google", "alert_sink", "watcher", "nos", "pubsub", "hive")
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def prepared(stack: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[A
                 environment.setenv(name, value)
         environment.setenv("AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS", "approver:user,second_approver:user")
         environment.delenv("AIRFLOW_CONN_AIRFLOW_API_DEFAULT")  # no Airflow runs here
-        environment.setenv("DRAWSGUARD_POINTS_ARTIFACT_DIR", str(tmp_path_factory.mktemp("shared")))
+        environment.setenv("DRAWSGUARD_ARTIFACTS_ADDRESS", str(tmp_path_factory.mktemp("shared")))
         for dataset in ("source", "target", "monitor"):
             environment.setenv(f"DRAWSGUARD_{dataset.upper()}_DATASET", f"{dataset}_{suffix}")
         get_settings.cache_clear()
@@ -356,10 +356,12 @@ def test_the_operator_keeps_and_mails_the_report_and_fails_when_something_is_mis
 def test_an_unknown_approver_and_an_unwritable_folder_are_named(prepared: Any) -> None:
     with mock.patch.dict(os.environ, {"AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "approver:user"}):
         assert failures("airflow")["approvers"] == "不存在 unknown: second_approver"
-    with mock.patch.dict(os.environ, {"DRAWSGUARD_POINTS_ARTIFACT_DIR": "/proc/nowhere"}):
+    with mock.patch.dict(os.environ, {"DRAWSGUARD_ARTIFACTS_ADDRESS": "/proc/nowhere"}):
         get_settings.cache_clear()
         try:
             found = failures("airflow")["folder"]
         finally:
             get_settings.cache_clear()
-    assert found.startswith("worker-1: /proc/nowhere: FileNotFoundError")
+    assert found.startswith(
+        "worker-1: /proc/nowhere/: /proc/nowhere/preflight/worker-1 cannot be reached: FileNotFoundError"
+    )

@@ -23,7 +23,7 @@ from airflow.providers.google.cloud.links.bigquery import BigQueryJobDetailLink
 
 from drawsguard.draws.collect.feed import AnswerNotJsonError, parse_answer
 from drawsguard.draws.window import SyncRequest, Window
-from drawsguard.settings import REPOSITORY, get_settings
+from drawsguard.settings import get_settings
 from tests.sql.analyzer.recording import Answer, Recorder, Row, Sent
 
 NOW = datetime(2026, 3, 3, 1, 5, tzinfo=UTC)
@@ -122,6 +122,20 @@ _ROWS = """{"message": "success", "data": [
 STORED = {"read_from": BEGIN, "read_until": NOW, "period_from": 90, "period_until": 100}
 
 
+@drive(recent__rest=[{"highest": 99, "before_cut": 50}])
+def newest_days(recorder: Recorder) -> None:
+    """What is asked once of each table, so that its newest days can be looked at without a query."""
+    from drawsguard.draws.recent import tables
+    from hooks.asset_memory import DRAWS
+    from operators.draws.features.feature_refresh_operator import FeatureRefreshOperator
+
+    store = SimpleNamespace(get=lambda _name: None, set=lambda _name, _value: None)
+    known = context() | {"asset_state_store": {DRAWS: store}}
+    changes = mock.patch.object(tables, "partition_changes", return_value={"20260301": 1})
+    with changes, mock.patch.object(tables, "partition_rows", return_value=[]):
+        FeatureRefreshOperator(task_id="refresh").execute(known)
+
+
 @drive(
     collect__stored_bounds=[STORED],
     collect__stored_draws=[{"period": 99, "timestamp": BEGIN, "numbers": [1, 2, 3]}],
@@ -130,13 +144,15 @@ def collect(recorder: Recorder) -> None:
     """Valid draws and rejected rows, from the newest ones and from the history; and an answer without content."""
     from hooks.draw_feed_hook import DrawFeedHook
     from operators.draws.collect.draw_collect_operator import DrawCollectOperator
+    from operators.draws.collect.draw_history_read_operator import DrawHistoryReadOperator
 
     answer = parse_answer(_ROWS, NOW)
     operator = DrawCollectOperator(task_id="collect", polls=1)
     with mock.patch.object(DrawFeedHook, "latest", return_value=answer):
         operator.execute(context())
     with mock.patch.object(DrawFeedHook, "history", return_value=[answer]):
-        operator.execute(context(**{"from": BEGIN.isoformat(), "to": NOW.isoformat()}))
+        piece = {"from": BEGIN.isoformat(), "to": NOW.isoformat()}
+        DrawHistoryReadOperator(task_id="read", piece=piece).execute(context())
     broken = mock.Mock(side_effect=AnswerNotJsonError("no JSON", "<html>", 200))
     with mock.patch.object(DrawFeedHook, "latest", broken):
         _expect(AnswerNotJsonError, lambda: operator.execute(context()))
@@ -199,6 +215,7 @@ def repair(recorder: Recorder) -> None:
         {"first_period": 100, "last_period": 120, "cause": "not_synced", "gap_start": BEGIN, "gap_end": NOW},
         {"first_period": 123, "last_period": 123, "cause": "not_collected", "gap_start": BEGIN, "gap_end": NOW},
     ]
+    many = [gap | {"loaded": False} for gap in many]
     present = [{"period": period, "side": side} for period in range(100, 121) for side in ("source", "target")]
     report = dict.fromkeys(("source_draws", "target_draws", "duplicates", "missing_periods"), 1) | {"newest_draw": NOW}
     recorder.answers |= {
@@ -431,24 +448,34 @@ def monitor(recorder: Recorder) -> None:
     """One round of the monitor: every view is read, every result kept, alerts recorded and delivered."""
     from airflow.sdk.exceptions import AirflowException
 
+    from drawsguard.monitoring.checks import load_checks
+    from drawsguard.warehouse.monitoring_repository import MonitoringRepository
     from hooks.alert_delivery_hook import AlertDeliveryHook
+    from hooks.free_evidence import FreeEvidence
     from operators.operations.monitoring_check_operator import MonitoringCheckOperator
 
-    with mock.patch.object(AlertDeliveryHook, "send", return_value=(["channel"], [])):
+    recorder.lists = True
+    with (
+        mock.patch.object(AlertDeliveryHook, "send", return_value=(["channel"], [])),
+        mock.patch.object(FreeEvidence, "service_errors", return_value={}),
+    ):
         try:
             MonitoringCheckOperator(task_id="check").execute(context())
         except AirflowException as error:
             raise AssertionError(f"the monitor could not read its views: {error}") from error
+        repository = MonitoringRepository(recorder.client(), dag_id="monitoring_checks", task_id="check")
+        holes = next(check for check in load_checks().checks if check.name == "collection_has_no_holes")
+        MonitoringCheckOperator(task_id="check")._look_again(repository, holes, ["2025-10-01"])
 
 
 @drive(alerts__alert_events=[_EVENT])
 def commands(recorder: Recorder) -> None:
-    """A person acknowledges an alert, and mutes it; the digest tells of it."""
+    """A person acknowledges an alert, resolves it, and mutes it; the digest tells of it."""
     from hooks.alert_delivery_hook import AlertDeliveryHook
     from operators.operations.alert_command_operator import AlertCommandOperator
     from operators.operations.alert_digest_operator import AlertDigestOperator
 
-    for command in ("acknowledge", "mute"):
+    for command in ("acknowledge", "resolve", "mute"):
         AlertCommandOperator(
             task_id=command, command=command, key="check:x:y", note="a planned pause", hours=1
         ).execute(context())  # type: ignore[arg-type]
@@ -466,9 +493,8 @@ def signals(recorder: Recorder) -> None:
         task_signal.report_success(context())
 
 
-@drive()
-def identity(recorder: Recorder) -> None:
-    """The results of the identity checks, and the entry of a repair."""
+def identity(_recorder: object) -> None:
+    """The results of the identity checks: they are loaded, without a statement."""
     from drawsguard.identity.inspector import IdentityInspector
     from drawsguard.identity.model import CheckResult
     from operators.operations.oidc_check_operator import OidcCheckOperator
@@ -493,7 +519,7 @@ def inspect(kind: str) -> None:
     from operators.operations import inspection_operator
 
     mail = mock.patch.object(inspection_operator, "send")
-    kept = mock.patch.object(inspection_operator, "keep", return_value=REPOSITORY)
+    kept = mock.patch.object(inspection_operator.artifacts, "store", return_value="kept")
     with mail, kept:
         inspection_operator.InspectionOperator(task_id=kind, kind=kind).execute(context())  # type: ignore[arg-type]
 
@@ -523,13 +549,20 @@ def operations_pages(recorder: Recorder) -> None:
     """The pages that read BigQuery, as they read it behind Airflow's API server."""
     from drawsguard.pages import alerts_view
     from drawsguard.pages.draws_view import DrawsReader
+    from drawsguard.pages.identity_view import IdentityReader
 
     reader = DrawsReader(recorder.client())
-    reader._rows("newest_draws", since=BEGIN)
+    reader.between(BEGIN, NOW)
     reader.intervals(NOW)
     reader.letters(NOW)
-    reader.days(NOW.date())
+    reader.hours(NOW.date())
+    reader.kept(NOW.date())
     assert alerts_view.read_board(recorder.client(), NOW).alerts == {}
+    identity = IdentityReader(recorder.client())
+    identity.checks(NOW)
+    identity.turns(NOW)
+    identity.changes()
+    assert identity.repairs(NOW) == {}
 
 
 @drive(preflight__local_time=[{"local_time": "2026-11-15 05:00:00"}])
@@ -572,7 +605,7 @@ _TARGET: list[Row] = [{"period": period, "numbers": [1, 2, 3], "copies": 1} for 
     sync__watermark=[{"watermark": NOW + HOUR}],
     target_draws=_TARGET,
     source_counts=[{"periods": 1, "quarantined": 0}],
-    latency=[{"fresh": 1, "p50": 1.0, "p95": 1.0, "p99": 1.0}],
+    latency=[{"fresh": 1, "p50": 1.0, "p95": 1.0, "p99": 1.0, "features_p95": 1.0}],
 )
 def demo_draws(recorder: Recorder) -> None:
     """The figures of the draws."""

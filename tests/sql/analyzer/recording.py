@@ -17,7 +17,7 @@ from itertools import dropwhile
 from pathlib import Path
 from typing import Any, ClassVar
 from unittest import mock
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import jinja2
 import requests
@@ -42,6 +42,7 @@ class Sent:
     text: str
     parameters: str
     rendered_with: str = "{}"
+    values: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     @classmethod
     def of(
@@ -52,7 +53,13 @@ class Sent:
         identifiers: Mapping[str, Identifiers] | None = None,
     ) -> Sent:
         types = {one["name"]: one["parameterType"] for one in parameters}
-        return cls(file, text, json.dumps(types, sort_keys=True), json.dumps(identifiers or {}, sort_keys=True))
+        return cls(
+            file,
+            text,
+            json.dumps(types, sort_keys=True),
+            json.dumps(identifiers or {}, sort_keys=True),
+            {one["name"]: _bound(one) for one in parameters},
+        )
 
     @cached_property
     def identifiers(self) -> dict[str, Identifiers]:
@@ -67,6 +74,14 @@ class Sent:
     def typing(self) -> str:
         """Return the parameters with their types, for people."""
         return ", ".join(f"@{name} {_shown(kind)}" for name, kind in self.types.items()) or "no parameters"
+
+
+def _bound(parameter: Mapping[str, Any]) -> Any:
+    """Return a bound value; of the types, only times are told from their text."""
+    value = parameter["parameterValue"].get("value")
+    if parameter["parameterType"]["type"] == "TIMESTAMP" and value is not None:
+        return datetime.fromisoformat(value)
+    return value
 
 
 def _shown(kind: Mapping[str, Any]) -> str:
@@ -84,12 +99,22 @@ class Recorder:
 
     :param answers: by file without ``.sql``, relative to its folder of statements (``repair/missing_periods``); a
         statement without an answer returns no rows.
+    :param lists: whether rows can be listed without a statement; if not, what is listed elsewhere is asked for.
+    :param partitions: rows that are listed, by ``dataset.table`` and day (``20260303``); there are no others.
+    :param free: paths of what was asked for free of charge.
+    :param streamed: table and row of what was streamed.
+    :param loaded: table of each load of rows.
     """
 
     is_mtls: ClassVar[bool] = False  # the client asks its session
 
     answers: dict[str, Answer] = field(default_factory=dict)
     sent: list[Sent] = field(default_factory=list)
+    lists: bool = False
+    partitions: dict[str, dict[str, list[Row]]] = field(default_factory=dict)
+    free: list[str] = field(default_factory=list)
+    streamed: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    loaded: list[str] = field(default_factory=list)
     _rendered: list[tuple[str, str, dict[str, Identifiers]]] = field(default_factory=list)
     _results: dict[str, Sequence[Row]] = field(default_factory=dict)
     _configurations: dict[str, Any] = field(default_factory=dict)
@@ -127,7 +152,12 @@ class Recorder:
 
     # --- the session of requests that the client talks to ------------------------------------------
     def request(self, method: str, url: str, data: Any = None, **_: Any) -> requests.Response:
-        path, body = urlsplit(url).path, json.loads(data) if data else {}
+        path = urlsplit(url).path
+        if path.startswith("/upload/"):  # a load of rows: the job, then the rows, in parts of one message
+            job = json.loads(data.split(b"\r\n\r\n", 1)[1].split(b"\r\n--", 1)[0])
+            self.loaded.append(job["configuration"]["load"]["destinationTable"]["tableId"])
+            return self._insert(job["configuration"], job["jobReference"])
+        body = json.loads(data) if data else {}
         if method == "POST" and path.endswith("/jobs"):
             return self._insert(body["configuration"], body["jobReference"])
         if method == "POST" and path.endswith("/queries"):
@@ -136,7 +166,34 @@ class Recorder:
             return inserted if inserted.status_code != 200 else self._results_of(reference["jobId"])
         if method == "GET" and (match := re.search(r"/(jobs|queries)/([^/]+)$", path)):
             return self._results_of(match[2]) if match[1] == "queries" else self._job(match[2])
+        if method == "GET" and path.endswith("/data") and not self.lists:
+            return _response({"error": {"code": 404, "message": "Not found"}}, 404)
+        if method == "GET" and (match := re.search(r"/datasets/([^/]+)/tables/([^/]+)(/data)?$", path)):
+            self.free.append(path)
+            columns = parse_qs(urlsplit(url).query).get("selectedFields", [""])[0].split(",")
+            return self._listed(match[1], unquote(match[2]), columns) if match[3] else self._table(match[1], match[2])
+        if method == "POST" and path.endswith("/insertAll"):
+            self.streamed += [(path.split("/")[-2], row) for row in body["rows"]]
+            return _response({})
         raise NotImplementedError(f"{method} {path}: teach tests/sql/analyzer/recording.py to answer it.")
+
+    def _listed(self, dataset: str, name: str, columns: Sequence[str]) -> requests.Response:
+        """List a partition of a table, or its partitions; each of them changed last when its day began."""
+        table, _, part = name.partition("$")
+        days = self.partitions.get(f"{dataset}.{table}", {})
+        rows: Sequence[Row] = days.get(part, [])
+        if part == "__PARTITIONS_SUMMARY__":
+            rows = [{"partition_id": day, "last_modified_time": int(day)} for day in days]
+        cells = [{"f": [{"v": _cell(row[column])} for column in columns]} for row in rows]
+        return _response({"rows": cells, "totalRows": str(len(rows))})
+
+    @staticmethod
+    def _table(dataset: str, name: str) -> requests.Response:
+        """Answer with the metadata of an empty table that changed after it was made."""
+        reference = {"projectId": get_settings().project, "datasetId": dataset, "tableId": name}
+        return _response(
+            {"tableReference": reference, "numRows": "0", "creationTime": "1000", "lastModifiedTime": "2000"}
+        )
 
     def _insert(self, configuration: dict[str, Any], reference: dict[str, Any]) -> requests.Response:
         if "query" not in configuration:  # a load or a copy: no statement to judge

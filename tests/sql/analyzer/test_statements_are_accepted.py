@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from drawsguard.settings import REPOSITORY, get_settings
+from tests.sql.analyzer import drives
 from tests.sql.analyzer.catalog import Catalog
 from tests.sql.analyzer.drives import DRIVES, SCHEMA, Drive
 from tests.sql.analyzer.recording import Sent
@@ -64,6 +65,12 @@ def test_statements_of_a_path_are_accepted(
     record_property("statements", len(set(recorded[drive.name])))
     assert recorded[drive.name] != []
     assert judge(catalog.copy(), recorded[drive.name]) == []
+
+
+def test_the_results_of_the_identity_checks_are_loaded_without_a_statement() -> None:
+    recorder = Drive("identity", drives.identity).record()
+    assert recorder.loaded == ["identity_check_log"]
+    assert recorder.sent == []
 
 
 def test_every_file_is_reached(recorded: dict[str, list[Sent]]) -> None:

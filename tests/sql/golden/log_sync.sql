@@ -20,7 +20,7 @@
 -- @error STRING = None
 -- @started_at TIMESTAMP = 2025-10-03 01:05:02+00:00
 -- @finished_at TIMESTAMP = 2025-10-03 01:05:05+00:00
--- @retained_from TIMESTAMP = 2024-08-29 01:05:05+00:00
+-- @retained_from TIMESTAMP = 2025-10-02 01:00:00+00:00
 
 MERGE `wprojectl.pc28_monitor.sync_log` AS target
 USING (

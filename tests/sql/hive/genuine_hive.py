@@ -34,6 +34,10 @@ class Answer(NamedTuple):
     rows: list[tuple[Any, ...]]
 
 
+#: A JVM writes its counters into a folder of the system's /tmp, whatever it is told is temporary.
+NO_COUNTERS = "-XX:-UsePerfData"
+
+
 class Judge:
     """The JVM. A connection is a session of Hive: what it SETs, others do not see.
 
@@ -45,13 +49,18 @@ class Judge:
         classes = folder / "classes"
         sources = sorted(map(str, HERE.joinpath("judge").rglob("*.java")))
         subprocess.run(
-            [f"{home}/bin/javac", "-nowarn", "-proc:none", "-d", classes, "-cp", f"{jars}/*", *sources], check=True
-        )
+            [
+                f"{home}/bin/javac", f"-J{NO_COUNTERS}",
+                "-nowarn", "-proc:none", "-d", classes, "-cp", f"{jars}/*", *sources,
+            ],
+            check=True,
+        )  # fmt: skip
         self._log = (folder / "hive.log").open("w+")
         self._process = subprocess.Popen(
             [
                 f"{home}/bin/java",
                 "-Xmx1g",
+                NO_COUNTERS,
                 "-XX:+UseSerialGC",
                 "-XX:+UnlockDiagnosticVMOptions", "-XX:-BytecodeVerificationRemote",  # the jars are known to be good
                 "-XX:TieredStopAtLevel=1",  # it lives for a minute: quick compilation beats good code
@@ -96,6 +105,11 @@ class Judge:
         """Return what Hive printed."""
         self._log.seek(0)
         return self._log.read()
+
+    @property
+    def pid(self) -> int:
+        """The JVM's process."""
+        return self._process.pid
 
     def close(self) -> None:
         """End the JVM."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from pyhive.exc import OperationalError
 
-from tests.sql.hive.genuine_hive import Connection, Judge
+from tests.conftest import STACK_ENVIRONMENT
+from tests.sql.hive.genuine_hive import NO_COUNTERS, Connection, Judge
 
 TABLES = (
     "CREATE DATABASE control",
@@ -90,3 +92,8 @@ def test_a_union_as_the_last_step_of_an_insert_fails_when_it_runs(hive: Connecti
     cursor.execute(f"EXPLAIN {insert}")
     with pytest.raises(OperationalError, match="MapRedTask"):
         cursor.execute(insert)
+
+
+def test_neither_this_jvm_nor_sparks_keeps_counters_in_the_systems_folder(judge: Judge) -> None:
+    assert list(Path("/tmp").glob(f"hsperfdata_*/{judge.pid}")) == []
+    assert NO_COUNTERS in STACK_ENVIRONMENT["JAVA_TOOL_OPTIONS"]

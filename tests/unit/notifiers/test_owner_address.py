@@ -28,6 +28,13 @@ def test_an_owner_is_reached_at_the_configured_domain(owner: str) -> None:
         "a b",
         "{owner}",
         "x" * 65,
+        # A relay takes these for lin@attacker.example, or for no address at all.
+        "lin%attacker.example",
+        "lin%attacker.example@example.com",
+        "..",
+        "lin.",
+        ".lin@example.com",
+        "a..b",
     ],
 )
 def test_any_other_name_is_notified_through_the_team(owner: str) -> None:

@@ -17,6 +17,7 @@ from drawsguard.points.cleanup.ticket_repository import TicketStateError
 from drawsguard.points.definitions import DefinitionError
 from drawsguard.points.downline.execution import PlanChangedError, StoppedError
 from drawsguard.points.downline.plan import CapExceededError, PlanRefusedError
+from drawsguard.points.environments import UnknownEnvironmentError
 from drawsguard.points.review.batch_repository import BatchStateError
 from drawsguard.points.review.confirmed import WorkbookRefusedError
 from drawsguard.points.review.evidence import EvidenceRefusedError
@@ -39,7 +40,7 @@ PATTERN = "{owner}@example.com"
     [
         AlertCommandError, ApprovalRefusedError, CapExceededError, DefinitionError, EvidenceIncompleteError,
         EvidenceRefusedError, InvalidRangeError, BatchStateError, PlanRefusedError, RefusedError,
-        RunDateError, TicketError, TicketStateError, WorkbookRefusedError,
+        RunDateError, TicketError, TicketStateError, UnknownEnvironmentError, WorkbookRefusedError,
     ],
 )  # fmt: skip
 def test_what_is_refused_before_anything_changed_is_a_refusal(kind: type[Exception]) -> None:
@@ -110,6 +111,8 @@ def test_only_a_person_who_triggered_the_run_is_notified(
         ("evil@attacker.example,bob", None),
         ("lin\nBcc: all", None),
         ("lin\n", None),
+        ("lin%attacker.example", None),
+        ("lin..wu@example.com", None),
         ("a@b@c", None),
         ("<lin@example.com>", None),
         ("", None),

@@ -55,6 +55,9 @@ class World:
     def warehouse(self) -> Any:
         return self.client
 
+    def sees_probe(self, token: str) -> bool:
+        return Path(self.settings.artifact(f"preflight/{token}")).exists()
+
     def airflow(self, path: str) -> Mapping[str, Any]:
         for start, page in self.pages.items():
             if path.startswith(start):
@@ -431,7 +434,7 @@ def test_a_manager_that_lists_nobody_and_a_lonely_approver_are_warnings() -> Non
 
 
 def in_folder(folder: Path, *probes: FolderProbe, executor: str = "CeleryExecutor") -> list[Finding]:
-    settings = get_settings().model_copy(update={"points_artifact_dir": folder})
+    settings = get_settings().model_copy(update={"artifacts_address": str(folder)})
     world = World(settings=settings, folder_probes=list(probes), executor=executor)
     return found(airflow.CHECKS, "folder", world)
 
@@ -445,19 +448,19 @@ def test_a_worker_that_cannot_write_or_writes_elsewhere_is_named(tmp_path: Path)
     assert in_folder(tmp_path, one, executor="LocalExecutor")[0].status is Status.PASS
     assert in_folder(tmp_path, one)[0].status is Status.WARN
     refused = only(in_folder(tmp_path, one, two, FolderProbe("three", "", "Permission denied")), Status.FAIL)
-    assert refused.found == f"three: {tmp_path}: Permission denied"
+    assert refused.found == f"three: {tmp_path}/: Permission denied"
     elsewhere = only(in_folder(tmp_path, one, FolderProbe("four", "four")), Status.FAIL)
-    assert "not the same folder: four" in elsewhere.found
+    assert "not the same place: four" in elsewhere.found
     assert in_folder(tmp_path)[0].status is Status.FAIL
 
 
 def test_a_folder_that_cannot_be_written_is_the_answer_of_the_probe(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from hooks.shared_folder import probe
+    from hooks.artifacts_probe import probe
 
     (tmp_path / "file").write_text("no folder")
-    monkeypatch.setenv("DRAWSGUARD_POINTS_ARTIFACT_DIR", str(tmp_path / "file"))
+    monkeypatch.setenv("DRAWSGUARD_ARTIFACTS_ADDRESS", str(tmp_path / "file"))
     get_settings.cache_clear()
     try:
         answer = probe("worker-1")
