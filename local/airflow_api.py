@@ -84,6 +84,12 @@ class AirflowApi:
             self.sign_in()
         return self._session.post(address, json=content, timeout=60)
 
+    def send_form(self, address: str, fields: dict[str, str], headers: dict[str, str]) -> requests.Response:
+        """Send an HTML form to a full address as this user, and return the answer, whatever it is."""
+        if "Authorization" not in self._session.headers:
+            self.sign_in()
+        return self._session.post(address, data=fields, headers=headers, timeout=60)
+
     # --- DAGs -------------------------------------------------------------------------------------
     def dags(self) -> dict[str, dict[str, Any]]:
         return {dag["dag_id"]: dag for dag in self.call("GET", "/dags", params={"limit": 200})["dags"]}

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Set up everything the embedded stack needs: system packages, the three Python environments, from their locks.
 # Repeatable and quick when nothing changed. Called by the Makefile; with --tests also what only tests
-# need: a browser, Google's SQL analyzer, and a Java compiler (genuine Hive as a judge).
+# need: a browser, axe-core, Google's SQL analyzer, and a Java compiler (genuine Hive as a judge).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 mode=${1:-}
@@ -26,14 +26,16 @@ needs() {
     [ "$mode" != --tests ] || browser || echo chromium
     command -v java >/dev/null || [ -x "${JAVA_HOME:-/nonexistent}/bin/java" ] || echo openjdk-17-jre-headless
     [ "$mode" != --tests ] || compiler || echo openjdk-17-jdk-headless
-    # Only to fetch the SQL analyzer, once.
-    [ "$mode" != --tests ] || local/analyzer/install.sh --check || command -v npm >/dev/null || echo npm
+    # Only to fetch the SQL analyzer and the judge of accessibility, once.
+    [ "$mode" != --tests ] || { local/analyzer/install.sh --check && local/axe/install.sh --check; } \
+        || command -v npm >/dev/null || echo npm
 }
 # Where local.services.java_home looks.
 compiler() {
     [ -x "${JAVA_HOME:-/nonexistent}/bin/javac" ] || compgen -G '/usr/lib/jvm/java-*17*/bin/javac' || command -v javac
 } >/dev/null
 browser() { command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null
+chinese_font() { [ -n "$(find -L /usr/share/fonts ~/.local/share/fonts \( -iname '*wqy*' -o -iname '*cjk*' \) -print -quit 2>/dev/null)" ]; }
 python() { command -v python3.11 || command -v python3 || echo python3.11; }
 
 # Packages of Debian start their own servers; the stack runs its own, private ones.
@@ -47,10 +49,12 @@ install_quietly() {
 }
 
 missing=$(needs | sort -u | tr '\n' ' ')
-if [ -n "$missing" ]; then
+# Pictures of charts and pages have Chinese in them; without a font they have their English half.
+wanted=$([ "$(uname)" != Linux ] || chinese_font || echo fonts-wqy-microhei)
+if [ -n "$missing$wanted" ]; then
     if command -v apt-get >/dev/null && { [ "$(id -u)" = 0 ] || sudo -n true 2>/dev/null; }; then
-        # shellcheck disable=SC2086 - a list of words
-        install_quietly $missing || fail "apt-get could not install: $missing"
+        # shellcheck disable=SC2086 - lists of words
+        install_quietly $missing $wanted || [ -z "$missing" ] || fail "apt-get could not install: $missing"
         missing=$(needs | sort -u | tr '\n' ' ')
     fi
     [ -z "$missing" ] || fail "these are missing and cannot be installed without root: $missing
@@ -86,3 +90,6 @@ environment .local/venv/hive local/hive/requirements.lock "Spark (HiveServer2)"
 
 # --- Google's SQL analyzer, for the tests of the BigQuery statements ------------------------------------
 [ "$mode" != --tests ] || local/analyzer/install.sh
+
+# --- axe-core, for the tests of the pages ---------------------------------------------------------------
+[ "$mode" != --tests ] || local/axe/install.sh

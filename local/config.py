@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -27,6 +28,8 @@ PORT_OFFSETS = {
     "FEED_PORT": 60,
     "NOS_PORT": 61,
     "ALERT_SINK_PORT": 62,
+    "WATCHER_PORT": 63,
+    "TELEMETRY_PORT": 64,
     "REDIS_PORT": 79,
     "AIRFLOW_PORT": 80,
     "SCHEDULER_HEALTH_PORT": 81,
@@ -77,7 +80,7 @@ def mysql_database(user: str) -> str:
     return next(iter(MYSQL_GRANTS[user.removesuffix("_schema")]))
 
 
-GOOGLE_ENDPOINTS = ("IAM", "RUN", "SCHEDULER", "IAM_CREDENTIALS", "RESOURCE_MANAGER")
+GOOGLE_ENDPOINTS = ("IAM", "RUN", "SCHEDULER", "IAM_CREDENTIALS", "RESOURCE_MANAGER", "LOGGING")
 
 
 @dataclass(frozen=True)
@@ -138,6 +141,10 @@ class Config:
     def fernet_key(self) -> str:
         """A Fernet key is 32 bytes in padded URL-safe base64: 43 characters and ``=``."""
         return f"{self.secret('fernet_key', 32)}="
+
+    def heartbeat_check(self) -> str:
+        """Return the UUID of the check that the external watcher has for this stack."""
+        return str(uuid.uuid5(uuid.NAMESPACE_URL, self.secret("heartbeat")))
 
     # --- addresses --------------------------------------------------------------------------------
     def url(self, service: str, port_variable: str) -> str:
@@ -240,6 +247,15 @@ class Config:
                 }
             ),
             "AIRFLOW_CONN_APPRISE_DEFAULT": json.dumps({"conn_type": "apprise", "extra": {"config": channels}}),
+            "AIRFLOW_CONN_HEARTBEAT_DEFAULT": json.dumps(
+                {
+                    "conn_type": "http",
+                    "host": self.host("watcher"),
+                    "port": self.port("WATCHER_PORT"),
+                    "schema": "http",
+                    "password": self.heartbeat_check(),
+                }
+            ),
             "AIRFLOW_CONN_DRAW_FEED_DEFAULT": f"http://{self.host('feed')}:{self.port('FEED_PORT')}",
             "AIRFLOW_CONN_NOS_DEFAULT": f"tcp://{self.host('nos')}:{self.port('NOS_PORT')}",
             "AIRFLOW_CONN_REDIS_DEFAULT": f"{self._redis_url()}/0",
@@ -259,12 +275,33 @@ class Config:
             for number, name in enumerate(names, 1)
         }
 
+    def _telemetry(self) -> dict[str, str]:
+        """Return what sends metrics, traces and lineage to the receiver; nothing without ``TELEMETRY=1``."""
+        url = self.url("telemetry", "TELEMETRY_PORT")
+        if self.environ.get("TELEMETRY") != "1":
+            return {}
+        transport = {"type": "http", "url": url, "compression": "gzip"}
+        return {
+            "AIRFLOW__METRICS__OTEL_ON": "True",
+            "AIRFLOW__TRACES__OTEL_ON": "True",
+            "OTEL_EXPORTER_OTLP_ENDPOINT": url,
+            "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+            "OTEL_TRACES_EXPORTER": "otlp_proto_http",  # Airflow's traces know no protocol: plain "otlp" is gRPC
+            "OTEL_METRIC_EXPORT_INTERVAL": "5000",
+            "OTEL_SERVICE_NAME": "drawsguard",
+            "AIRFLOW__OPENLINEAGE__CONFIG_CONN_ID": "openlineage_default",
+            "AIRFLOW_CONN_OPENLINEAGE_DEFAULT": json.dumps({"conn_type": "generic", "extra": {"transport": transport}}),
+        }
+
     def airflow_environment(self) -> dict[str, str]:
         """Return every variable that Airflow's processes need, on top of the caller's environment."""
         from drawsguard.access import custom_roles
 
         home = self.directory("airflow")
+        path = [str(REPOSITORY), str(REPOSITORY / "local" / "tour" / "entry"), self.environ.get("PYTHONPATH", "")]
         core = {
+            # What only the embedded stack has (local/tour); last, what the caller's own path held.
+            "PYTHONPATH": os.pathsep.join(filter(None, path)),
             "AIRFLOW_HOME": str(home),
             "AIRFLOW__CORE__AUTH_MANAGER": AUTH_MANAGERS[self.auth_manager],
             "AIRFLOW__CORE__DAGS_FOLDER": str(REPOSITORY / "dags"),
@@ -309,6 +346,8 @@ class Config:
             # The supervisor's log files are read by people: plain text, no colours.
             "NO_COLOR": "1",
         }
-        defaults = core | self.connections()
+        defaults = core | self.connections() | self._telemetry()
         # A variable that is already set wins: docker-compose sets the metadata database and the executor.
-        return {name: self.environ.get(name, value) for name, value in defaults.items()}
+        return {name: self.environ.get(name, value) for name, value in defaults.items()} | {
+            "PYTHONPATH": core["PYTHONPATH"]
+        }

@@ -33,8 +33,8 @@ def _schedule(dag: DAG) -> tuple[str, str, str]:
     more = " or asset" if by_asset else ""
     expression = getattr(timetable, "expression", None) or getattr(timetable, "_expression", None)
     if not expression:
-        summary = getattr(timetable, "summary", "") or type(timetable).__name__
-        return ("by hand", "", "") if summary in ("None", "NullTimetable") else (str(summary).lower(), "", "")
+        by_asset_alone = getattr(timetable, "asset_condition", None) is not None
+        return ("asset" if by_asset_alone else "by hand"), "", ""
     minute, hour = str(expression).split()[:2]
     if not (minute.isdigit() and hour.isdigit()):
         return f"`{expression}`{more}", "", ""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from contextlib import closing
 
-from drawsguard.points.schema import SERVERS, migrate
+from drawsguard.points.schema import migrate, servers
 from local.config import Config
 from local.demo.downline import connect
 
 
 def migrate_all(config: Config) -> None:
-    """Bring the schemas of all three servers up to date; repeatable."""
-    for server in SERVERS:
+    """Bring the schemas of all servers up to date; repeatable."""
+    for server in servers():
         with closing(connect(config, f"{server}_schema")) as connection:
             migrate(connection, server)

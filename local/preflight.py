@@ -41,8 +41,8 @@ def main() -> int:
     from drawsguard.preflight.model import FolderProbe
     from drawsguard.preflight.report import Report
     from drawsguard.preflight.run import run
+    from hooks.artifacts_probe import probe
     from hooks.preflight_connections import PreflightConnections
-    from hooks.shared_folder import probe
 
     try:
         chosen = checks(arguments.areas)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 
 from local.airflow_api import AirflowApi, ApiError, wait_for
@@ -15,22 +16,22 @@ SCHEMA_DAGS = ("warehouse_schema", "points_schema")
 
 def prepare(api: AirflowApi) -> None:
     """Bring the schemas of both pipelines up to date through their DAGs; repeatable."""
-    wait_for("the DAG files to be parsed", lambda: set(SCHEMA_DAGS) <= set(api.dags()), timeout=120)
+    wait_for("the DAG files to be parsed", lambda: set(SCHEMA_DAGS) <= set(api.dags()), timeout=900)
     if errors := api.import_errors():
         raise ApiError("\n".join(f"{error['filename']} cannot be imported: {error['stack_trace']}" for error in errors))
     for dag_id in SCHEMA_DAGS:
         api.pause(dag_id, paused=False)
-        api.trigger_and_wait(dag_id, timeout=240)
+        api.trigger_and_wait(dag_id, timeout=900)
 
 
-def start_schedules(api: AirflowApi) -> None:
-    """Unpause the DAGs of the draw pipeline and its operation.
+def start_schedules(api: AirflowApi, without: Collection[str] = ()) -> None:
+    """Unpause the DAGs of the draw pipeline and its operation, but those in ``without``.
 
     Those of the points lifecycle stay paused: their schedules expect a day's telemetry, which exists only where it was
     generated or delivered; without it their runs are refused, as they should be.
     """
     for dag_id, dag in api.dags().items():
-        if "points" not in {tag["name"] for tag in dag["tags"]}:
+        if dag_id not in without and "points" not in {tag["name"] for tag in dag["tags"]}:
             api.pause(dag_id, paused=False)
 
 
@@ -42,5 +43,5 @@ def collect_history(api: AirflowApi, config: Config) -> None:
     now = datetime.now(UTC)
     print(f"collecting {HISTORY_DAYS} days of draws", flush=True)
     window = {"from": (now - timedelta(days=HISTORY_DAYS)).isoformat(), "to": now.isoformat()}
-    api.trigger_and_wait("draw_collect", window)
+    api.trigger_and_wait("draw_history", window)
     done.write_text(now.isoformat())

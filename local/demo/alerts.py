@@ -8,6 +8,7 @@ from typing import Any
 
 import requests
 
+from drawsguard.alerts.config import load_alert_config
 from local.airflow_api import AirflowApi, wait_for
 from local.demo.context import DemoContext
 from local.demo.identity import break_it, found, repair
@@ -30,20 +31,29 @@ def _received(context: DemoContext, start: str) -> dict[str, Any] | None:
     )
 
 
+def _caught_up(api: AirflowApi) -> bool:
+    """Return whether the monitor has run for so long that it no longer waits for others to catch up with it."""
+    begun = [run["start_date"] for run in api.runs("monitoring_checks") if run["start_date"]]
+    # A run begins a little before its first look.
+    patience = timedelta(minutes=load_alert_config().catch_up_minutes + 1)
+    return bool(begun) and datetime.now(UTC) - datetime.fromisoformat(min(begun)) > patience
+
+
 def run(api: AirflowApi, context: DemoContext) -> dict[str, Any]:
     """Play one fault through the running Airflow, and every other class of fault on replayed days."""
+    wait_for("the monitor to be under way", lambda: _caught_up(api), timeout=1800, pause=5)
     break_it(context, "invoker_missing", SERVICE)
     found(context, api, SERVICE)
     visible = datetime.now(UTC)
-    alert = wait_for("the alert", lambda: _received(context, "[P0]"), timeout=300, pause=2)
+    alert = wait_for("the alert", lambda: _received(context, "[P0]"), timeout=900, pause=2)
     live = max(0.0, (datetime.fromisoformat(alert["at"]) - visible).total_seconds())
     context.say(f"alert {live:.0f} s after the check's result was stored: {alert['title']}")
-    context.api("requester").trigger_and_wait("alert_acknowledge", {"key": KEY, "note": "looking"}, timeout=240)
+    context.api("requester").trigger_and_wait("alert_acknowledge", {"key": KEY, "note": "looking"}, timeout=900)
     repair(context, SERVICE)
     found(context, api, SERVICE)
     replayed = [find(fault) for fault in FAULTS]
     false_alarms = healthy_alerts()
-    recovery = wait_for("the recovery message", lambda: _received(context, "[恢复"), timeout=600, pause=2)
+    recovery = wait_for("the recovery message", lambda: _received(context, "[恢复"), timeout=900, pause=2)
     context.say(f"recovery: {recovery['title']}")
     (life,) = context.query("alert_history.sql", key_prefix=KEY, since=context.started)
     seconds = sorted([live, *[one.detect_seconds for one in replayed if one.detect_seconds is not None]])

@@ -43,7 +43,7 @@ def run(api: AirflowApi, context: DemoContext) -> dict[str, Any]:
         _contradict(context, accident)
     context.say("two draws were rewritten outside the pipeline; their intervals are going to fail")
     for accident in (repaired, left):
-        api.wait_backfill(api.backfill("draw_sync", accident.start, accident.start), timeout=300)
+        api.wait_backfill(api.backfill("draw_sync", accident.start, accident.start), timeout=900)
 
     _delete(context, repaired)
     context.say("both failed, and wait in Pub/Sub; one cause was repaired; draw_sync_replay reads them")
@@ -53,7 +53,7 @@ def run(api: AirflowApi, context: DemoContext) -> dict[str, Any]:
 
     _delete(context, left)
     window = {"from": left.start.isoformat(), "to": (left.start + SLOT).isoformat()}
-    api.trigger_and_wait("draw_sync", window, timeout=240)
+    api.trigger_and_wait("draw_sync", window, timeout=900)
     return _figures(context)
 
 
@@ -101,11 +101,11 @@ def _replay_until(api: AirflowApi, context: DemoContext, what: str, **expected: 
 
     def reached() -> bool:
         run_id = api.trigger("draw_sync_replay")
-        wait_for(f"the replay {run_id}", lambda: _has_ended(api, run_id), timeout=180)
+        wait_for(f"the replay {run_id}", lambda: _has_ended(api, run_id), timeout=900)
         figures = _figures(context)
         return all(figures[name] >= count for name, count in expected.items())
 
-    wait_for(what, reached, timeout=300, pause=1)
+    wait_for(what, reached, timeout=900, pause=1)
 
 
 def _has_ended(api: AirflowApi, run_id: str) -> bool:

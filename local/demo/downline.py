@@ -6,6 +6,7 @@ import json
 import time
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -101,7 +102,7 @@ def shown_digest(config: Config, run_id: str, task_id: str, dag_id: str = "point
         details = admin.awaiting_approval(dag_id, run_id)
         return next((d for d in details if d["task_instance"]["task_id"] == task_id), None)
 
-    detail = wait_for(f"{task_id} to ask", asked, timeout=300)
+    detail = wait_for(f"{task_id} to ask", asked, timeout=900)
     return str(detail["params"][DIGEST_FIELD]["value"])
 
 
@@ -123,8 +124,8 @@ def run(api: AirflowApi, context: DemoContext) -> dict[str, Any]:
     requester = AirflowApi.of(config, REQUESTER)
     batch_id = f"demo{int(time.time()) % 10**9}"
     context.say("usage report of the golden case")
-    requester.trigger_and_wait("points_usage_report", {"batch_id": batch_id}, timeout=300)
-    folder = get_settings().points_artifact_dir
+    requester.trigger_and_wait("points_usage_report", {"batch_id": batch_id}, timeout=900)
+    folder = Path(get_settings().artifacts_address)
     confirmed = folder / f"confirmed-{batch_id}.xlsx"
     marked = confirm(folder / batch_id / f"review-{batch_id}.xlsx", confirmed, golden.confirmed)
     context.say(f"{marked} points confirmed in the workbook; downline of both environments")

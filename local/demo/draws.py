@@ -25,7 +25,7 @@ def load(api: AirflowApi, context: DemoContext) -> None:
     outage_to = outage_from + OUTAGE
 
     context.say("collecting three days of history in bulk")
-    _trigger(api, "draw_collect", since, now)
+    _trigger(api, "draw_history", since, now)
 
     context.say(f"backfilling {backfill_from:%H:%M}–{backfill_to:%H:%M} UTC in 5-minute intervals")
     # The last interval of a backfill is the one that starts at its end.
@@ -36,7 +36,7 @@ def load(api: AirflowApi, context: DemoContext) -> None:
     _sync(api, context, outage_to, backfill_from)
     context.say(f"{_missing(context, since, backfill_from)} draws are missing after the outage; syncing its range")
     _sync(api, context, outage_from, outage_to)
-    api.wait_backfill(backfill, timeout=300)
+    api.wait_backfill(backfill, timeout=900)
 
 
 def _sync(api: AirflowApi, context: DemoContext, start: datetime, end: datetime) -> None:
@@ -45,7 +45,7 @@ def _sync(api: AirflowApi, context: DemoContext, start: datetime, end: datetime)
 
 
 def _trigger(api: AirflowApi, dag_id: str, start: datetime, end: datetime) -> None:
-    api.trigger_and_wait(dag_id, {"from": start.isoformat(), "to": end.isoformat()}, timeout=240)
+    api.trigger_and_wait(dag_id, {"from": start.isoformat(), "to": end.isoformat()}, timeout=900)
 
 
 def _missing(context: DemoContext, start: datetime, end: datetime) -> int:
@@ -65,13 +65,13 @@ def run(api: AirflowApi, context: DemoContext) -> dict[str, Any]:
     """
     since = datetime.fromisoformat(context.feed("/health")["since"])
     context.say("waiting for a scheduled run to sync fresh draws (at most five minutes)")
-    wait_for("a scheduled run that synced fresh draws", lambda: _fresh(context), timeout=420, pause=2)
+    wait_for("a scheduled run that synced fresh draws", lambda: _fresh(context), timeout=900, pause=2)
     end = _watermark(context)
     # Draws continue to be published late and corrected: those from before the last sync have to be there.
     truth = _truth(context, since, end)
     # Late draws, and those that only the feed's history shows, come with later runs: the demo does not wait for these.
     earliest = context.started - LATEST
-    _trigger(api, "draw_collect", earliest, datetime.now(UTC))
+    _trigger(api, "draw_history", earliest, datetime.now(UTC))
     _sync(api, context, earliest, end)
 
     source = context.query("source_counts.sql", window_start=since, window_end=end)[0]
@@ -93,6 +93,7 @@ def run(api: AirflowApi, context: DemoContext) -> dict[str, Any]:
         "latency_p50_s": latency["p50"],
         "latency_p95_s": latency["p95"],
         "latency_p99_s": latency["p99"],
+        "latency_features_p95_s": latency["features_p95"],
     }
 
 

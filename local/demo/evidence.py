@@ -64,7 +64,7 @@ def _first_run(api: AirflowApi, dag_id: str, conf: dict[str, Any]) -> None:
 
 def _push_again(api: AirflowApi, chosen: dict[str, str]) -> None:
     try:
-        api.trigger_and_wait("points_push", chosen, timeout=300)
+        api.trigger_and_wait("points_push", chosen, timeout=900)
     except ApiError as error:
         if "guard_before" not in str(error):
             raise

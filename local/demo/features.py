@@ -16,10 +16,10 @@ def run(api: AirflowApi, context: DemoContext) -> dict[str, Any]:
     """
     since = datetime.fromisoformat(context.feed("/health")["since"])
     context.say("refreshing the features, then rebuilding all of them to compare")
-    api.trigger_and_wait("feature_refresh", timeout=300)
+    api.trigger_and_wait("feature_refresh", timeout=900)
     before = _figures(context, since)
     history = {"from": since.isoformat(), "to": (context.started - timedelta(hours=3)).isoformat()}
-    api.trigger_and_wait("feature_refresh", history, timeout=300)
+    api.trigger_and_wait("feature_refresh", history, timeout=900)
     after = _figures(context, since)
     return {
         "rows": after["feature_rows"],

@@ -37,7 +37,7 @@ def found(context: DemoContext, api: AirflowApi, service: str = SERVICE) -> set[
     """Run the DAG oidc_checks and return the codes of what it found about a service."""
     run_id = api.trigger("oidc_checks")
     wait_for(
-        "oidc_checks", lambda: api.run("oidc_checks", run_id)["state"] in ("success", "failed"), timeout=300, pause=1
+        "oidc_checks", lambda: api.run("oidc_checks", run_id)["state"] in ("success", "failed"), timeout=900, pause=1
     )
     rows = context.query("identity_findings.sql", run_id=run_id, service=service, since=context.started)
     return {finding["code"] for row in rows for finding in json.loads(row["findings"])}
@@ -57,7 +57,7 @@ def repair(context: DemoContext, service: str = SERVICE) -> str:
         state = requester.run("oidc_repair", run_id)["state"]
         return state if state in ("success", "failed") else None
 
-    return str(wait_for("the repair", ended, timeout=420, pause=1))
+    return str(wait_for("the repair", ended, timeout=900, pause=1))
 
 
 def run(api: AirflowApi, context: DemoContext) -> dict[str, Any]:

@@ -23,10 +23,10 @@ def run(api: AirflowApi, context: DemoContext) -> dict[str, Any]:
     lost = _tear(context, periods, since, end)
 
     context.say(f"{sum(map(len, lost))} draws were deleted in {len(lost)} gaps; draw_repair reports, then repairs")
-    api.trigger_and_wait("draw_repair", window, timeout=240)
-    api.trigger_and_wait("draw_repair", {**window, "dry_run": False}, timeout=300)
+    api.trigger_and_wait("draw_repair", window, timeout=900)
+    api.trigger_and_wait("draw_repair", {**window, "dry_run": False}, timeout=900)
     gone = [period for hole in lost for period in hole]
-    wait_for("the gaps to be repaired", lambda: not _missing(context, gone, since, end), timeout=300, pause=5)
+    wait_for("the gaps to be repaired", lambda: not _missing(context, gone, since, end), timeout=900, pause=5)
     present = set(gone) - _missing(context, gone, since, end)
     (log,) = context.query("repairs.sql", since=context.started, periods=gone)
     return {

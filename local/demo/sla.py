@@ -27,7 +27,7 @@ def miss(api: AirflowApi, context: DemoContext) -> None:
         # Its interval ended too long ago for a miss to be reported: take the next one, which begins when
         # this one has ended.
         api.set_pool_slots(POOL, 1)
-        api.wait_run("draw_sync", run["dag_run_id"], timeout=240)
+        api.wait_run("draw_sync", run["dag_run_id"], timeout=900)
     while True:
         time.sleep(max(0.0, _until_the_mark() - EARLY))
         with context.sync_turn:
@@ -77,6 +77,7 @@ def missed_runs(api: AirflowApi) -> list[str]:
 def check(section: dict[str, Any]) -> list[str]:
     if not section["misses"]:
         return ["no deadline was missed, although a run was held"]
-    if section["mails"] != section["misses"]:
+    # Airflow marks every run that ended late; whose data were there by then is mailed to nobody.
+    if not 1 <= section["mails"] <= section["misses"]:
         return [f"{section['mails']} mails for {section['misses']} misses"]
     return []

@@ -12,7 +12,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -38,6 +38,16 @@ class Attempt:
     at: datetime
     http_status: int
     seconds: float
+    insert_id: str = field(default_factory=lambda: uuid.uuid4().hex, compare=False)
+
+    def entry(self) -> dict[str, Any]:
+        """Return the request's entry as Cloud Logging lists it."""
+        return {
+            "insertId": self.insert_id,
+            "timestamp": self.at.isoformat(),
+            "resource": {"type": "cloud_run_revision", "labels": {"service_name": self.service}},
+            "httpRequest": {"requestMethod": "POST", "requestUrl": self.url, "status": self.http_status},
+        }
 
 
 @dataclass(frozen=True)
@@ -102,7 +112,7 @@ class LogSink:
                 "http": one.http_status,
                 "status": None if 200 <= one.http_status < 300 else GRPC_NAMES.get(one.http_status, "UNKNOWN"),
                 "seconds": one.seconds,
-                "id": uuid.uuid4().hex,
+                "id": one.insert_id,
             }
             for one in attempts
         ]

@@ -6,15 +6,15 @@ which verify them. ``POST /faults {"fault": …, "service": …}`` breaks it, ``
 
 from __future__ import annotations
 
-import argparse
 import base64
 import json
 import re
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -27,6 +27,7 @@ from drawsguard.identity.model import Place, load_services
 from drawsguard.settings import get_settings
 from local.google import state as plane
 from local.google.logs import Attempt, Change, LogSink
+from local.serving import Answers, command_line
 
 TOKEN_SECONDS = 3600
 KEY_ID = "local-1"
@@ -64,7 +65,11 @@ class ControlPlane:
         self.state = json.loads(self._file.read_text()) if self._file.exists() else plane.healthy_state(address)
         #: Policies as they were, with the time of their replacement: IAM changes take effect late.
         self._replaced: dict[str, list[tuple[float, dict[str, Any]]]] = {}
+        #: When accounts were created since the start.
+        self._created: dict[str, float] = {}
         self._attempts: list[Attempt] = []
+        #: Requests that were answered with an error, as the log lists them: the newest.
+        self._errors: deque[Attempt] = deque(maxlen=1000)
         self._changes: list[Change] = []
         for name, job in self.state["jobs"].items():
             self._attempt_if_due(name, job)
@@ -124,9 +129,14 @@ class ControlPlane:
 
     def _account(self, email: str) -> dict[str, Any]:
         account: dict[str, Any] | None = self.state["accounts"].get(email)
-        if account is None:
+        if account is None or not self._known(email):
             raise RefusedError(404, f"Unknown service account {email}")
         return account
+
+    def _known(self, email: str) -> bool:
+        """Whether an account has reached every part of the control plane: a new one takes a while."""
+        created_at = self._created.get(email, 0.0)
+        return email in self.state["accounts"] and time.time() - created_at >= float(self.state["account_seconds"])
 
     def get_account(self, match: re.Match[str], *_: Any) -> Reply:
         return 200, self._account(match["email"])
@@ -136,6 +146,7 @@ class ControlPlane:
         if email in self.state["accounts"]:
             raise RefusedError(409, f"Service account {body['accountId']} already exists")
         self.state["accounts"][email] = plane.new_account(match["project"], email)
+        self._created[email] = time.time()
         self.state["account_policies"][email] = {"etag": "0", "bindings": []}
         return 200, self.state["accounts"][email]
 
@@ -183,7 +194,7 @@ class ControlPlane:
             for member in binding["members"]:
                 email = member.removeprefix("serviceAccount:")
                 runner = f"{get_settings().identity_runner}@"
-                known = email in self.state["accounts"] or "gcp-sa-" in email or email.startswith(runner)
+                known = self._known(email) or "gcp-sa-" in email or email.startswith(runner)
                 if member.startswith("serviceAccount:") and not known:
                     raise RefusedError(400, f"Service account {email} does not exist.")
         self._replaced.setdefault(name, []).append((time.time(), dict(policy)))
@@ -269,9 +280,20 @@ class ControlPlane:
         audiences = [*service["urls"], *service["customAudiences"]]
         if not any(claims["aud"] == entry or claims["aud"].startswith(f"{entry}/") for entry in audiences):
             return 401, f"The identity token is for {claims['aud']}, not for this service"
-        if not claims["email_verified"] or not _holds(policy, INVOKER, f"serviceAccount:{claims['email']}"):
+        if not claims["email_verified"] or not self._may_invoke(policy, claims["email"]):
             return 403, "The caller does not have permission run.routes.invoke"
         return 200, "OK"
+
+    def _may_invoke(self, policy: dict[str, Any], email: str) -> bool:
+        """Whether an account may call a service: granted to it or to its groups, on the service or on the project."""
+        groups = [name for name, emails in self.state.get("groups", {}).items() if email in emails]
+        project = self._effective(self.state, "project_policy")
+        return any(
+            _holds(one, role, member)
+            for one in (policy, project)
+            for role in (INVOKER, "roles/run.servicesInvoker")
+            for member in (f"serviceAccount:{email}", *groups)
+        )
 
     # --- cloud scheduler ----------------------------------------------------------------------------------------------
 
@@ -290,6 +312,7 @@ class ControlPlane:
         name = body["name"].rsplit("/", 1)[1]
         if name in self.state["jobs"]:
             raise RefusedError(409, f"Job {name} already exists")
+        self._account(body["httpTarget"]["oidcToken"]["serviceAccountEmail"])
         self.state["jobs"][name] = {**body, "state": "ENABLED", "status": {}}
         return 200, self.state["jobs"][name]
 
@@ -331,7 +354,10 @@ class ControlPlane:
         http_status = {0: 200, 5: 404, 7: 403, 16: 401}.get(code, 503)
         now = datetime.fromisoformat(job["lastAttemptTime"])
         url = job["httpTarget"]["uri"]
-        self._attempts.append(Attempt(name, service, url, now, http_status, time.monotonic() - started))
+        attempt = Attempt(name, service, url, now, http_status, time.monotonic() - started)
+        self._attempts.append(attempt)
+        if http_status >= 500:
+            self._errors.append(attempt)
         if code:
             job["status"] = {"code": code, "message": {7: "PERMISSION_DENIED", 16: "UNAUTHENTICATED"}.get(code, "")}
 
@@ -354,15 +380,26 @@ class ControlPlane:
         status, _ = self._verdict(services[name], authorization)
         return {200: 0, 401: 16, 403: 7}.get(status, 14)
 
+    def list_entries(self, _match: re.Match[str], body: dict[str, Any], *_: Any) -> Reply:
+        """Cloud Logging's list, for the one filter that is asked for: server errors of the services since a time."""
+        found = re.fullmatch(
+            r'resource\.type="cloud_run_revision" AND httpRequest\.status>=500 AND timestamp>="([^"]+)"', body["filter"]
+        )
+        if found is None:
+            raise RefusedError(400, f"unknown filter: {body['filter']}")
+        since = datetime.fromisoformat(found[1])
+        return 200, {"entries": [one.entry() for one in self._errors if one.at >= since]}
+
     # --- breaking it --------------------------------------------------------------------------------------------------
 
     def list_faults(self, *_: Any) -> Reply:
         return 200, {"faults": self.state["faults"], "known": list(plane.FAULTS)}
 
     def add_fault(self, _match: re.Match[str], body: dict[str, Any], *_: Any) -> Reply:
-        if "propagation_seconds" in body:
-            self.state["propagation_seconds"] = float(body["propagation_seconds"])
-            return 200, {"propagation_seconds": self.state["propagation_seconds"]}
+        for delay in ("propagation_seconds", "account_seconds"):
+            if delay in body:
+                self.state[delay] = float(body[delay])
+                return 200, {delay: self.state[delay]}
         try:
             self.state = plane.inject(self.state, body["fault"], body["service"])
         except KeyError as error:
@@ -413,6 +450,7 @@ _ROUTES: list[tuple[str, Callable[..., Reply]]] = [
     (r"GET /v3/projects/(?P<project>[^/:]+)", ControlPlane.get_project),
     (rf"POST /v3/projects/[^/:]+{_POLICY}", ControlPlane.project_policy),
     (r"POST /v3/projects/[^/:]+:testIamPermissions", ControlPlane.tested_permissions),
+    (r"POST /v2/entries:list", ControlPlane.list_entries),
     (r"(?:GET|POST) /run/(?P<service>[^/]+)/.*", ControlPlane.visit),
 ]
 
@@ -443,30 +481,21 @@ def make_server(host: str, port: int, folder: Path, address: str | None = None) 
     :param address: where others reach it, when that is not the address it binds (in a container).
     """
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Answers):
         protocol_version = "HTTP/1.1"
 
         def _serve(self) -> None:
-            length = int(self.headers.get("Content-Length") or 0)
             try:
-                body = json.loads(self.rfile.read(length)) if length else {}
+                body = json.loads(self.read() or b"{}")
             except json.JSONDecodeError as error:
                 status, reply = RefusedError(400, f"The body is not JSON: {error}").reply
             else:
                 status, reply = server.control_plane.answer(
                     self.command, self.path, body or {}, self.headers.get("Authorization", "")
                 )
-            content = json.dumps(reply).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
+            self.answer(status, reply)
 
-        do_GET = do_POST = do_PATCH = do_DELETE = _serve  # noqa: N815 - names that http.server calls
-
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
-            """Keep requests out of the log: the checks make dozens a minute."""
+        do_GET = do_POST = do_PATCH = do_DELETE = _serve
 
     server = ControlPlaneServer((host, port), Handler)
     server.control_plane = ControlPlane(folder, address or f"http://{host}:{server.server_address[1]}")
@@ -475,10 +504,7 @@ def make_server(host: str, port: int, folder: Path, address: str | None = None) 
 
 def main() -> None:
     """Serve until interrupted."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--state", type=Path, required=True, help="folder that keeps state and signing key")
+    parser = command_line(__doc__, "state and signing key")
     parser.add_argument("--bigquery", help="address of the BigQuery emulator that gets the exported logs")
     parser.add_argument("--address", help="where others reach it (default: what it binds)")
     options = parser.parse_args()

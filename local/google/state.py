@@ -40,7 +40,8 @@ def healthy_state(address: str) -> State:
             "etag": "0",
             "bindings": [{"role": "roles/cloudscheduler.serviceAgent", "members": [AGENT]}],
         },
-        "propagation_seconds": 0,
+        "propagation_seconds": 0,  # until a changed policy is in force
+        "account_seconds": 0,  # until a new account is known
         "down": [],
         "token_faults": {},
     }
@@ -199,6 +200,34 @@ FAULTS: dict[str, Callable[[_Target], Any]] = {
     "token_expired": lambda t: t.state["token_faults"].update({t.email: {"exp": 1}}),
 }
 
+
+def _in_a_group(target: _Target) -> None:
+    target.replace_invoker({"role": INVOKER, "members": ["group:callers@example.com"]})
+    target.state["groups"] = {"group:callers@example.com": [target.email]}
+
+
+def _on_the_project(role: str) -> Callable[[_Target], None]:
+    def grant(target: _Target) -> None:
+        target.replace_invoker()
+        bind(target.state["project_policy"], role, target.member)
+
+    return grant
+
+
+def _broader_role(target: _Target) -> None:
+    target.drop(target.state["project_policy"], target.service.roles[0], target.member)
+    bind(target.state["project_policy"], "roles/bigquery.admin", target.member)
+
+
+#: No breaks: other ways to be allowed to call a service. Injected like a break.
+VARIANTS: dict[str, Callable[[_Target], Any]] = {
+    "invoker_by_group": _in_a_group,
+    "invoker_on_project": _on_the_project(INVOKER),
+    "services_invoker": lambda t: t.replace_invoker({"role": "roles/run.servicesInvoker", "members": [t.member]}),
+    "services_invoker_on_project": _on_the_project("roles/run.servicesInvoker"),
+    "broader_project_role": _broader_role,
+}
+
 #: Breaks of the issuer itself: found and reported, but no change to accounts, services or jobs fixes them.
 BEYOND_REPAIR = ("token_wrong_audience", "token_wrong_email", "token_wrong_issuer", "token_expired")
 
@@ -208,9 +237,9 @@ def inject(state: State, fault: str, service_name: str) -> State:
 
     :raises KeyError: when the fault or the service is unknown; the message lists the known ones.
     """
-    if fault not in FAULTS:
-        raise KeyError(f"Unknown fault {fault!r}; known: {', '.join(FAULTS)}.")
+    if fault not in FAULTS | VARIANTS:
+        raise KeyError(f"Unknown fault {fault!r}; known: {', '.join(FAULTS | VARIANTS)}.")
     changed = copy.deepcopy(state)
-    FAULTS[fault](_Target(changed, load_services().named(service_name)))
+    (FAULTS | VARIANTS)[fault](_Target(changed, load_services().named(service_name)))
     changed["faults"].append({"fault": fault, "service": service_name, "at": now_text()})
     return changed

@@ -8,16 +8,13 @@ how many messages wait for each subscription.
 
 from __future__ import annotations
 
-import argparse
-import json
 import logging
 import signal
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
+from http.server import ThreadingHTTPServer
 from typing import Any
 
 import grpc
@@ -26,6 +23,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from google.pubsub_v1.types import pubsub
 
 from local.pubsub.store import ExistsError, MissingError, Store
+from local.serving import Answers, bind, command_line
 
 log = logging.getLogger(__name__)
 
@@ -189,30 +187,21 @@ def start_grpc(store: Store, address: str) -> tuple[grpc.Server, int]:
 def start_health(store: Store, host: str, port: int) -> ThreadingHTTPServer:
     """Answer ``GET /health`` with the depth of each subscription."""
 
-    class Health(BaseHTTPRequestHandler):
+    class Health(Answers):
         def do_GET(self) -> None:
-            known = self.path == "/health"
-            body = json.dumps({"status": "ok", "depth": store.depth()} if known else {"error": "try /health"}).encode()
-            self.send_response(200 if known else 404)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            if self.path == "/health":
+                self.answer(200, {"status": "ok", "depth": store.depth()})
+            else:
+                self.answer(404, {"error": "try /health"})
 
-        def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-            """Probes come every second: nothing to log."""
-
-    server = ThreadingHTTPServer((host, port), Health)
+    server = bind(host, port, Health)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return server
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Pub/Sub of the embedded stack")
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, required=True, help="gRPC")
+    parser = command_line("Pub/Sub of the embedded stack, by gRPC", "topics and messages")
     parser.add_argument("--health-port", type=int, required=True, help="HTTP")
-    parser.add_argument("--state", type=Path, required=True)
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
 

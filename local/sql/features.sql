@@ -14,6 +14,10 @@ CROSS JOIN (
   SELECT
     COUNT(DISTINCT IF(NOT rebuild, run_id, NULL)) AS refreshes,
     SUM(IF(rebuild, rows_written, 0)) AS rebuilt_rows
-  FROM `{{ project }}.{{ monitor_dataset }}.feature_update_log`
-  WHERE finished_at >= @since AND status = 'success'
+  FROM (
+    -- A streamed row may be there twice.
+    SELECT DISTINCT run_id, rebuild, first_issue, finished_at, rows_written
+    FROM `{{ project }}.{{ monitor_dataset }}.feature_update_log`
+    WHERE finished_at >= @since AND status = 'success'
+  )
 ) AS logged
