@@ -12,8 +12,8 @@ from drawsguard.preflight.model import Check, Finding, Row, Status, World, faile
 
 log = logging.getLogger(__name__)
 
-#: Parts that are looked at side by side: what does not answer holds up the others of its part only.
-SIDE_BY_SIDE = 6
+#: No answer from outside raises these: where they come from is told in the log.
+_FAULTS_OF_CODE = (AttributeError, RuntimeError, TypeError)
 
 #: An error is shown as one line of this length at most.
 LONGEST = 400
@@ -22,18 +22,20 @@ LONGEST = 400
 def run(checks: Iterable[Check], world: World) -> list[Row]:
     """Run the checks and return their rows in the order of the checks.
 
-    When the first check of a part fails, the others of the part fail without being run: each would wait for the same
-    answer that does not come.
+    The first check of each part asks whether it answers, of all parts at once: what does not answer is waited for once.
+    When it fails, the others of its part fail without being run. All others run one after the other: the libraries
+    below them load much of themselves when first used, and not all of them are made for threads.
     """
     parts = [list(part) for _, part in groupby(checks, key=lambda check: check.part)]
-    with ThreadPoolExecutor(SIDE_BY_SIDE, thread_name_prefix="preflight") as pool:
-        return [row for rows in pool.map(lambda part: _run_part(part, world), parts) for row in rows]
+    with ThreadPoolExecutor(max(len(parts), 1), thread_name_prefix="preflight") as pool:
+        answers = list(pool.map(lambda part: look(part[0], world), parts))
+    return [row for part, answer in zip(parts, answers, strict=True) for row in _rows(part, answer, world)]
 
 
-def _run_part(checks: Sequence[Check], world: World) -> list[Row]:
+def _rows(checks: Sequence[Check], answer: Sequence[Finding], world: World) -> list[Row]:
     first, *others = checks
-    rows = [Row(first, finding) for finding in look(first, world)]
-    if any(row.finding.status is Status.FAIL for row in rows):
+    rows = [Row(first, finding) for finding in answer]
+    if any(finding.status is Status.FAIL for finding in answer):
         return rows + [Row(check, failed(f"未检查 not looked at: {first.title}", first.advice)) for check in others]
     return rows + [Row(check, finding) for check in others for finding in look(check, world)]
 
@@ -47,7 +49,8 @@ def look(check: Check, world: World) -> list[Finding]:
         try:
             found.extend(check.look(world))
         except Exception as error:
-            log.debug("%s: %s", check.title, error, exc_info=True)
+            level = logging.WARNING if type(error) in _FAULTS_OF_CODE else logging.DEBUG
+            log.log(level, "%s, %s: %s", check.part, check.title, error, exc_info=True)
             errors.append(error)
 
     # A daemon: a driver that hangs in C must not keep the process from ending.

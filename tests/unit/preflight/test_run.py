@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -61,6 +62,44 @@ def test_what_does_not_answer_is_asked_once() -> None:
     assert statuses(rows) == [("answers", "fail"), ("later", "fail"), ("other", "pass")]
     assert asked == []
     assert "not looked at" in rows[1].finding.found
+
+
+def test_what_answers_is_looked_at_one_check_after_the_other() -> None:
+    """A library that loads itself lazily fails when two threads make it do so at once."""
+    running, most = [0], [0]
+    lock = threading.Lock()
+
+    def slow(_world: Any) -> list[Finding]:
+        with lock:
+            running[0] += 1
+            most[0] = max(most[0], running[0])
+        time.sleep(0.02)
+        with lock:
+            running[0] -= 1
+        return [passed("fine")]
+
+    listed = [
+        one
+        for part in "abc"
+        for one in (check("answers", passed("up"), part=part), *(Check(part, f"c{n}", "", slow, "") for n in range(3)))
+    ]
+    assert [row.finding.status for row in run(listed, WORLD)] == [Status.PASS] * 12
+    assert most == [1]
+
+
+def test_all_parts_are_asked_at_once_whether_they_answer() -> None:
+    together = threading.Barrier(3, timeout=5)
+    asked = [Check(part, "answers", "", lambda _: [passed(str(together.wait()))], "") for part in "abc"]
+    assert statuses(run(asked, WORLD)) == [("answers", "pass")] * 3
+
+
+def test_a_fault_of_code_is_told_with_its_place(caplog: pytest.LogCaptureFixture) -> None:
+    def faulty(_world: Any) -> list[Finding]:
+        raise RuntimeError("dictionary changed size during iteration")
+
+    (row,) = run([Check("a part", "faulty", "faulty", faulty, "")], WORLD)
+    assert row.finding.status is Status.FAIL
+    assert "in faulty" in caplog.text
 
 
 def report(*findings: Finding) -> Report:
