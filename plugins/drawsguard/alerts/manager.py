@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -101,7 +102,11 @@ class AlertManager:
 
     def signals(self, now: datetime) -> Sequence[Observation]:
         """Return what tasks and deadlines have reported, as observations."""
-        return self._memory.signals(lambda: self._signals(now))
+        # What explains an alert stands in alerts.yaml, which may have changed since the signal was remembered.
+        return [
+            replace(signal, explained_by=self._config.explained_by(signal.key))
+            for signal in self._memory.signals(lambda: self._signals(now))
+        ]
 
     def _signals(self, now: datetime) -> list[Observation]:
         return [
@@ -110,7 +115,6 @@ class AlertManager:
                 row["state"] == "firing",
                 Priority(row["priority"]),
                 row["detail"],
-                self._config.explained_by(row["alert_key"]),
             )
             for row in self._repository.query("alerts/newest_signals", since=now - MEMORY)
         ]

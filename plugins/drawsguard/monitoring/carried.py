@@ -9,12 +9,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from drawsguard.monitoring.checks import Checks, judge
-from drawsguard.monitoring.news import WATCHED, FreeSource, Row, Seen, Situation, TableName, Watched
+from drawsguard.monitoring.checks import Check, Checks, fits, judge, lacking
+from drawsguard.monitoring.news import WATCHED, FreeSource, Judged, Row, Seen, Situation, TableName, Watched, behind
 
 log = logging.getLogger(__name__)
 
@@ -25,8 +25,8 @@ LONGEST = timedelta(hours=6)
 #: While a check of the view fails: time alone can bring a recovery that no look sees.
 LONGEST_FAILING = timedelta(hours=1)
 
-#: What is bad for a shorter time may not be bad yet by BigQuery's clock: a view that does not say so is read again.
-CLOCKS_AGREE_AFTER = timedelta(minutes=5)
+#: While an expected subject has no row: nothing free tells when the view comes to know it.
+LONGEST_LACKING = timedelta(minutes=5)
 
 #: What stops a look, without stopping the monitor: the view is read then.
 Failures = tuple[type[Exception], ...]
@@ -35,6 +35,8 @@ Failures = tuple[type[Exception], ...]
 class CarriedAnswer(BaseModel):
     """A view's answer, and the evidence at the time of its reading.
 
+    :param rows: those that a check judges.
+    :param columns: what was read.
     :param facts: rows and time of the last change by table.
     :param judged: what was bad then.
     :param again: when to look again although nothing changed.
@@ -43,6 +45,7 @@ class CarriedAnswer(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     rows: list[dict[str, Any]]
+    columns: list[str]
     read_at: datetime
     facts: dict[str, tuple[int, datetime]]
     judged: list[str]
@@ -51,10 +54,14 @@ class CarriedAnswer(BaseModel):
 
 
 class Carried(BaseModel):
-    """All answers after a round, and when that round began."""
+    """All answers after a round, and when that round began.
+
+    :param form: of notes and names; a change of theirs changes it, and what was carried in another form counts as none.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
+    form: Literal[2] = 2
     round_at: datetime | None = None
     answers: dict[str, CarriedAnswer] = {}
 
@@ -103,7 +110,7 @@ class OneRound:
 
     def service_errors(self, since: datetime) -> Mapping[str, datetime] | None:
         """As of `FreeSource`."""
-        return self._once("errors", lambda: self._source.service_errors(since))
+        return self._once(("errors", since), lambda: self._source.service_errors(since))
 
 
 class Carrier:
@@ -135,23 +142,27 @@ class Carrier:
         watched = WATCHED.get(view)
         if watched is None:
             return self._read(view, columns)
+        wanted = tuple(dict.fromkeys((*columns, *watched.columns)))
         facts = self._facts(watched)
         before = self._kept.answers.get(view)
-        after = self._still(view, watched, before, facts) if before and facts is not None else None
+        if before is not None and not set(wanted) <= set(before.columns):
+            before = None
+        after = self._still(view, watched, before, facts) if before is not None and facts is not None else None
         if after is not None:
             self.left.answers[view] = after
             return list(after.rows)
         self.read.append(view)
-        if facts is not None:
-            self._look(view, watched, [], self._now, {})  # the evidence has to be older than the reading
-        rows = self._read(view, tuple(dict.fromkeys((*columns, *watched.columns))))
+        if facts is not None:  # the evidence has to be older than the reading
+            self._look(view, watched, [], self._now, {})
+        rows = self._read(view, wanted)
         if isinstance(rows, str):
             return rows
-        rows = [_plain(row) for row in rows]
+        rows = [_plain(row) for row in rows if any(fits(check, row) for check in self._of(view))]
         seen = self._look(view, watched, rows, self._now, {}) if facts is not None else None
         if facts is not None and seen is not None and not self._disputed(view, rows, seen):
             self.left.answers[view] = CarriedAnswer(
                 rows=rows,
+                columns=list(wanted),
                 read_at=self._now,
                 facts=facts,
                 judged=sorted(seen.now(self._now)),
@@ -164,8 +175,13 @@ class Carrier:
         self, view: str, watched: Watched, before: CarriedAnswer, facts: dict[str, tuple[int, datetime]]
     ) -> CarriedAnswer | None:
         """Return the answer to carry on, None when the view has to be read."""
-        failing = self._fails(view, before.rows)
-        if self._now - before.read_at >= (LONGEST_FAILING if failing else LONGEST) or (failing and watched.blind):
+        failing = bool(self._failing(view, before.rows))
+        longest = LONGEST_FAILING if failing else LONGEST
+        if any(lacking(check, before.rows) for check in self._of(view)):
+            longest = LONGEST_LACKING
+        # A clock that was set back must not make the answer hold for longer.
+        young = timedelta() <= self._now - before.read_at < longest
+        if not young or (failing and watched.blind):
             return None
         if facts == before.facts and (before.again is None or self._now < before.again):
             return before
@@ -175,9 +191,25 @@ class Carrier:
         return before.model_copy(update={"facts": facts, "again": seen.until(self._now)})
 
     def _disputed(self, view: str, rows: Sequence[Row], seen: Seen) -> bool:
-        """Whether something has just become bad that the view does not say yet."""
-        lately = self._now - CLOCKS_AGREE_AFTER
-        return any(lately < seen.bad[name] for name in seen.now(self._now)) and not self._fails(view, rows)
+        """Whether something is bad that fails a check, and the view does not say so.
+
+        One of the two clocks is ahead, or one of the two is wrong: either way the view is asked until they agree.
+        """
+        failing = self._failing(view, rows)
+        said = {seen.means[name] for name in seen.now(self._now) if name in seen.means}
+        return any(
+            check.column == column and (not check.expected or subject in check.expected)
+            for column, subject in said - failing
+            for check in self._of(view)
+        )
+
+    def behind(self) -> Mapping[str, int]:
+        """Return how many draws each table is behind, free of charge; nothing where that cannot be had."""
+        try:
+            return behind(self._free, self._surroundings["cadence"], self._now)
+        except self._failures as error:
+            log.warning("How far the tables are behind cannot be had: %s", error)
+            return {}
 
     def _facts(self, watched: Watched) -> dict[str, tuple[int, datetime]] | None:
         """Return the metadata of the view's tables, None when one of them is not known."""
@@ -196,22 +228,27 @@ class Carrier:
     def _look(
         self, view: str, watched: Watched, rows: Sequence[Row], read_at: datetime, note: Mapping[str, Any]
     ) -> Seen | None:
-        limits = {check.column: float(check.value) for check in self._checks.checks
-                  if check.view == view and isinstance(check.value, int | float)}  # fmt: skip
+        limits = {check.column: float(check.value) for check in self._of(view)
+                  if isinstance(check.value, int | float)}  # fmt: skip
         situation = Situation(self._now, rows, read_at, self._kept.round_at, limits, note=note, **self._surroundings)
         try:
             return watched.look(self._free, situation)
         except self._failures as error:
             log.warning("%s cannot be looked at free of charge, so it is read: %s", view, error)
-            return None
+        except Exception:  # what saves money must not stop the monitor
+            log.exception("The look at %s failed, so the view is read", view)
+        return None
 
-    def _fails(self, view: str, rows: Sequence[Row]) -> bool:
-        return any(
-            outcome.status != "pass"
-            for check in self._checks.checks
-            if check.view == view
+    def _of(self, view: str) -> list[Check]:
+        return [check for check in self._checks.checks if check.view == view]
+
+    def _failing(self, view: str, rows: Sequence[Row]) -> set[Judged]:
+        return {
+            Judged(check.column, outcome.subject)
+            for check in self._of(view)
             for outcome in judge(check, rows)
-        )
+            if outcome.status != "pass"
+        }
 
 
 def _plain(row: Row) -> dict[str, Any]:

@@ -158,21 +158,27 @@ def judge(check: Check, rows: Sequence[Mapping[str, Any]]) -> list[Outcome]:
 
     A view without matching rows fails for every expected subject, and for the view itself when none is expected.
     """
-    fitting = [row for row in rows if all(row[column] == value for column, value in check.where.items())]
     outcomes = [
         Outcome(
             check, str(row[check.subject]), _status(check, row[check.column]), f"{check.column} = {row[check.column]}"
         )
-        for row in fitting
+        for row in rows
+        if fits(check, row)
     ]
-    seen = {outcome.subject for outcome in outcomes}
     if check.expected:
         outcomes = [outcome for outcome in outcomes if outcome.subject in check.expected]
-    missing = [subject for subject in check.expected if subject not in seen]
-    if not check.expected and not outcomes:
-        missing = [check.view]
-    outcomes += [Outcome(check, subject, "fail", f"no row in {check.view}") for subject in missing]
-    return outcomes
+    return outcomes + [Outcome(check, subject, "fail", f"no row in {check.view}") for subject in lacking(check, rows)]
+
+
+def lacking(check: Check, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the expected subjects without a row; the view itself when none is expected and there is no row at all."""
+    seen = {str(row[check.subject]) for row in rows if fits(check, row)}
+    return [subject for subject in check.expected or ([] if seen else [check.view]) if subject not in seen]
+
+
+def fits(check: Check, row: Mapping[str, Any]) -> bool:
+    """Return whether a check judges a row."""
+    return all(row[column] == value for column, value in check.where.items())
 
 
 def _status(check: Check, actual: Any) -> Literal["pass", "fail"]:

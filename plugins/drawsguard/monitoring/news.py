@@ -2,17 +2,19 @@
 
 A view's answer is read once and carried over. For each view there is a look here: from free evidence it names what is
 bad now, and what will be bad when nothing happens. As long as that is what it was when the view was read, the view
-would say the same again. A look that cannot tell returns None, and the view is read.
+would say the same again. What is named and fails a check has to fail in the view as well: where it does not, one of the
+two is wrong, and the view is read until they agree. A look that cannot tell returns None, and the view is read.
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 from zoneinfo import ZoneInfo
 
 from drawsguard.draws.cadence import Cadence
@@ -37,8 +39,12 @@ ERROR_MEMORY = timedelta(minutes=15)
 IDENTITY_MEMORY = timedelta(minutes=15)
 IDENTITY_CHECKS = range(1, 8)
 
+#: Days (UTC) in which a table's newest draw is looked for.
+FRESH_DAYS = 2
 #: Days (UTC) of a table of draws that a look lists: they hold the present Beijing day and the one before as a whole.
 TAIL_DAYS = 3
+#: Days (UTC) that hold all Beijing days of the quality view.
+VIEW_DAYS = 8
 #: More errors than this are not remembered one by one.
 MOST = 400
 #: The log sink brings an error into the table some time after it can be listed.
@@ -78,17 +84,30 @@ class Situation:
     timezone: ZoneInfo
     note: Mapping[str, Any] = field(default_factory=dict)
 
+    def limit(self, column: str) -> float:
+        """Return the check's value for a column; infinite where nobody checks it."""
+        return self.limits.get(column, math.inf)
+
+
+class Judged(NamedTuple):
+    """A judged column, and the subject that it is judged for."""
+
+    column: str
+    subject: str
+
 
 @dataclass(frozen=True)
 class Seen:
     """What a look found.
 
     :param bad: what is bad, or will be without news, each with the time from which it is.
+    :param means: which of it fails a check, and of what; the rest only has to stay as it was.
     :param again: when to look again although nothing changed.
     :param note: for later looks at the same answer.
     """
 
     bad: Mapping[str, datetime]
+    means: Mapping[str, Judged] = field(default_factory=dict)
     again: datetime | None = None
     note: Mapping[str, Any] = field(default_factory=dict)
 
@@ -127,11 +146,11 @@ _QUARANTINE: TableName = ("source", "draws_quarantine")
 _SYNC_LOG: TableName = ("monitor", "sync_log")
 _IDENTITY_LOG: TableName = ("monitor", "identity_check_log")
 
-#: Column of time and allowance (seconds) of each table that has to be fresh.
-_FRESH: Mapping[TableName, tuple[str, int]] = {
-    _SOURCE: ("timestamp", 180),
-    _TARGET: ("timestamp", 540),
-    _FEATURES: ("ts_utc", 1200),
+#: Column of time and allowance of each table that has to be fresh.
+_FRESH: Mapping[TableName, tuple[str, timedelta]] = {
+    _SOURCE: ("timestamp", timedelta(seconds=180)),
+    _TARGET: ("timestamp", timedelta(seconds=540)),
+    _FEATURES: ("ts_utc", timedelta(seconds=1200)),
 }
 
 
@@ -146,15 +165,30 @@ def _tail(free: FreeSource, table: TableName, now: datetime, count: int, columns
 
 def freshness(free: FreeSource, at: Situation) -> Seen | None:
     """A table is stale from a time on that follows from its newest draw."""
-    bad = {}
-    for table, (column, allowance) in _FRESH.items():
-        times = [row[column] for row in _tail(free, table, at.now, 2, {column: "TIMESTAMP"}) if row[column] <= at.now]
-        name = ".".join(table)
-        if times:
-            bad[f"{name} is stale"] = at.cadence.overdue_from(max(times), STALE_DRAWS, timedelta(seconds=allowance))
-        else:
-            bad[f"{name} shows no draw of two days"] = LONG_AGO
-    return Seen(bad)
+    bad, means = {}, {}
+    for table, (_, allowance) in _FRESH.items():
+        newest, name = _newest(free, table, at.now), ".".join(table)
+        what = f"{name} is stale" if newest else f"{name} shows no draw of two days"
+        means[what] = Judged("status", name)
+        bad[what] = at.cadence.overdue_from(newest, STALE_DRAWS, allowance) if newest else LONG_AGO
+    return Seen(bad, means)
+
+
+def _newest(free: FreeSource, table: TableName, now: datetime) -> datetime | None:
+    column, _ = _FRESH[table]
+    return max(
+        (row[column] for row in _tail(free, table, now, FRESH_DAYS, {column: "TIMESTAMP"}) if row[column] <= now),
+        default=None,
+    )
+
+
+def behind(free: FreeSource, cadence: Cadence, now: datetime) -> dict[str, int]:
+    """Return how many draws each table is behind; of one without a draw of two days: at least so many."""
+    found = {}
+    for table, (_, allowance) in _FRESH.items():
+        newest = _newest(free, table, now) or now - FRESH_DAYS * DAY
+        found[".".join(table)] = cadence.overdue_draws(newest, now, allowance)
+    return found
 
 
 _SOURCE_COLUMNS = {"period": "INT64", "timestamp": "TIMESTAMP", "ingested_at": "TIMESTAMP", "numbers": "INT64[]"}
@@ -162,26 +196,56 @@ _SOURCE_COLUMNS = {"period": "INT64", "timestamp": "TIMESTAMP", "ingested_at": "
 
 def quality(free: FreeSource, at: Situation) -> Seen | None:
     """Holes, draws that were not synced, and corrections of the last days; what is older must not have changed."""
-    source = _tail(free, _SOURCE, at.now, TAIL_DAYS, _SOURCE_COLUMNS)
-    target = {row["period"] for row in _tail(free, _TARGET, at.now, TAIL_DAYS, {"period": "INT64"})}
+    source, synced = _listed(free, _days(at.now, TAIL_DAYS))
     first_day = f"{_days(at.now, TAIL_DAYS)[0]:%F}"
-    body = [free.rows(_SOURCE) - len(source), free.rows(_TARGET) - len(target)]
-    note: Mapping[str, Any] = {"first_day": first_day, "body": body, "quarantined": free.rows(_QUARANTINE)}
-    before = at.note or note
-    bad: dict[str, datetime] = {}
-    if (before["first_day"], before["body"]) != (first_day, body):
-        bad[f"older draws changed: {first_day} {body}"] = LONG_AGO
+    body = [free.rows(_SOURCE) - len(source), free.rows(_TARGET) - len(synced)]
+    quarantined = free.rows(_QUARANTINE)
+    note: Mapping[str, Any] = at.note or {
+        "first_day": first_day,
+        "body": body,
+        "quarantined": quarantined,
+        "will_be_bad": {name: since.isoformat() for name, since in _will_be_bad(free, at).items()},
+    }
     draws = _by_period(source)
-    bad |= _holes(draws, at.timezone) | _unsynced(draws, target, at.timezone) | _conflicts(draws, at)
-    room = at.limits["invalid_rows"] - max((row["invalid_rows"] for row in at.rows), default=0)
-    fresh = note["quarantined"] - before["quarantined"]
+    waiting = _incomplete(draws, synced, at.timezone)
+    for name, since in note["will_be_bad"].items():
+        waiting[name] = min(datetime.fromisoformat(since), waiting.get(name, LATER))
+    bad = waiting | _conflicts(draws, at) | {f"judged on {at.now.astimezone(at.timezone):%F}": LONG_AGO}
+    if (note["first_day"], note["body"]) != (first_day, body):
+        bad[f"older draws changed: {first_day} {body}"] = LONG_AGO
+    room = at.limit("invalid_rows") - max((row["invalid_rows"] for row in at.rows), default=0)
+    fresh = quarantined - note["quarantined"]
     if fresh < 0 or fresh > max(room, 0):
-        bad[f"{note['quarantined']} rows were quarantined"] = LONG_AGO
+        bad[f"{quarantined} rows were quarantined"] = LONG_AGO
     midnight = datetime.combine(at.now.astimezone(at.timezone).date() + DAY, time(), at.timezone).astimezone(UTC)
     utc_midnight = datetime.combine(at.now.astimezone(UTC).date() + DAY, time(), UTC)
-    judged_day = at.read_at.astimezone(at.timezone).date()
-    bad[f"the day after {judged_day:%F} began"] = datetime.combine(judged_day + DAY, time(), at.timezone)
-    return Seen(bad, min(midnight, utc_midnight), before)
+    means = {name: Judged(*reversed(name.split())) for name in waiting}
+    return Seen(bad, means, min(midnight, utc_midnight), note)
+
+
+def _listed(free: FreeSource, days: Iterable[date]) -> tuple[list[Row], list[int]]:
+    """Return the rows of some days in the source, and the periods of the same days in the target."""
+    source: list[Row] = []
+    target: list[int] = []
+    for day in days:
+        source += free.of_day(_SOURCE, day, _SOURCE_COLUMNS)
+        target += [row["period"] for row in free.of_day(_TARGET, day, {"period": "INT64"})]
+    return source, target
+
+
+def _will_be_bad(free: FreeSource, at: Situation) -> dict[str, datetime]:
+    """Return what time alone will make bad of all days that the view shows: older ones are listed at a reading only."""
+    source, synced = _listed(free, _days(at.now, VIEW_DAYS))
+    waiting = _incomplete(_by_period(source), synced, at.timezone)
+    return {name: since for name, since in waiting.items() if since > at.now}
+
+
+def _incomplete(draws: Mapping[int, _Draw], synced: Iterable[int], zone: ZoneInfo) -> dict[str, datetime]:
+    """Return since when draws of each business day are missing, or unsynced, as ``<day> <judged column>``."""
+    missing, unsynced = _holes(draws, zone), _unsynced(draws, set(synced), zone)
+    return {f"{day} missing_periods": since for day, since in missing.items()} | {
+        f"{day} unsynced_periods": since for day, since in unsynced.items()
+    }
 
 
 @dataclass
@@ -218,7 +282,7 @@ def _holes(draws: Mapping[int, _Draw], zone: ZoneInfo) -> dict[str, datetime]:
         for before, after in pairwise(sorted(draws))
         if after > before + 1
     )
-    return _by_day("lacks draws", found, zone)
+    return _by_day(found, zone)
 
 
 def _unsynced(draws: Mapping[int, _Draw], target: set[int], zone: ZoneInfo) -> dict[str, datetime]:
@@ -227,15 +291,15 @@ def _unsynced(draws: Mapping[int, _Draw], target: set[int], zone: ZoneInfo) -> d
         for period, draw in draws.items()
         if period not in target
     )
-    return _by_day("has draws that are not synced", waiting, zone)
+    return _by_day(waiting, zone)
 
 
-def _by_day(what: str, found: Iterable[tuple[_Draw, datetime]], zone: ZoneInfo) -> dict[str, datetime]:
+def _by_day(found: Iterable[tuple[_Draw, datetime]], zone: ZoneInfo) -> dict[str, datetime]:
     """Return since when this is so of each business day: the checks judge days."""
     bad: dict[str, datetime] = {}
     for draw, since in found:
-        name = f"{draw.time.astimezone(zone):%F} {what}"
-        bad[name] = min(since, bad.get(name, since))
+        day = f"{draw.time.astimezone(zone):%F}"
+        bad[day] = min(since, bad.get(day, since))
     return bad
 
 
@@ -243,7 +307,7 @@ def _conflicts(draws: Mapping[int, _Draw], at: Situation) -> dict[str, datetime]
     """Days with more corrected draws than allowed; of the day that is listed in part, any new one."""
     counts = Counter(draw.time.astimezone(at.timezone).date() for draw in draws.values() if len(draw.results) > 1)
     whole_from = at.now.astimezone(at.timezone).date() - DAY
-    limit = at.limits["conflicting_periods"]
+    limit = at.limit("conflicting_periods")
     return {
         f"{day:%F} was corrected" if day >= whole_from else f"{day:%F} was corrected {count} times": LONG_AGO
         for day, count in counts.items()
@@ -251,53 +315,70 @@ def _conflicts(draws: Mapping[int, _Draw], at: Situation) -> dict[str, datetime]
     }
 
 
-_SYNC_COLUMNS = {"dag_id": "STRING", "mode": "STRING", "status": "STRING", "interval_start": "TIMESTAMP"}
+_SYNC_COLUMNS = {
+    "dag_id": "STRING",
+    "mode": "STRING",
+    "status": "STRING",
+    "interval_start": "TIMESTAMP",
+    "finished_at": "TIMESTAMP",
+}
 
 
 def sync_success(free: FreeSource, at: Situation) -> Seen | None:
-    """The intervals of 24 hours, and when the last success will be too long ago."""
-    good = {
-        row["interval_start"]
+    """The intervals of 24 hours, and when the end of the last success will be too long ago."""
+    succeeded = [
+        row
         for row in _tail(free, _SYNC_LOG, at.now, 2, _SYNC_COLUMNS)
         if (row["dag_id"], row["mode"], row["status"]) == ("draw_sync", "interval", "success")
-    }
+    ]
+    good = {row["interval_start"] for row in succeeded}
     expected = next((row["expected"] for row in at.rows if row["window_name"] == "24 h"), 0)
     if not good or not expected:
         return None
     due = at.now - SLOT_DUE
-    last = max((slot for slot in good if slot <= due), default=at.now - DAY)
     # A pipeline that is younger than a day has fewer slots: those that it had when the view was read, and since.
     begin = max(at.now - DAY, at.read_at - SLOT_DUE - expected * SLOT)
     first = datetime.fromtimestamp(-(-begin.timestamp() // SLOT.total_seconds()) * SLOT.total_seconds(), UTC)
     slots = [first + n * SLOT for n in range(round(DAY / SLOT) + 2)]
     failed = [slot for slot in slots if slot <= due and slot not in good]
-    bad = {f"no success since {last.isoformat()}": last + timedelta(minutes=at.limits["minutes_since_success"])}
-    if 100 * (expected - len(failed)) < at.limits["success_rate"] * expected:
+    bad, means = {}, {}
+    if "minutes_since_success" in at.limits:
+        allowed = timedelta(minutes=at.limits["minutes_since_success"])
+        # The view counts whole seconds, and has to count more than allowed.
+        bad["no success for too long"] = max(row["finished_at"] for row in succeeded) + allowed + timedelta(seconds=1)
+        means["no success for too long"] = Judged("minutes_since_success", "24 h")
+    if 100 * (expected - len(failed)) < at.limits.get("success_rate", 0) * expected:
         bad["too many intervals failed"] = max(failed) + SLOT_DUE
+        means["too many intervals failed"] = Judged("success_rate", "24 h")
     # The next slot becomes due, with or without a success.
-    return Seen(bad, min(slot for slot in [*slots, slots[-1] + SLOT] if slot > due) + SLOT_DUE)
+    return Seen(bad, means, min(slot for slot in [*slots, slots[-1] + SLOT] if slot > due) + SLOT_DUE)
 
 
 def scheduler(_free: FreeSource, at: Situation) -> Seen | None:
     """Each job's success is too long ago from a time on that the view states. New attempts can only be better."""
-    latest = [row for row in at.rows if row["is_latest"]]
+    latest = {f"{row['job_name']} has not succeeded": row for row in at.rows if row["is_latest"]}
     return Seen(
-        {
-            f"{row['job_name']} has not succeeded": datetime.fromisoformat(row["overdue_at"] or LONG_AGO.isoformat())
-            for row in latest
-        }
+        {name: datetime.fromisoformat(row["overdue_at"] or LONG_AGO.isoformat()) for name, row in latest.items()},
+        {name: Judged("success_overdue", row["job_name"]) for name, row in latest.items()},
     )
 
 
 def services(free: FreeSource, at: Situation) -> Seen | None:
-    """Each answer with an error, from the log that the sink reads: again for some minutes, since the sink is slow."""
-    errors = free.service_errors(at.now - ERROR_MEMORY)
+    """Each answer with an error, from the log that the sink reads: again for some minutes, since the sink is slow.
+
+    A service that is called rarely fails slowly: what the view knew at its reading counts with what came since.
+    """
+    unseen_from = at.read_at - SINK_DELAY_MINUTES * MINUTE
+    errors = free.service_errors(min(unseen_from, at.now - ERROR_MEMORY))
     if errors is None or len(errors) > MOST:
         return None
-    if len(errors) <= at.limits["errors_last_15min"]:
-        return Seen({}, at.now + MINUTE / 2)  # too few for any service
+    known = max((row["errors_last_15min"] for row in at.rows), default=0)
+    if known + len(errors) <= at.limit("errors_last_15min"):
+        return Seen({}, again=at.now + MINUTE / 2)  # too few for any service
     ages = {name: min(SINK_DELAY_MINUTES, max(0, int((at.now - when) / MINUTE))) for name, when in errors.items()}
-    return Seen({f"error {name} of {age} minutes ago": LONG_AGO for name, age in ages.items()}, at.now + MINUTE / 2)
+    return Seen(
+        {f"error {name} of {age} minutes ago": LONG_AGO for name, age in ages.items()}, again=at.now + MINUTE / 2
+    )
 
 
 _IDENTITY_COLUMNS = {"service": "STRING", "check_number": "INT64", "checked_at": "TIMESTAMP", "status": "STRING"}
@@ -310,26 +391,26 @@ def identity(free: FreeSource, at: Situation) -> Seen | None:
         key = (row["service"], row["check_number"])
         if key not in newest or newest[key]["checked_at"] < row["checked_at"]:
             newest[key] = row
-    bad = {}
+    bad, means = {}, {}
     for service in sorted({row["service_name"] for row in at.rows}):
         for number in IDENTITY_CHECKS:
             found = newest.get((service, number))
-            name = f"{service}/{number}"
-            if found is None:
-                bad[f"{name} was not checked"] = LONG_AGO
-            elif found["status"] in ("pass", "warn"):
-                bad[f"{name} was not checked"] = found["checked_at"] + IDENTITY_MEMORY
+            if found is None or found["status"] in ("pass", "warn"):
+                name = f"{service}/{number} was not checked"
+                bad[name] = LONG_AGO if found is None else found["checked_at"] + IDENTITY_MEMORY
             else:
-                bad[f"{name} fails"] = LONG_AGO
-    return Seen(bad)
+                name = f"{service}/{number} fails"
+                bad[name] = LONG_AGO
+            means[name] = Judged("failing_checks", service)
+    return Seen(bad, means)
 
 
 def heartbeat(_free: FreeSource, at: Situation) -> Seen | None:
     """The round before this one tells whether there was a gap."""
-    if at.last_round is None:
+    if at.last_round is None or "longest_gap_seconds" not in at.limits:
         return None
     limit = timedelta(seconds=at.limits["longest_gap_seconds"])
-    return Seen({f"silent since {at.last_round.isoformat()}": at.last_round + limit}, at.now + MINUTE / 2)
+    return Seen({f"silent since {at.last_round.isoformat()}": at.last_round + limit}, again=at.now + MINUTE / 2)
 
 
 #: A view that is not here is read in every round.

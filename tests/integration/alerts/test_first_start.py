@@ -23,7 +23,7 @@ from drawsguard.settings import get_settings
 from drawsguard.warehouse.monitoring_repository import MonitoringRepository
 from hooks.alert_delivery_hook import AlertDeliveryHook
 from local.alerts.server import make_server
-from operators.operations.monitoring_check_operator import CHECK_KEY, MonitoringCheckOperator
+from operators.operations.monitoring_check_operator import ALERTS, CARRIED, CHECK_KEY, MonitoringCheckOperator
 from tests.integration.draws_warehouse import draws_warehouse, rows, truncate
 from tests.integration.monitoring.test_monitoring_views import MIGRATIONS
 
@@ -71,22 +71,22 @@ class TaskInstance:
     """
 
     def __init__(self) -> None:
-        self._left: dict[str, list[Any]] = {}
+        self.left: dict[str, list[Any]] = {}
 
     def xcom_pull(self, *, key: str, map_indexes: int | None = None, include_prior_dates: bool, **_where: Any) -> Any:
         assert include_prior_dates, "the round's own run has none"
-        left = self._left.get(key, [])
+        left = self.left.get(key, [])
         if map_indexes is None:
             return left[0] if len(left) == 1 else left
         return left[-1] if left else None
 
     def xcom_push(self, *, key: str, value: Any) -> None:
-        self._left.setdefault(key, []).append(value)
+        self.left.setdefault(key, []).append(value)
 
 
-def monitor(ti: TaskInstance) -> dict[str, Any]:
-    """One whole round, over the views, now."""
-    context = {"run_id": f"run {uuid4()}", "ti": ti}
+def monitor(ti: TaskInstance, **context: Any) -> dict[str, Any]:
+    """One whole round, over the views, now; of a scheduled run unless ``logical_date`` is None."""
+    context = {"run_id": f"run {uuid4()}", "ti": ti, "logical_date": datetime.now(UTC)} | context
     return MonitoringCheckOperator(task_id="check").execute(context)  # type: ignore[arg-type]
 
 
@@ -117,6 +117,15 @@ def test_each_round_carries_over_what_the_newest_one_left(client: Client, sink: 
     read = [monitor(ti)["views_read"] for _ in range(4)]
     assert read[0] == len(load_checks().views())
     assert max(read[2:]) < read[0], "from the third on there are several rounds before it"
+
+
+def test_a_run_that_somebody_triggers_leaves_nothing(client: Client, sink: str) -> None:
+    """PostgreSQL sorts a run without a logical date before all others: its answers would be the newest for ever."""
+    ti = TaskInstance()
+    monitor(ti, logical_date=None)
+    assert ti.left == {}
+    monitor(ti)
+    assert set(ti.left) == {CARRIED, ALERTS}
 
 
 class Rounds:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+import json
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from drawsguard.monitoring.carried import LONGEST_FAILING, Carried, Carrier, as_text, load
+from drawsguard.monitoring.carried import LONGEST_FAILING, LONGEST_LACKING, Carried, Carrier, as_text, load
 from drawsguard.monitoring.checks import judge, load_checks
 from tests.watched_day import MINUTE, Faults, WatchedDay, played
 
@@ -31,12 +32,18 @@ FAULTS = {
     "sync log stopped": (1, "sync_ran_lately"),
     "scheduler refused": (1, "scheduler_jobs_succeed"),
     "service errors": (1, "services_answer_without_errors"),
+    "rare calls fail": (3, "services_answer_without_errors"),
     "identity broken": (1, "identities_pass"),
     "identity checks stopped": (1, "identities_pass"),
     "monitor stopped": (1, "monitor_runs_every_minute"),
 }
 
 Failing = frozenset[tuple[str, str]]
+Ahead = Callable[[datetime], timedelta]
+
+
+def in_step(_moment: datetime) -> timedelta:
+    return timedelta()
 
 
 def failing(rows: Mapping[str, Any]) -> Failing:
@@ -48,7 +55,7 @@ def failing(rows: Mapping[str, Any]) -> Failing:
     )
 
 
-def play(day: WatchedDay, hours: int) -> list[tuple[datetime, Failing, Failing]]:
+def play(day: WatchedDay, hours: int, ahead: Ahead = in_step) -> list[tuple[datetime, Failing, Failing]]:
     """Return for each round what is wrong by the views, and what is by the carried answers."""
     found = []
 
@@ -58,13 +65,19 @@ def play(day: WatchedDay, hours: int) -> list[tuple[datetime, Failing, Failing]]
                         for row in rows] for view, rows in shown.items()}  # fmt: skip
         found.append((day.now, failing(truth), failing(carried)))
 
-    played(day, CHECKS, hours, compare)
+    played(day, CHECKS, hours, compare, ahead)
     return found
 
 
-def test_quiet_days_read_little_and_raise_no_alarm() -> None:
+def hidden(found: list[tuple[datetime, Failing, Failing]]) -> list[tuple[datetime, Failing]]:
+    """Return the rounds in which something is wrong by the views, and not by the carried answers."""
+    return [(at, truth - carried) for at, truth, carried in found if truth - carried]
+
+
+def test_quiet_days_read_little_and_raise_no_alarm(caplog: pytest.LogCaptureFixture) -> None:
     day = WatchedDay(START, 1, Faults(START, START))
     found = play(day, 8)
+    assert not caplog.records, "every look can say something"
     assert [carried - truth for _, truth, carried in found[5:] if carried - truth] == []
     assert [truth - carried for _, truth, carried in found if truth - carried] == []
     reads = day.reads
@@ -82,8 +95,7 @@ def test_a_fault_is_seen_in_the_same_round_as_by_reading_everything(what: str) -
     hours, check = FAULTS[what]
     end = FAULT_AT + timedelta(hours=hours)
     found = play(WatchedDay(START, 1, Faults(FAULT_AT, end, what)), hours + 3)
-    late = [(at, truth - carried) for at, truth, carried in found if truth - carried]
-    assert late == []
+    assert hidden(found) == []
     assert any(name == check for _, truth, _ in found for name, _ in truth), "the fault is no fault by the views"
     lingering: dict[tuple[str, str], int] = {}
     for _, truth, carried in found:
@@ -92,8 +104,168 @@ def test_a_fault_is_seen_in_the_same_round_as_by_reading_everything(what: str) -
     assert all(minutes <= 2 * LONGEST_FAILING / MINUTE for minutes in lingering.values()), lingering
 
 
+@pytest.mark.parametrize(
+    ("what", "ahead"),
+    [
+        ("collector stopped", timedelta(seconds=60)),
+        ("scheduler refused", timedelta(minutes=30)),
+        ("identity checks stopped", timedelta(minutes=20)),
+        ("sync log stopped", timedelta(minutes=30)),
+        ("draws lost in sync", timedelta(minutes=30)),
+    ],
+)
+def test_a_worker_whose_clock_is_ahead_sees_a_fault_as_soon(what: str, ahead: timedelta) -> None:
+    found = play(WatchedDay(START, 1, Faults(FAULT_AT, FAULT_AT + timedelta(hours=3), what)), 5, lambda _: ahead)
+    assert hidden(found) == []
+    assert any(FAULTS[what][1] == name for _, truth, _ in found for name, _ in truth)
+
+
+@pytest.mark.parametrize("ahead", [timedelta(minutes=30), timedelta(days=1)])
+@pytest.mark.parametrize("what", ["scheduler refused", "identity checks stopped"])
+def test_one_round_of_a_wrong_clock_hides_nothing(what: str, ahead: timedelta) -> None:
+    wrong = START + timedelta(minutes=40)
+    found = play(
+        WatchedDay(START, 1, Faults(FAULT_AT, FAULT_AT + timedelta(hours=7), what)),
+        9,
+        lambda moment: ahead if wrong <= moment < wrong + MINUTE else timedelta(),
+    )
+    assert hidden(found) == []
+
+
+class FeaturesStoppedBefore(WatchedDay):
+    """The collector stops at 03:00, while features have been stopped since 01:00."""
+
+    def _fill(self) -> None:
+        super()._fill()
+        stop, end = self.start + timedelta(hours=3), self.start + timedelta(hours=6)
+        for table in (("source", "draws"), ("target", "draws")):
+            for one in self.tables[table]:
+                if stop <= one.since < end:
+                    one.since = end + timedelta(seconds=20)
+
+
+@pytest.mark.parametrize("seconds", [0, 5, 30, 60])
+def test_what_fails_already_hides_no_second_fault_of_the_same_view(seconds: int) -> None:
+    faults = Faults(FAULT_AT, FAULT_AT + timedelta(hours=7), "features stopped")
+    found = play(FeaturesStoppedBefore(START, 1, faults), 6, lambda _: timedelta(seconds=seconds))
+    assert hidden(found) == []
+    assert any(("draws_are_collected_in_time", "source.draws") in truth for _, truth, _ in found)
+
+
+def test_a_service_that_the_view_comes_to_know_is_seen_within_minutes() -> None:
+    class LateSchema(WatchedDay):
+        def identity_service_v(self) -> list[dict[str, Any]]:
+            rows = super().identity_service_v()
+            return rows if self.now >= FAULT_AT else rows[:-1]
+
+    found = play(LateSchema(START, 1, Faults(START, START)), 2)
+    lingering = [at for at, truth, carried in found if carried - truth and at >= FAULT_AT]
+    assert max(lingering, default=FAULT_AT) < FAULT_AT + LONGEST_LACKING
+
+
+class OldHistory(WatchedDay):
+    """At 01:00 a draw of five days ago is collected, and never synced: it is overdue an hour later."""
+
+    came = FAULT_AT - timedelta(seconds=30)
+    drawn = START - timedelta(days=4, hours=12)
+
+    def rows(self, table: Any) -> int:
+        return super().rows(table) + (table == ("source", "draws") and self.now >= self.came)
+
+    def changed_at(self, table: Any) -> datetime:
+        changed = super().changed_at(table)
+        return max(changed, self.came) if table == ("source", "draws") and self.now >= self.came else changed
+
+    def of_day(self, table: Any, day: date, columns: Mapping[str, str]) -> list[Mapping[str, Any]]:
+        rows = list(super().of_day(table, day, columns))
+        if table == ("source", "draws") and day == self.drawn.date() and self.now >= self.came:
+            row = {"period": 1, "timestamp": self.drawn, "ingested_at": self.came, "numbers": [1, 2, 3]}
+            rows.append({name: row[name] for name in columns})
+        return rows
+
+    def collection_quality_v(self) -> list[dict[str, Any]]:
+        rows = super().collection_quality_v()
+        for row in rows:
+            if row["beijing_day"] == self.drawn.date():
+                row["unsynced_periods"] += self.now >= self.came + timedelta(hours=1)
+        return rows
+
+
+def test_older_history_that_is_not_synced_is_seen_when_it_is_overdue() -> None:
+    day = OldHistory(START, 1, Faults(START, START))
+    found = play(day, 4)
+    assert hidden(found) == []
+    assert any(name == "collected_draws_reach_the_business_table" for _, truth, _ in found for name, _ in truth)
+    assert day.reads["collection_quality_v"] <= 12
+
+
 def test_what_was_carried_is_lost_or_unreadable() -> None:
     assert load(None) == load("no JSON") == load('{"answers": {"v": {}}}') == Carried()
+    assert load('{"form": 1, "round_at": null, "answers": {}}') == Carried(), "another version's"
+
+
+def two_rounds(day: WatchedDay, view: str, change: Callable[[dict[str, Any]], None], **needed: Any) -> Carrier:
+    """Read a view, change what was carried, and make another round with the columns that are needed by then."""
+    surroundings = {"cadence": day.cadence, "timezone": ZoneInfo("Asia/Shanghai")}
+    day.now = START
+    carrier = Carrier(CHECKS, day, day.read, surroundings, Carried(), day.now)
+    carrier.answer(view, VIEWS[view])
+    kept = json.loads(as_text(carrier.left))
+    change(kept["answers"][view])
+    day.now = START + MINUTE
+    carrier = Carrier(needed.get("checks", CHECKS), day, day.read, surroundings, load(json.dumps(kept)), day.now)
+    carrier.answer(view, needed.get("columns", VIEWS[view]))
+    return carrier
+
+
+def test_a_view_is_read_when_a_new_version_needs_another_column() -> None:
+    changed = CHECKS.model_copy(
+        update={
+            "checks": (
+                *CHECKS.checks,
+                CHECKS.checks[-1].model_copy(
+                    update={
+                        "name": "new",
+                        "view": "identity_service_v",
+                        "subject": "service_name",
+                        "expected": (),
+                        "where": {},
+                        "column": "passing_checks",
+                    }
+                ),
+            )
+        }
+    )
+
+    class NewColumn(WatchedDay):
+        def identity_service_v(self) -> list[dict[str, Any]]:
+            return [row | {"passing_checks": 7} for row in super().identity_service_v()]
+
+    day = NewColumn(START, 1, Faults(START, START))
+    view = "identity_service_v"
+    assert two_rounds(day, view, lambda _: None).read == []
+    wanted = changed.views()[view]
+    assert two_rounds(day, view, lambda _: None, checks=changed, columns=wanted).read == [view]
+
+
+def test_a_look_that_fails_stops_no_round(caplog: pytest.LogCaptureFixture) -> None:
+    def forget(answer: dict[str, Any]) -> None:
+        answer["note"] = {"first_day": "2025-10-19"}
+        answer["again"] = START.isoformat()
+
+    day = WatchedDay(START, 1, Faults(START, START))
+    assert two_rounds(day, "collection_quality_v", forget).read == ["collection_quality_v"]
+    assert "The look at collection_quality_v failed" in caplog.text
+
+
+def test_only_what_is_judged_is_carried() -> None:
+    class Long(WatchedDay):
+        def scheduler_execution_v(self) -> list[dict[str, Any]]:
+            latest = super().scheduler_execution_v()
+            return [*latest, *({**row, "is_latest": False} for row in latest for _ in range(1000))]
+
+    day = Long(START, 1, Faults(START, START))
+    assert len(two_rounds(day, "scheduler_execution_v", lambda _: None).left.answers["scheduler_execution_v"].rows) == 4
 
 
 def test_a_bad_month_still_reads_little() -> None:
@@ -129,3 +301,16 @@ def test_a_reading_is_not_kept_for_longer_than_stated() -> None:
     day = WatchedDay(START, 1, Faults(START, START))
     played(day, CHECKS, 13, lambda _: None)
     assert day.reads["identity_service_v"] == 3
+
+
+def test_how_far_tables_are_behind_is_told_of_each_round() -> None:
+    """From the listed rows: carried rows would say for an hour what was true when they were read."""
+    day = WatchedDay(START, 1, Faults(FAULT_AT, FAULT_AT + timedelta(hours=2), "collector stopped"))
+    told = []
+    for n in range(60, 130):
+        day.now = START + n * MINUTE
+        carrier = Carrier(CHECKS, day, day.read, {"cadence": day.cadence}, Carried(), day.now)
+        stored = [one.values["timestamp"] for one in day.tables["source", "draws"] if one.since <= day.now]
+        told.append(carrier.behind()["source.draws"])
+        assert told[-1] == day.cadence.overdue_draws(max(stored), day.now, timedelta(seconds=180))
+    assert (told[0], told[-1]) == (0, 19)
