@@ -20,7 +20,7 @@ from drawsguard.draws.cadence import Cadence
 from drawsguard.identity.model import load_services
 from drawsguard.monitoring.carried import Carried, Carrier, as_text, load
 from drawsguard.monitoring.checks import Checks
-from drawsguard.monitoring.news import TableName
+from drawsguard.monitoring.news import ServiceError, TableName
 from drawsguard.settings import get_settings
 
 SECOND = timedelta(seconds=1)
@@ -191,9 +191,9 @@ class WatchedDay:
         self.free_calls += 1
         return [{name: one.values[name] for name in columns} for one in self._present(self._days[table, day])]
 
-    def service_errors(self, since: datetime) -> Mapping[str, datetime]:
+    def service_errors(self, since: datetime) -> Mapping[str, ServiceError]:
         self.free_calls += 1
-        return {name: at for name, _, at in self.errors if since <= at <= self.now}
+        return {name: ServiceError(service, at) for name, service, at in self.errors if since <= at <= self.now}
 
     def _present(self, stored: Sequence[Stored]) -> list[Stored]:
         return [one for one in stored if one.since <= self.now < one.until]

@@ -8,7 +8,7 @@ from datetime import date, datetime
 
 from google.cloud.bigquery import Client
 
-from drawsguard.monitoring.news import Row, TableName
+from drawsguard.monitoring.news import Row, ServiceError, TableName
 from drawsguard.settings import get_settings
 from drawsguard.warehouse.failures import CLIENT_ERRORS
 from drawsguard.warehouse.partitions import rows_of_day
@@ -50,8 +50,8 @@ class FreeEvidence:
         """Return the rows of a table's partition of a day (UTC)."""
         return rows_of_day(self._client, *table, day, columns)
 
-    def service_errors(self, since: datetime) -> Mapping[str, datetime] | None:
-        """Return when each 5xx answer of a Cloud Run service was logged, by its id; None when that cannot be read."""
+    def service_errors(self, since: datetime) -> Mapping[str, ServiceError] | None:
+        """Return each logged 5xx answer of a Cloud Run service by its id; None when the log cannot be read."""
         settings = get_settings()
         answer = self._hook.call(
             "POST",
@@ -68,7 +68,10 @@ class FreeEvidence:
             log.warning("The log of the services cannot be read (%s): their view is", answer.error or answer.status)
             return None
         return {
-            entry["insertId"]: datetime.fromisoformat(entry["timestamp"]) for entry in answer.body.get("entries", [])
+            entry["insertId"]: ServiceError(
+                entry["resource"]["labels"]["service_name"], datetime.fromisoformat(entry["timestamp"])
+            )
+            for entry in answer.body.get("entries", [])
         }
 
 

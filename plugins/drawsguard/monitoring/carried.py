@@ -14,7 +14,18 @@ from typing import Any, Literal, Protocol, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from drawsguard.monitoring.checks import Check, Checks, fits, judge, lacking
-from drawsguard.monitoring.news import WATCHED, FreeSource, Judged, Row, Seen, Situation, TableName, Watched, behind
+from drawsguard.monitoring.news import (
+    WATCHED,
+    FreeSource,
+    Judged,
+    Row,
+    Seen,
+    ServiceError,
+    Situation,
+    TableName,
+    Watched,
+    behind,
+)
 
 log = logging.getLogger(__name__)
 
@@ -108,7 +119,7 @@ class OneRound:
         key = ("day", table, day, tuple(columns))
         return self._once(key, lambda: self._source.of_day(table, day, columns))
 
-    def service_errors(self, since: datetime) -> Mapping[str, datetime] | None:
+    def service_errors(self, since: datetime) -> Mapping[str, ServiceError] | None:
         """As of `FreeSource`."""
         return self._once(("errors", since), lambda: self._source.service_errors(since))
 
@@ -119,6 +130,7 @@ class Carrier:
     :param read: reads the given columns of a view; rows, or why it cannot be read.
     :param failures: what the evidence raises when it cannot be had.
     :param kept: what the round before left.
+    :param now: the worker's time (aware).
     """
 
     def __init__(
@@ -131,9 +143,10 @@ class Carrier:
         now: datetime,
         failures: Failures = (),
     ) -> None:
-        self._checks, self._read, self._kept, self._now = checks, read, kept, now
+        self._checks, self._read, self._kept = checks, read, kept
         self._free, self._surroundings, self._failures = OneRound(evidence), surroundings, failures
-        self.left = Carried(round_at=now)
+        self._now = max([now, *self._changes()])  # where our clock is behind, BigQuery's stamps say at least so much
+        self.left = Carried(round_at=self._now)
         #: Views that were read in this round.
         self.read: list[str] = []
 
@@ -210,6 +223,14 @@ class Carrier:
         except self._failures as error:
             log.warning("How far the tables are behind cannot be had: %s", error)
             return {}
+
+    def _changes(self) -> list[datetime]:
+        """Return when the watched tables changed last, as far as that is known."""
+        tables = {table for view in self._checks.views() if view in WATCHED for table in WATCHED[view].tables}
+        try:
+            return [at for table in tables if (at := self._free.changed_at(table)) is not None]
+        except self._failures:
+            return []  # whoever needs the metadata asks again, and says so
 
     def _facts(self, watched: Watched) -> dict[str, tuple[int, datetime]] | None:
         """Return the metadata of the view's tables, None when one of them is not known."""

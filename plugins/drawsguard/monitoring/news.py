@@ -51,6 +51,13 @@ MOST = 400
 SINK_DELAY_MINUTES = 5
 
 
+class ServiceError(NamedTuple):
+    """A 5xx answer: whose, and when it was given."""
+
+    service: str
+    at: datetime
+
+
 class FreeSource(Protocol):
     """What is free of charge."""
 
@@ -60,8 +67,8 @@ class FreeSource(Protocol):
     def of_day(self, table: TableName, day: date, columns: Mapping[str, str]) -> Sequence[Row]:
         """Return the rows of a table's partition of a day (UTC)."""
 
-    def service_errors(self, since: datetime) -> Mapping[str, datetime] | None:
-        """Return when each logged 5xx answer was given, by its id; None when the log cannot be read."""
+    def service_errors(self, since: datetime) -> Mapping[str, ServiceError] | None:
+        """Return each logged 5xx answer of a service by its id; None when the log cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -234,15 +241,18 @@ def _listed(free: FreeSource, days: Iterable[date]) -> tuple[list[Row], list[int
 
 
 def _will_be_bad(free: FreeSource, at: Situation) -> dict[str, datetime]:
-    """Return what time alone will make bad of all days that the view shows: older ones are listed at a reading only."""
+    """Return what time alone will make bad of the older draws in the view; they are listed at a reading only."""
     source, synced = _listed(free, _days(at.now, VIEW_DAYS))
-    waiting = _incomplete(_by_period(source), synced, at.timezone)
+    older = datetime.combine(_days(at.now, TAIL_DAYS)[0], time(), UTC)
+    waiting = _incomplete(_by_period(source), synced, at.timezone, older)
     return {name: since for name, since in waiting.items() if since > at.now}
 
 
-def _incomplete(draws: Mapping[int, _Draw], synced: Iterable[int], zone: ZoneInfo) -> dict[str, datetime]:
-    """Return since when draws of each business day are missing, or unsynced, as ``<day> <judged column>``."""
-    missing, unsynced = _holes(draws, zone), _unsynced(draws, set(synced), zone)
+def _incomplete(
+    draws: Mapping[int, _Draw], synced: Iterable[int], zone: ZoneInfo, end: datetime = LATER
+) -> dict[str, datetime]:
+    """Return since when draws before ``end`` are missing, or unsynced, of each business day and judged column."""
+    missing, unsynced = _holes(draws, zone, end), _unsynced(draws, set(synced), zone, end)
     return {f"{day} missing_periods": since for day, since in missing.items()} | {
         f"{day} unsynced_periods": since for day, since in unsynced.items()
     }
@@ -275,21 +285,21 @@ def _by_period(source: Iterable[Row]) -> dict[int, _Draw]:
     return draws
 
 
-def _holes(draws: Mapping[int, _Draw], zone: ZoneInfo) -> dict[str, datetime]:
+def _holes(draws: Mapping[int, _Draw], zone: ZoneInfo, end: datetime) -> dict[str, datetime]:
     """A hole shows when both draws beside it are settled; the view counts it for the day of the one after it."""
     found = (
         (draws[after], max(draws[before].shown_at, draws[after].shown_at) + SETTLED)
         for before, after in pairwise(sorted(draws))
-        if after > before + 1
+        if after > before + 1 and draws[before].time < end
     )
     return _by_day(found, zone)
 
 
-def _unsynced(draws: Mapping[int, _Draw], target: set[int], zone: ZoneInfo) -> dict[str, datetime]:
+def _unsynced(draws: Mapping[int, _Draw], target: set[int], zone: ZoneInfo, end: datetime) -> dict[str, datetime]:
     waiting = (
         (draw, draw.ingested_at + (LOADED if draw.is_history else SETTLED))
         for period, draw in draws.items()
-        if period not in target
+        if period not in target and draw.time < end
     )
     return _by_day(waiting, zone)
 
@@ -372,10 +382,15 @@ def services(free: FreeSource, at: Situation) -> Seen | None:
     errors = free.service_errors(min(unseen_from, at.now - ERROR_MEMORY))
     if errors is None or len(errors) > MOST:
         return None
-    known = max((row["errors_last_15min"] for row in at.rows), default=0)
-    if known + len(errors) <= at.limit("errors_last_15min"):
-        return Seen({}, again=at.now + MINUTE / 2)  # too few for any service
-    ages = {name: min(SINK_DELAY_MINUTES, max(0, int((at.now - when) / MINUTE))) for name, when in errors.items()}
+    counts = Counter(error.service for error in errors.values())
+    for row in at.rows:
+        counts[row["service_name"]] += row["errors_last_15min"] or 0
+    many = {service for service, count in counts.items() if count > at.limit("errors_last_15min")}
+    ages = {
+        name: min(SINK_DELAY_MINUTES, max(0, int((at.now - error.at) / MINUTE)))
+        for name, error in errors.items()
+        if error.service in many
+    }
     return Seen(
         {f"error {name} of {age} minutes ago": LONG_AGO for name, age in ages.items()}, again=at.now + MINUTE / 2
     )

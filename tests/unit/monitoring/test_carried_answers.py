@@ -120,6 +120,18 @@ def test_a_worker_whose_clock_is_ahead_sees_a_fault_as_soon(what: str, ahead: ti
     assert any(FAULTS[what][1] == name for _, truth, _ in found for name, _ in truth)
 
 
+@pytest.mark.parametrize("what", ["collector stopped", "scheduler refused", "identity checks stopped"])
+def test_a_worker_whose_clock_is_behind_sees_a_fault_minutes_later(what: str) -> None:
+    """At the latest when anything is stored after it: BigQuery says when that was."""
+    day = WatchedDay(START, 1, Faults(FAULT_AT, FAULT_AT + timedelta(hours=3), what))
+    found = play(day, 5, lambda _: -timedelta(minutes=30))
+    late: dict[tuple[str, str], int] = {}
+    for _, missed in hidden(found):
+        for key in missed:
+            late[key] = late.get(key, 0) + 1
+    assert all(minutes <= 6 for minutes in late.values()), late
+
+
 @pytest.mark.parametrize("ahead", [timedelta(minutes=30), timedelta(days=1)])
 @pytest.mark.parametrize("what", ["scheduler refused", "identity checks stopped"])
 def test_one_round_of_a_wrong_clock_hides_nothing(what: str, ahead: timedelta) -> None:
