@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from time import monotonic
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
@@ -25,14 +26,16 @@ class FeedNewsTrigger(BaseTrigger):
     :param known: digest of the answer that was read last (`Answer.digest`).
     :param every_seconds: pause before each look.
     :param until: when the time is up (aware).
+    :param seconds: the time, for a triggerer whose clock is behind that of the worker that set ``until``.
     """
 
-    def __init__(self, feed_conn_id: str, known: str, every_seconds: float, until: datetime) -> None:
+    def __init__(self, feed_conn_id: str, known: str, every_seconds: float, until: datetime, seconds: float) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.feed_conn_id = feed_conn_id
         self.known = known
         self.every_seconds = every_seconds
         self.until = until
+        self.seconds = seconds
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         return (
@@ -42,12 +45,14 @@ class FeedNewsTrigger(BaseTrigger):
                 "known": self.known,
                 "every_seconds": self.every_seconds,
                 "until": self.until,
+                "seconds": self.seconds,
             },
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         hook = DrawFeedHook(self.feed_conn_id)
-        while (left := (self.until - datetime.now(UTC)).total_seconds()) > 0:
+        end = monotonic() + self.seconds
+        while (left := min((self.until - datetime.now(UTC)).total_seconds(), end - monotonic())) > 0:
             await asyncio.sleep(min(left, self.every_seconds))
             try:
                 # In a thread: the event loop serves every other trigger meanwhile.

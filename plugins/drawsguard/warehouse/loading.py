@@ -19,9 +19,10 @@ ATTEMPTS = 3
 
 
 def load(client: Client, table: str, rows: Sequence[Mapping[str, Any]], run_id: str, labels: Mapping[str, str]) -> None:
-    """Append the rows of a run by a load job, whose id follows from the run: they are not added again.
+    """Append the rows of a run by a load job, whose id follows from task and run: they are not added again.
 
-    Loaded rows can be listed at once, which streamed ones cannot. BigQuery allows 1,500 load jobs a table and day.
+    The run's id alone names no run: DAGs with one schedule share it. Loaded rows can be listed at once, which streamed
+    ones cannot. BigQuery allows 1,500 load jobs a table and day.
 
     :param labels: of the job: ``dag`` and ``task``.
     :raises StatementError: when BigQuery refuses the rows, or does not answer in time.
@@ -31,7 +32,7 @@ def load(client: Client, table: str, rows: Sequence[Mapping[str, Any]], run_id: 
     job_id = ""
     try:
         for attempt in range(1, ATTEMPTS + 1):
-            job_id = f"{table}_{stable_id(run_id)}_{attempt}"
+            job_id = f"{table}_{stable_id(labels['dag'], labels['task'], run_id)}_{attempt}"
             job, is_ours = _job(client, table, rows, job_id, labels)
             if is_ours or not job.error_result or attempt == ATTEMPTS:
                 job.result(timeout=WATCH.statement_seconds)

@@ -16,6 +16,7 @@ from google.cloud.bigquery import DEFAULT_RETRY, Client, SchemaField
 from drawsguard.settings import get_settings
 from drawsguard.warehouse.failures import CLIENT_ERRORS
 from drawsguard.warehouse.limits import WATCH
+from drawsguard.warehouse.streaming import stable_id
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +29,11 @@ Changes = Mapping[str, int]
 def day_id(day: date) -> str:
     """Return the id of the daily partition that holds ``day`` (UTC)."""
     return f"{day:%Y%m%d}"
+
+
+def stamp(changes: Changes) -> str:
+    """Return what is another one when any of these partitions has changed, come or gone."""
+    return stable_id(*(f"{each} {at}" for each, at in sorted(changes.items())))
 
 
 def partition_changes(client: Client, dataset: str, name: str) -> Changes | None:

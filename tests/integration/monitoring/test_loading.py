@@ -49,6 +49,14 @@ def test_what_is_loaded_twice_is_there_once(client: Client) -> None:
     assert listed(client) == [("another", 1), ("once", 1), ("once", 2)]
 
 
+def test_another_task_with_the_run_id_loads_its_own(client: Client) -> None:
+    """The runs of two DAGs with one schedule have one id, and one checks some of the services of the other."""
+    before = listed(client)
+    for labels in (LABELS, {"dag": "draw_sync", "task": "check_identity"}, LABELS):
+        load(client, "identity_check_log", [result("shared")], "shared", labels)
+    assert listed(client) == sorted([*before, *2 * [("shared", 1)]])
+
+
 def test_rows_of_which_one_is_refused_are_not_there_and_their_repetition_is_tried(client: Client) -> None:
     before = listed(client)
     with pytest.raises(StatementError, match=r"load into identity_check_log .*job identity_check_log_\w+_1\)"):

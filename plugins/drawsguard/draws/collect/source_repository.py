@@ -13,7 +13,7 @@ from drawsguard.draws.collect.feed import Rejected
 from drawsguard.draws.model import Draw
 from drawsguard.draws.recent.memory import Memory, NoMemory
 from drawsguard.draws.recent.tables import SOURCE, Recent, newest_versions, recent_rows
-from drawsguard.draws.retention import EARLIEST
+from drawsguard.draws.retention import EARLIEST, LATEST
 from drawsguard.warehouse.parameters import StructArray
 from drawsguard.warehouse.runner import StatementRunner
 from drawsguard.warehouse.streaming import stream
@@ -152,7 +152,8 @@ class SourceRepository:
 
     def _read_bounds(self, draws: Sequence[Draw]) -> dict[str, datetime]:
         if self._recent and self._recent.holds(draws[0].period):
-            return {"read_from": self._recent.since, "read_until": self._recent.end}
+            # To the end of time, which costs nothing: the first try of this statement may have inserted them.
+            return {"read_from": self._recent.since, "read_until": LATEST}
         bounds = self._bounds(draws)
         if bounds["read_from"] is None:
             bounds = {"read_from": draws[0].timestamp, "read_until": draws[0].timestamp}  # there is nothing to read

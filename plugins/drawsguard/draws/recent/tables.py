@@ -19,9 +19,13 @@ from drawsguard.draws.recent.memory import Memory, NoMemory
 from drawsguard.draws.retention import EARLIEST
 from drawsguard.settings import get_settings
 from drawsguard.warehouse.partitions import Changes, day_id, partition_changes, partition_rows
+from drawsguard.warehouse.partitions import stamp as stamp_of
 from drawsguard.warehouse.runner import StatementRunner
 
 _DAY = timedelta(days=1)
+
+#: Another number when a rule by which something is remembered changes: what was remembered before counts as unknown.
+FORM = 2
 
 #: Days before these are too old for the features of a new draw to read: their horizon is 13 days of draws.
 LEAD_IN = timedelta(days=20)
@@ -120,10 +124,10 @@ def _rest(
     statements: StatementRunner, memory: Memory, table: DrawTable, since: datetime, changes: Changes
 ) -> tuple[int, datetime, int, list[Any]]:
     older = {each: changed for each, changed in changes.items() if not each.isdigit() or each < day_id(since)}
-    stamp = [day_id(since), len(older), max(older.values(), default=0)]
     name = f"rest of {table.dataset}.{table.name}"
     known = memory.recall(name)
     cut = since - LEAD_IN
+    stamp = [FORM, day_id(since), day_id(cut), stamp_of(older)]
     if not known or known["stamp"] != stamp:
         (row,) = statements.rows(
             "recent/rest.sql",

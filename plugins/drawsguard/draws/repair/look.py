@@ -72,6 +72,8 @@ def newest_are_whole(looked: Look, waiting: Collection[int], settled_before: dat
     if not looked.target.holds(min(there)) or any(period in source for period in waiting):
         return False
     first = looked.target.highest + 1 if looked.target.highest >= 0 else min(there)
+    if max(there) + 1 - first > len(there) + len(waiting):
+        return False  # the source lacks some, perhaps billions: a period may be anything that somebody has typed
     missing = set(range(first, max(there) + 1)) - target - set(waiting)
     synced_from = settled_before - timedelta(minutes=get_settings().sync_lookback_minutes)
     return all(

@@ -13,6 +13,7 @@ from drawsguard.draws.retention import LOG_RETENTION
 from drawsguard.warehouse.failures import reason_of
 from drawsguard.warehouse.parameters import Typed
 from drawsguard.warehouse.partitions import partition_changes
+from drawsguard.warehouse.partitions import stamp as stamp_of
 from drawsguard.warehouse.runner import StatementRunner
 
 #: What is kept: the depth, with the stamp of the table.
@@ -124,9 +125,9 @@ class DeadLetterRepository:
             )
         return depth
 
-    def _stamp(self) -> list[int] | None:
+    def _stamp(self) -> str | None:
         """Return what changes with the table; None when that is not known."""
         if isinstance(self._memory, NoMemory):
             return None
         changes = partition_changes(self._statements.client, "monitor", "dead_letters")
-        return None if changes is None else [len(changes), max(changes.values(), default=0)]
+        return None if changes is None else stamp_of(changes)

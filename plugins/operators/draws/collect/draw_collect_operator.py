@@ -90,6 +90,7 @@ class DrawCollectOperator(BaseOperator):
                     newest.digest,
                     settings.collect_watch_seconds,
                     datetime.now(UTC) + pause,
+                    pause.total_seconds(),
                 ),
                 method_name="poll_latest",
                 kwargs={"poll_number": poll_number + 1, "written": newest.digest},

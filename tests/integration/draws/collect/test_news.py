@@ -146,7 +146,8 @@ def test_while_it_waits_the_task_is_parked_and_cannot_stop_for_ever(client: Clie
 
 # --- the watch --------------------------------------------------------------------------------------------
 def watch(known: str, seconds: float = 3.0) -> FeedNewsTrigger:
-    return FeedNewsTrigger("draw_feed_default", known, 0.1, datetime.now(UTC) + timedelta(seconds=seconds))
+    until = datetime.now(UTC) + timedelta(seconds=seconds)
+    return FeedNewsTrigger("draw_feed_default", known, 0.1, until, seconds)
 
 
 def test_the_watch_ends_at_once_when_the_feed_says_something_new(feed: FeedState) -> None:
@@ -158,6 +159,14 @@ def test_the_watch_ends_at_once_when_the_feed_says_something_new(feed: FeedState
 def test_the_watch_ends_without_news_when_its_time_is_up(feed: FeedState) -> None:
     known = DrawFeedHook().latest().digest
     assert looks(watch(known, seconds=1)) is False
+
+
+@pytest.mark.parametrize("ahead", [timedelta(minutes=10), -timedelta(minutes=10)])
+def test_the_watch_ends_in_time_when_the_worker_has_another_clock(feed: FeedState, ahead: timedelta) -> None:
+    """A triggerer that is behind would wait for ten minutes more, and the task would fail meanwhile."""
+    known, started = DrawFeedHook().latest().digest, datetime.now(UTC)
+    assert looks(FeedNewsTrigger("draw_feed_default", known, 0.1, datetime.now(UTC) + ahead, 1.0)) is False
+    assert datetime.now(UTC) - started < timedelta(seconds=10)
 
 
 def test_a_feed_that_fails_meanwhile_is_looked_at_again(feed: FeedState) -> None:
