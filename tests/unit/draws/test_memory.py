@@ -10,7 +10,11 @@ from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time.comms import ErrorResponse
 
 from drawsguard.draws.recent.memory import NoMemory
+from drawsguard.draws.recent.tables import SOURCE, TARGET, DrawTable, Recent
+from drawsguard.draws.repair.look import newest_are_whole
 from drawsguard.draws.repair.repairer import ask_again, next_question
+from drawsguard.draws.sync.look import Look
+from drawsguard.warehouse.partitions import stamp
 from hooks.asset_memory import DRAWS, AssetMemory, memory_of
 
 NOON = datetime(2025, 10, 3, 12, tzinfo=UTC)
@@ -53,3 +57,25 @@ def test_the_next_question_is_due_when_it_would_be_asked_again() -> None:
         assert ask_again(known["detected_at"], known["asked_at"], due + timedelta(seconds=1))
         if due > known["asked_at"]:
             assert not ask_again(known["detected_at"], known["asked_at"], due - timedelta(seconds=1))
+
+
+def newest(*periods: int, table: DrawTable = SOURCE) -> Recent:
+    rows = [{"period": period, "timestamp": NOON, "ingested_at": NOON} for period in periods]
+    return Recent(table, NOON, rows, highest=99, cut=NOON, highest_before_cut=0, stamp=[])
+
+
+def test_a_period_that_somebody_typed_wrong_is_left_to_the_whole_search() -> None:
+    """Counting up to it would take all memory; a hole of the usual kind is told without a query."""
+    long_ago = NOON - timedelta(days=1)
+    assert newest_are_whole(Look(newest(100, 101), newest(100, 101, table=TARGET)), [], long_ago)
+    assert newest_are_whole(Look(newest(100, 102), newest(100, 102, table=TARGET)), [101], long_ago)
+    assert not newest_are_whole(Look(newest(100, 102), newest(100, 102, table=TARGET)), [], long_ago)
+    assert not newest_are_whole(Look(newest(100, 10**15), newest(100, table=TARGET)), [], long_ago)
+
+
+def test_a_stamp_tells_any_change_of_a_partition() -> None:
+    """Also of one whose time is not the latest: the count and the latest time would be the same."""
+    before = {"20251001": 5, "20251002": 9}
+    assert stamp(before) == stamp(dict(reversed(before.items())))
+    changed = [{**before, "20251001": 6}, {"20251001": 9, "20251002": 5}, {"20251002": 9}, {**before, "20251003": 1}]
+    assert len({stamp(before), *map(stamp, changed)}) == 5

@@ -35,6 +35,8 @@ class Listening:
         self.asked: Counter[str] = Counter()
         self.references: Counter[str] = Counter()
         self.knows_partitions = True
+        #: Statement whose next answer is lost after it has run.
+        self.loses = ""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._client, name)
@@ -44,7 +46,12 @@ class Listening:
         name = labels.get("statement", "of the test")
         self.asked[name] += 1
         self.references[name] += len(referenced_tables(arguments[0]))
-        return self._client.query(*arguments, **options)
+        job = self._client.query(*arguments, **options)
+        if name == self.loses:
+            self.loses = ""
+            job.result()
+            raise ConnectionError("the answer was lost")
+        return job
 
     def list_rows(self, table: str, **options: Any) -> Any:
         if "$" in table and not self.knows_partitions:
@@ -118,6 +125,18 @@ def test_a_new_draw_takes_three_statements(world: World, listening: Listening) -
     sync_log = 1
     assert listening.billed() == 1 + 2 + 2 + sync_log
     assert world.mismatches() == []
+
+
+def test_a_new_draw_whose_insert_was_repeated_is_there_once(world: World, listening: Listening) -> None:
+    newest = 1217
+    world.now = max(world.now, version(newest).created_at + timedelta(seconds=10))
+    listening.loses = "collect_insert_draws"
+    world.collect(*map(version, range(1200, newest + 1)))
+    assert listening.loses == ""
+    assert listening.statements()["collect_insert_draws"] == 2
+    source = get_settings().table("source", "draws")
+    rows = listening.query(f"SELECT COUNT(*) AS n FROM {source} WHERE period = {newest}").result()
+    assert [row["n"] for row in rows] == [1]
 
 
 def test_a_change_in_an_older_day_is_seen_and_healed(world: World, listening: Listening) -> None:
