@@ -16,6 +16,11 @@ from drawsguard.settings import Settings, config_file
 DEADLINES_CONFIG = config_file("deadlines.yaml")
 
 
+#: In what Airflow keeps as the outcome of a miss that nobody was told of (`notifiers.sla_miss` writes it): such a miss
+#: opens no outage.
+NOT_TOLD = "drawsguard_told_nobody"
+
+
 class DeadlineError(ValueError):
     """The deadlines cannot be read as they are; the message says where and what to do."""
 

@@ -8,9 +8,14 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 
+from drawsguard.deadlines import NOT_TOLD
 from notifiers.template_mail import TemplateMail, run_url
 
 logger = logging.getLogger(__name__)
+
+
+class NotToldError(RuntimeError):
+    """Nobody could be told of a miss; its text holds `drawsguard.deadlines.NOT_TOLD`."""
 
 
 class SlaMissMail(TemplateMail):
@@ -38,42 +43,73 @@ class SlaMissMail(TemplateMail):
         self.priority = priority
         self.delivered_by = delivered_by
 
-    async def async_notify(self, context: Any) -> None:
-        """Send it, unless the data are there: a run may have delivered them and failed in something else."""
-        if await self._delivered(context["dag_run"]):
-            logger.info("%s: the run is late or failed, its data are there", context["dag_run"]["dag_run_id"])
-            return
-        await self.tell(context)
+    async def async_notify(self, context: Any) -> str:  # type: ignore[override] # Airflow keeps what is returned
+        """Tell people, unless the data are there; return the outcome, which `FreshIntervalEnd` reads.
+
+        A run may have delivered them and failed in something else, or have ended since the deadline passed: the
+        triggerer may have been down meanwhile.
+        """
+        run = context["dag_run"]
+        if await self.delivered(run):
+            logger.info("%s: the run is late or failed, its data are there", run["dag_run_id"])
+            return NOT_TOLD
+        await self.tell({**context, "dag_run": {**run, "state": await self._state(run) or run["state"]}})
+        return "told"
 
     async def tell(self, context: Any) -> None:
+        """Send the mail.
+
+        :raises NotToldError: when it cannot be sent.
+        """
+        try:
+            await self.mail(context)
+        except Exception as error:
+            raise NotToldError(f"{NOT_TOLD}: the mail could not be sent") from error
+
+    async def mail(self, context: Any) -> None:
         """Send the mail."""
         await super().async_notify(context)
 
-    async def _delivered(self, run: dict[str, Any]) -> bool:
-        """Whether Airflow knows that the task has succeeded in the run; what cannot be asked is no yes."""
-        if not self.delivered_by:
-            return False
+    async def delivered(self, run: dict[str, Any]) -> bool:
+        """Whether Airflow knows that the delivering task, or the run, has succeeded; what cannot be asked is no yes.
+
+        A person who sets the run to success says that there is nothing to wait for, whatever became of its tasks.
+        """
         # Imported where the triggerer needs it: a DAG file only names this class.
         from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
+        if self.delivered_by:
+            try:
+                count = await sync_to_async(RuntimeTaskInstance.get_ti_count)(
+                    dag_id=run["dag_id"], task_ids=[self.delivered_by], run_ids=[run["dag_run_id"]], states=["success"]
+                )
+            except Exception:
+                logger.exception("Airflow could not be asked for the state of %s", self.delivered_by)
+                return False
+            if count > 0:
+                return True
+        return await self._state(run) == "success"
+
+    async def _state(self, run: dict[str, Any]) -> str | None:
+        """Return the state of the run now; None when it cannot be asked."""
+        from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+
         try:
-            count = await sync_to_async(RuntimeTaskInstance.get_ti_count)(
-                dag_id=run["dag_id"], task_ids=[self.delivered_by], run_ids=[run["dag_run_id"]], states=["success"]
-            )
+            state = await sync_to_async(RuntimeTaskInstance.get_dagrun_state)(run["dag_id"], run["dag_run_id"])
         except Exception:
-            logger.exception("Airflow could not be asked for the state of %s", self.delivered_by)
-            return False
-        return count > 0
+            logger.exception("Airflow could not be asked for the state of %s", run["dag_run_id"])
+            return None
+        return str(getattr(state, "value", state))
 
     def values(self, context: Any) -> dict[str, Any]:
         run = context["dag_run"]
-        deadline = _moment(context["deadline"]["deadline_time"])
-        end = _moment(run["data_interval_end"])
+        deadline = moment_of(context["deadline"]["deadline_time"])
+        end = moment_of(run["data_interval_end"])
         return {
             "dag_id": run["dag_id"],
             "run_id": run["dag_run_id"],
             "state": run["state"],
-            "interval_start": _moment(run["data_interval_start"]),
+            "interval_start": moment_of(run["data_interval_start"]),
             "interval_end": end,
             "deadline": deadline,
             "allowed_seconds": round((deadline - end).total_seconds()),
@@ -84,7 +120,7 @@ class SlaMissMail(TemplateMail):
         }
 
 
-def _moment(value: datetime | str) -> datetime:
+def moment_of(value: datetime | str) -> datetime:
     """Return an aware time from what Airflow passes: a datetime, or its ISO text."""
     moment = value if isinstance(value, datetime) else datetime.fromisoformat(value)
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

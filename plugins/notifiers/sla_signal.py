@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 from asgiref.sync import sync_to_async
 
-from drawsguard.alerts.signals import end, fire, is_firing, sla_key
-from drawsguard.deadlines import deadline_of
+from drawsguard.alerts.signals import end, fire, firing_run, is_firing, sla_key
+from drawsguard.deadlines import NOT_TOLD, deadline_of
 from drawsguard.monitoring.observation import Priority
 from drawsguard.settings import get_settings
 from drawsguard.templates import render_template
 from drawsguard.warehouse.monitoring_repository import MonitoringRepository
 from hooks.warehouse_hook import warehouse_client
-from notifiers.sla_miss import SlaMissMail
+from notifiers.sla_miss import NotToldError, SlaMissMail, moment_of
 
 logger = logging.getLogger(__name__)
 
@@ -38,12 +39,23 @@ class SlaMissAlert(SlaMissMail):
         # In threads: the triggerer's event loop serves others meanwhile.
         if await sync_to_async(_is_reported)(context["dag_run"]["dag_id"]):
             return
-        mailed = False
+        refused: Exception | None = None
         try:
-            await super().tell(context)
-            mailed = True
-        finally:
-            await sync_to_async(self._report)(self.values(context), mailed)
+            await self.mail(context)
+        except Exception as error:  # noqa: BLE001 - raised below, after the alert
+            refused = error
+        try:
+            await sync_to_async(self._report)(self.values(context), refused is None)
+        except Exception as error:
+            if refused is not None:
+                raise NotToldError(f"{NOT_TOLD}: neither by mail ({refused}) nor by an alert") from error
+            raise
+        # A delivery that came before the signal found nothing to end.
+        run = context["dag_run"]
+        if await self.delivered(run):
+            await sync_to_async(_end)(run["dag_id"], run["dag_run_id"], moment_of(run["data_interval_end"]))
+        if refused is not None:
+            raise refused
 
     def _report(self, values: dict[str, Any], mailed: bool) -> None:
         fire(
@@ -69,32 +81,70 @@ def _is_reported(dag_id: str) -> bool:
 def report_run_success(context: Any) -> None:
     """End the alert of a missed deadline; for ``on_success_callback`` of a DAG with one.
 
-    Only a scheduled run counts: it alone has a deadline.
+    Only a scheduled run counts: it alone has a deadline. It ends the miss of its own interval, or of an earlier one.
     """
     run = context["dag_run"]
-    if str(getattr(run.run_type, "value", run.run_type)) == "scheduled":
-        end(
-            _repository(run.dag_id),
-            sla_key(run.dag_id),
-            "计划内的运行已交付数据 a scheduled run has delivered its data",
-            run_id=run.run_id,
-            now=datetime.now(UTC),
-        )
+    if _is_scheduled(run):
+        _end(run.dag_id, run.run_id, run.data_interval_end)
 
 
 def report_delivery(context: Any) -> None:
-    """End the alert of a missed deadline when this success may be its end; for the task that delivers the data.
+    """End the alert of a missed deadline as `report_run_success` does; for the task that delivers the data.
 
-    It may when the run is late itself, or when the task has failed in a run that Airflow remembers. Most successes are
-    neither, and cost no query of the warehouse.
+    Whether there is one is listed free of charge. Where only a query can tell, it is made when the run is late itself,
+    or when the task has failed in a run that Airflow remembers: most successes are neither.
     """
     task_instance, run = context["ti"], context["dag_run"]
-    allowed = deadline_of(run.dag_id).interval(get_settings())
-    late = run.data_interval_end is not None and datetime.now(UTC) - run.data_interval_end > allowed / 2
-    if late or task_instance.get_ti_count(
-        dag_id=run.dag_id, task_ids=[task_instance.task_id], states=["failed", "upstream_failed"]
-    ):
-        report_run_success(context)
+
+    def worth_a_query() -> bool:
+        allowed = deadline_of(run.dag_id).interval(get_settings())
+        late = run.data_interval_end is not None and datetime.now(UTC) - run.data_interval_end > allowed / 2
+        return late or bool(
+            task_instance.get_ti_count(
+                dag_id=run.dag_id, task_ids=[task_instance.task_id], states=["failed", "upstream_failed"]
+            )
+        )
+
+    if _is_scheduled(run):
+        _end(run.dag_id, run.run_id, run.data_interval_end, worth_a_query)
+
+
+def _is_scheduled(run: Any) -> bool:
+    return str(getattr(run.run_type, "value", run.run_type)) == "scheduled"
+
+
+def _end(
+    dag_id: str, run_id: str, interval_end: datetime | None, worth_a_query: Callable[[], bool] = lambda: True
+) -> None:
+    """End the alert of a DAG's missed deadline if the data of this interval are what it waits for, or later ones.
+
+    An old run that is cleared and succeeds delivers nothing of what is late.
+
+    :param interval_end: end of the data interval that was delivered (aware).
+    :param worth_a_query: whether to ask the warehouse when nothing less can tell.
+    """
+    repository, key, now = _repository(dag_id), sla_key(dag_id), datetime.now(UTC)
+
+    def is_over(missed_by: str | None) -> bool:
+        if missed_by is None:
+            if not worth_a_query():
+                return False
+            missed_by = firing_run(repository, key, now)
+        missed = interval_end_of(missed_by)
+        return missed is None or interval_end is None or interval_end >= missed
+
+    detail = "计划内的运行已交付数据 a scheduled run has delivered its data"
+    end(repository, key, detail, run_id=run_id, now=now, is_over=is_over)
+
+
+def interval_end_of(run_id: str) -> datetime | None:
+    """Return the end of the data interval in the id of a scheduled run; None for an id of another form."""
+    kind, _, moment = run_id.partition("__")
+    try:
+        end_of_interval = datetime.fromisoformat(moment) if kind == "scheduled" else None
+    except ValueError:
+        return None
+    return end_of_interval if end_of_interval is not None and end_of_interval.tzinfo else None
 
 
 def _repository(dag_id: str) -> MonitoringRepository:

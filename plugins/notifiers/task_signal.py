@@ -42,33 +42,41 @@ def report_failure(context: Any) -> None:
 
 
 def report_success(context: Any) -> None:
-    """Report the success that may end a failure; for ``default_args["on_success_callback"]``."""
+    """End the alert of the task's failure, where there is one; for ``default_args["on_success_callback"]``.
+
+    Whether there is one is listed free of charge. Airflow does not know of every failure: it forgets one whose run was
+    deleted, or marked as a success by hand.
+    """
     task_instance = context["ti"]
-    if may_end_a_failure(task_instance):
-        end(
-            _repository(task_instance),
-            task_key(task_instance.dag_id, task_instance.task_id),
-            "任务已成功 the task succeeded",
-            run_id=task_instance.run_id,
-            now=datetime.now(UTC),
-        )
+    end(
+        _repository(task_instance),
+        task_key(task_instance.dag_id, task_instance.task_id),
+        "任务已成功 the task succeeded",
+        run_id=task_instance.run_id,
+        now=datetime.now(UTC),
+        is_over=lambda run: may_end_a_failure(task_instance) if run is None else not failed_beside(task_instance),
+    )
 
 
 def may_end_a_failure(task_instance: Any) -> bool:
-    """Whether a success may be the end of a failure; most are not, and cost no query of the warehouse.
+    """Whether a success may be the end of a failure, where only a query of the warehouse can tell; most are not.
 
-    It may when the task has failed in some run that Airflow remembers, or in an earlier try of this one. A mapped
-    instance that succeeds ends nothing while one beside it has failed.
+    It may when the task has failed in some run that Airflow remembers, or in an earlier try of this one.
     """
+    return (task_instance.try_number > 1 or _failed(task_instance) > 0) and not failed_beside(task_instance)
 
-    def failed(**of: Any) -> int:
-        return int(
-            task_instance.get_ti_count(
-                dag_id=task_instance.dag_id, task_ids=[task_instance.task_id], states=["failed"], **of
-            )
+
+def failed_beside(task_instance: Any) -> bool:
+    """Whether a mapped instance beside this one has failed: this one's success ends nothing."""
+    return _failed(task_instance, run_ids=[task_instance.run_id]) > 0
+
+
+def _failed(task_instance: Any, **of: Any) -> int:
+    return int(
+        task_instance.get_ti_count(
+            dag_id=task_instance.dag_id, task_ids=[task_instance.task_id], states=["failed"], **of
         )
-
-    return (task_instance.try_number > 1 or failed() > 0) and failed(run_ids=[task_instance.run_id]) == 0
+    )
 
 
 def _repository(task_instance: Any) -> MonitoringRepository:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from google.cloud.bigquery import SchemaField
@@ -18,6 +19,7 @@ _SIGNAL = (
     SchemaField("alert_key", "STRING"),
     SchemaField("signalled_at", "TIMESTAMP"),
     SchemaField("state", "STRING"),
+    SchemaField("run_id", "STRING"),
 )
 
 
@@ -51,23 +53,53 @@ def fire(
     repository.append("alerts/append_signals", [row])
 
 
+def listed_firing_run(repository: MonitoringRepository, key: str) -> str | None:
+    """Return the run whose signal, the newest of the condition ``key``, says that it holds; empty when none does.
+
+    Free of charge; None when there are too many signals to list, or they cannot be listed.
+    """
+    signals = repository.few_rows("alert_signal", _SIGNAL, MOST_LISTED)
+    if signals is None:
+        return None
+    newest = max((row for row in signals if row["alert_key"] == key), key=lambda row: row["signalled_at"], default=None)
+    return str(newest["run_id"]) if newest is not None and newest["state"] == "firing" else ""
+
+
+def firing_run(repository: MonitoringRepository, key: str, now: datetime) -> str:
+    """Return the run whose signal, the newest of the condition ``key``, says that it holds; empty when none does.
+
+    :param now: aware.
+    """
+    for row in repository.query("alerts/newest_signals", since=now - MEMORY):
+        if row["alert_key"] == key and row["state"] == "firing":
+            return str(row["run_id"])
+    return ""
+
+
 def is_firing(repository: MonitoringRepository, key: str, now: datetime) -> bool:
     """Whether the newest signal of the condition ``key`` is that it holds."""
-    signals = repository.query("alerts/newest_signals", since=now - MEMORY)
-    return any(row["alert_key"] == key and row["state"] == "firing" for row in signals)
+    return firing_run(repository, key, now) != ""
 
 
-def end(repository: MonitoringRepository, key: str, detail: str, *, run_id: str, now: datetime) -> None:
+def end(
+    repository: MonitoringRepository,
+    key: str,
+    detail: str,
+    *,
+    run_id: str,
+    now: datetime,
+    is_over: Callable[[str | None], bool] | None = None,
+) -> None:
     """Append a signal that the condition ``key`` is over, if it was the newest thing heard of it that it holds.
 
     As long as there are few signals that is known without a query.
+
+    :param is_over: given the run whose signal holds, says whether it is over; given None when only a query can tell
+        whether any does. Not asked when none does; default: it is over.
     """
-    signals = repository.few_rows("alert_signal", _SIGNAL, MOST_LISTED)
-    if signals is not None:
-        of_key = [row for row in signals if row["alert_key"] == key]
-        newest = max(of_key, key=lambda row: row["signalled_at"], default=None)
-        if newest is None or newest["state"] != "firing":
-            return
+    fired_by = listed_firing_run(repository, key)
+    if fired_by == "" or (is_over is not None and not is_over(fired_by)):
+        return
     repository.query(
         "alerts/end_signal",
         signal_id=stable_id(key, run_id, now.isoformat()),

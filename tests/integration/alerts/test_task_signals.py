@@ -23,6 +23,7 @@ from drawsguard.alerts.config import load_alert_config
 from drawsguard.alerts.manager import AlertManager
 from drawsguard.alerts.message import Text
 from drawsguard.alerts.signals import fire
+from drawsguard.deadlines import NOT_TOLD
 from drawsguard.monitoring.checks import load_checks
 from drawsguard.monitoring.observation import Priority
 from drawsguard.settings import get_settings
@@ -30,7 +31,8 @@ from drawsguard.warehouse.monitoring_repository import MonitoringRepository
 from hooks.alert_delivery_hook import AlertDeliveryHook
 from local.alerts.server import make_server
 from notifiers import task_signal
-from notifiers.sla_signal import SlaMissAlert, report_delivery, report_run_success
+from notifiers.sla_miss import NotToldError
+from notifiers.sla_signal import SlaMissAlert, interval_end_of, report_delivery, report_run_success
 from notifiers.task_signal import may_end_a_failure, report_failure, report_success
 from tests.integration.draws_warehouse import draws_warehouse, rows, truncate
 
@@ -137,6 +139,19 @@ def signals(client: Client) -> list[str]:
     return [row["state"] for row in rows(client, f"SELECT state FROM {table} ORDER BY signalled_at")]
 
 
+def statements(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the statements that are sent to the warehouse from now on."""
+    sent: list[str] = []
+    query = MonitoringRepository.query
+
+    def recorded(self: MonitoringRepository, statement: str, *of: Any, **values: Any) -> list[dict[str, Any]]:
+        sent.append(statement)
+        return query(self, statement, *of, **values)
+
+    monkeypatch.setattr(MonitoringRepository, "query", recorded)
+    return sent
+
+
 # --- tasks ------------------------------------------------------------------------------------------------------------
 
 
@@ -177,11 +192,30 @@ def test_a_points_failure_reaches_the_points_team(manager: AlertManager, sinks: 
     assert [len(sinks[name]()) for name in ("chat", "draws", "points")] == [1, 0, 1]
 
 
-def test_a_success_without_a_failure_costs_the_warehouse_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[bool] = []
-    monkeypatch.setattr(task_signal, "warehouse_client", lambda: asked.append(True))
+def test_a_success_without_a_failure_costs_the_warehouse_nothing(
+    manager: AlertManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = statements(monkeypatch)
+    report_success(context(Task()))
+    monkeypatch.setattr(MonitoringRepository, "few_rows", lambda *_: None)
     report_success(context(Task()))
     assert asked == []
+
+
+@pytest.mark.parametrize("failed", [(), ("scheduled__0",)])
+def test_a_success_ends_a_failure_that_airflow_forgot(
+    client: Client, manager: AlertManager, failed: tuple[str, ...]
+) -> None:
+    """Its run was deleted, or somebody marked the task as a success: no instance is failed any more."""
+    report_failure(context(Task(run_id="scheduled__1")))
+    report_success(context(Task(run_id="scheduled__2", failed=failed)))
+    assert signals(client) == ["firing", "ok"]
+
+
+def test_a_mapped_success_ends_nothing_while_one_beside_it_has_failed(client: Client, manager: AlertManager) -> None:
+    report_failure(context(Task(run_id="scheduled__1")))
+    report_success(context(Task(run_id="scheduled__1", failed=("scheduled__1",))))
+    assert signals(client) == ["firing"]
 
 
 @pytest.mark.parametrize(
@@ -213,8 +247,8 @@ def test_a_failure_that_cannot_be_reported_is_mailed_once_and_seen(
 # --- deadlines --------------------------------------------------------------------------------------------------------
 
 
-def miss(run_id: str, dag_id: str = "draw_sync", delivered_by: str = "") -> None:
-    """Do what the triggerer does when a run has missed its deadline."""
+def miss(run_id: str, dag_id: str = "draw_sync", delivered_by: str = "") -> Any:
+    """Do what the triggerer does when a run has missed its deadline; return what Airflow keeps of it."""
     run = {
         "dag_id": dag_id, "dag_run_id": run_id, "state": "running",
         "data_interval_start": "2025-10-03T01:00:00Z", "data_interval_end": "2025-10-03T01:05:00Z",
@@ -228,10 +262,10 @@ def miss(run_id: str, dag_id: str = "draw_sync", delivered_by: str = "") -> None
         context={"dag_run": run, "deadline": deadline},
     )
 
-    async def send() -> None:
-        await notifier
+    async def send() -> Any:
+        return await notifier
 
-    asyncio.run(send())
+    return asyncio.run(send())
 
 
 def test_an_outage_is_one_mail_and_one_alert_in_chat_and_its_end_is_told_to_both(
@@ -289,6 +323,100 @@ def test_a_run_whose_data_are_there_has_missed_nothing(
     assert len(mails) == 2, "what cannot be asked is no yes"
 
 
+def states(monkeypatch: pytest.MonkeyPatch, *of_run: str) -> None:
+    """Let Airflow answer with these states of a run, one after the other, the last one for ever."""
+    left = list(of_run)
+    answer = staticmethod(lambda *_: left.pop(0) if len(left) > 1 else left[0])
+    monkeypatch.setattr(RuntimeTaskInstance, "get_dagrun_state", answer)
+
+
+@pytest.mark.parametrize("delivered_by", ["", "verify"])
+def test_a_run_that_has_succeeded_since_its_deadline_is_told_to_nobody(
+    client: Client, manager: AlertManager, mails: list[Any], monkeypatch: pytest.MonkeyPatch, delivered_by: str
+) -> None:
+    """The triggerer was down when the deadline passed, or a person set the run to success."""
+    states(monkeypatch, "success")
+    monkeypatch.setattr(RuntimeTaskInstance, "get_ti_count", staticmethod(lambda **_: 0))
+    assert NOT_TOLD in miss("scheduled__1", delivered_by=delivered_by)
+    assert (mails, signals(client)) == ([], [])
+
+
+def test_the_mail_says_the_state_that_the_run_has_now(
+    manager: AlertManager, mails: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    states(monkeypatch, "as it is by now")
+    assert NOT_TOLD not in miss("scheduled__1")
+    (mail,) = mails
+    assert "as it is by now" in mail["html_content"]
+
+
+def test_data_that_arrive_while_a_miss_is_told_end_its_alert(
+    client: Client, manager: AlertManager, mails: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The delivery came before the signal, and found nothing to end."""
+    states(monkeypatch, "running")
+    answers = [0, 1]
+    monkeypatch.setattr(RuntimeTaskInstance, "get_ti_count", staticmethod(lambda **_: answers.pop(0)))
+    miss(scheduled(END), delivered_by="verify")
+    assert (len(mails), answers) == (1, [])
+    assert signals(client) == ["firing", "ok"]
+
+    truncate(client, ("monitor", "alert_signal"))
+    states(monkeypatch, "running", "running", "success")
+    miss(scheduled(END))
+    assert signals(client) == ["firing", "ok"]
+
+
+def scheduled(interval_end: datetime) -> str:
+    """Return the id that Airflow gives to the scheduled run of an interval."""
+    return f"scheduled__{interval_end.isoformat()}"
+
+
+@pytest.mark.parametrize("listed", [True, False])
+@pytest.mark.parametrize("report", [report_run_success, report_delivery])
+@pytest.mark.parametrize(("minutes", "ends"), [(-5, False), (0, True), (5, True)])
+def test_only_the_interval_of_the_miss_or_a_later_one_ends_it(
+    client: Client, manager: AlertManager, monkeypatch: pytest.MonkeyPatch,
+    minutes: int, ends: bool, report: Callable[[Any], None], listed: bool,
+) -> None:  # fmt: skip
+    """An old run that somebody clears delivers nothing of what is late."""
+    fire(manager._repository, "sla:draw_sync", Priority.P0, "late", run_id=scheduled(END), now=datetime.now(UTC))
+    if not listed:
+        monkeypatch.setattr(MonitoringRepository, "few_rows", lambda *_: None)
+    end = END + timedelta(minutes=minutes)
+    of = context(Task(task_id="verify", run_id=scheduled(end)))
+    of["dag_run"].data_interval_end = end
+    report(of)
+    assert signals(client) == (["firing", "ok"] if ends else ["firing"])
+
+
+@pytest.mark.parametrize(
+    ("run_id", "interval_end"),
+    [
+        (scheduled(END), END),
+        ("scheduled__1", None),
+        ("scheduled__2025-10-03T01:05:00", None),
+        ("manual__2025-10-03T01:05:00+00:00", None),
+    ],
+)
+def test_the_interval_of_a_miss_is_read_off_its_run(run_id: str, interval_end: datetime | None) -> None:
+    assert interval_end_of(run_id) == interval_end
+
+
+@pytest.mark.parametrize("failed", [(), ("scheduled__1",)])
+def test_a_delivery_in_time_ends_the_miss_of_a_run_that_airflow_forgot(
+    client: Client, manager: AlertManager, monkeypatch: pytest.MonkeyPatch, failed: tuple[str, ...]
+) -> None:
+    fire(manager._repository, "sla:draw_sync", Priority.P0, "late", run_id="r", now=datetime.now(UTC))
+    of = context(Task(task_id="verify", run_id="scheduled__2", failed=failed))
+    of["dag_run"].data_interval_end = datetime.now(UTC) - timedelta(seconds=20)
+    report_delivery(of)
+    assert signals(client) == ["firing", "ok"]
+    asked = statements(monkeypatch)
+    report_delivery(of)
+    assert asked == [], "that nothing is late is known without a query"
+
+
 @pytest.mark.parametrize(
     ("ended_ago", "failed", "ends"),
     [
@@ -305,6 +433,7 @@ def test_a_delivery_ends_the_miss_and_asks_the_warehouse_only_when_it_may(
     failed: Any,
     ends: bool,
 ) -> None:
+    monkeypatch.setattr(MonitoringRepository, "few_rows", lambda *_: None)  # too many signals to list
     fire(manager._repository, "sla:draw_sync", Priority.P0, "late", run_id="r", now=datetime.now(UTC))
     task = Task(task_id="verify", run_id="scheduled__2")
     monkeypatch.setattr(task, "get_ti_count", lambda **of: len(failed) if "failed" in of["states"] else 0)
@@ -345,9 +474,17 @@ def test_a_miss_is_mailed_although_the_warehouse_is_out_of_reach(
         raise GoogleAPIError("BigQuery is out of reach")
 
     monkeypatch.setattr("notifiers.sla_signal.warehouse_client", unreachable)
-    with pytest.raises(GoogleAPIError):
+    with pytest.raises(GoogleAPIError) as refused:
         miss("scheduled__1")
+    assert NOT_TOLD not in str(refused.value)
     assert len(mails) == 1
+
+    async def refuse(_self: SmtpHook, **_mail: Any) -> None:
+        raise ConnectionRefusedError("no mail today")
+
+    monkeypatch.setattr(SmtpHook, "asend_email_smtp", refuse)
+    with pytest.raises(NotToldError, match=NOT_TOLD):
+        miss("scheduled__1")
 
 
 # --- channels ---------------------------------------------------------------------------------------------------------

@@ -440,6 +440,7 @@ _SIGNAL: Row = {
     "state": "firing",
     "priority": "P1",
     "detail": "d",
+    "run_id": "r",
 }
 
 

@@ -6,7 +6,8 @@ SELECT
   signalled_at,
   state,
   priority,
-  detail
+  detail,
+  run_id
 FROM `{{ project }}.{{ monitor_dataset }}.alert_signal`
 WHERE signalled_at >= @since
 QUALIFY ROW_NUMBER() OVER (PARTITION BY alert_key ORDER BY signalled_at DESC) = 1;
