@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from airflow.sdk.definitions.deadline import BaseDeadlineReference, DeadlineReference, deadline_reference
+
+from drawsguard.deadlines import NOT_TOLD
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -35,34 +37,27 @@ def deadline_start(
 
 @dataclass(frozen=True)
 class EarlierRun:
-    """An earlier scheduled run; times are aware.
+    """An earlier scheduled run.
 
-    :param delivered_at: when its data were there; None when they never were.
-    :param missed: whether Airflow reported a missed deadline of it.
+    :param delivered: whether its data are there, in time or late.
+    :param told_of: the deadline of it that people were told it has missed (aware); None when they were not.
     """
 
-    interval_end: datetime | None
-    delivered_at: datetime | None
-    missed: bool
-
-    def in_time(self, allowed: timedelta) -> bool:
-        """Whether its data were there by its deadline."""
-        if self.delivered_at is None:
-            return False
-        return self.interval_end is None or self.delivered_at - self.interval_end <= allowed
+    delivered: bool
+    told_of: datetime | None
 
 
-def outage_was_reported(earlier: Iterable[EarlierRun], allowed: timedelta) -> bool:
-    """Whether the runs before are late without an interruption, and one of them was reported.
+def outage_was_told(earlier: Iterable[EarlierRun]) -> datetime | None:
+    """Return the missed deadline that people were told of, if nothing was delivered since.
 
     :param earlier: the newest first.
     """
     for run in earlier:
-        if run.in_time(allowed):
-            return False
-        if run.missed:
-            return True
-    return False
+        if run.delivered:
+            return None
+        if run.told_of is not None:
+            return run.told_of
+    return None
 
 
 @deadline_reference(DeadlineReference.TYPES.DAGRUN_CREATED)
@@ -70,14 +65,13 @@ def outage_was_reported(earlier: Iterable[EarlierRun], allowed: timedelta) -> bo
 class FreshIntervalEnd(BaseDeadlineReference):
     """The data interval's end of a run that the schedule created within ``stale_after_seconds`` of it.
 
-    None while an outage goes on that was reported: it is one outage, and one mail.
+    None while an outage goes on that people were told of: it is one outage, and one mail. It ends when data are
+    delivered, however late, and for those who were told also when a person resolves its alert.
 
-    :param allowed_seconds: how long after the end of its interval a run's data may take.
     :param delivered_by: the task whose success means that the data are there; empty: the whole run.
     """
 
     stale_after_seconds: int = 120
-    allowed_seconds: int = 0
     delivered_by: str = ""
 
     required_kwargs: ClassVar[set[str]] = {"dag_id", "run_id"}
@@ -91,48 +85,67 @@ class FreshIntervalEnd(BaseDeadlineReference):
         if run is None:
             return None
         start = deadline_start(str(run.run_type), run.data_interval_end, datetime.now(UTC), self.stale_after_seconds)
-        if start is None or outage_was_reported(self._earlier(session, run), timedelta(seconds=self.allowed_seconds)):
+        if start is None:
             return None
-        return start
+        told_of = outage_was_told(self._earlier(session, run))
+        return start if told_of is None or resolved_since(session, dag_id, told_of) else None
 
     def _earlier(self, session: Session, run: Any) -> Iterable[EarlierRun]:
         """Yield the scheduled runs before ``run``, the newest first; most often one is enough."""
         from airflow.models import DagRun
+        from airflow.models.callback import Callback
         from airflow.models.deadline import Deadline
         from airflow.models.taskinstance import TaskInstance
-        from sqlalchemy import and_, select
+        from sqlalchemy import and_, func, literal, or_, select
 
-        missed = select(Deadline.id).where(Deadline.dagrun_id == DagRun.id, Deadline.missed).exists()
+        # A miss that waits for the triggerer has no outcome yet: it will be told.
+        told_of = (
+            select(func.max(Deadline.deadline_time))
+            .join(Callback, Callback.id == Deadline.callback_id)
+            .where(
+                Deadline.dagrun_id == DagRun.id,
+                Deadline.missed,
+                or_(Callback.output.is_(None), Callback.output.not_like(f"%{NOT_TOLD}%")),
+            )
+            .scalar_subquery()
+        )
         of = and_(
             TaskInstance.dag_id == DagRun.dag_id,
             TaskInstance.run_id == DagRun.run_id,
             TaskInstance.task_id == self.delivered_by,
         )
-        task = (TaskInstance.state, TaskInstance.end_date)
-        whole = (DagRun.state, DagRun.end_date)
         query = (
-            select(DagRun.data_interval_end, *(task if self.delivered_by else whole), missed)
+            select(DagRun.state, TaskInstance.state if self.delivered_by else literal(None), told_of)
             .where(DagRun.dag_id == run.dag_id, DagRun.run_type == "scheduled", DagRun.run_after < run.run_after)
             .order_by(DagRun.run_after.desc())
         )
         if self.delivered_by:
             query = query.outerjoin(TaskInstance, of)
         for offset, most in ((0, 1), (1, LONGEST_OUTAGE)):
-            for interval_end, state, ended_at, was_missed in session.execute(query.offset(offset).limit(most)):
-                yield EarlierRun(interval_end, ended_at if str(state) == "success" else None, was_missed)
+            for run_state, task_state, told in session.execute(query.offset(offset).limit(most)):
+                yield EarlierRun("success" in (str(run_state), str(task_state)), told)
 
     def serialize_reference(self) -> dict[str, Any]:
         return super().serialize_reference() | {
             "stale_after_seconds": self.stale_after_seconds,
-            "allowed_seconds": self.allowed_seconds,
             "delivered_by": self.delivered_by,
         }
 
     @classmethod
     def deserialize_reference(cls, reference_data: dict[str, Any]) -> Self:
-        # A DAG that an earlier release serialized has neither of the two.
-        return cls(
-            reference_data["stale_after_seconds"],
-            reference_data.get("allowed_seconds", 0),
-            reference_data.get("delivered_by", ""),
-        )
+        # A DAG that an earlier release serialized may have no delivered_by, and more than these.
+        return cls(reference_data["stale_after_seconds"], reference_data.get("delivered_by", ""))
+
+
+def resolved_since(session: Session, dag_id: str, moment: datetime) -> bool:
+    """Whether a person has resolved the alert of the DAG's missed deadlines after ``moment`` (aware).
+
+    It is asked of Airflow, which the scheduler has at hand; the warehouse may be what is down.
+    """
+    from airflow.models import DagRun
+    from sqlalchemy import select
+
+    runs = select(DagRun.conf).where(
+        DagRun.dag_id == "alert_resolve", DagRun.state == "success", DagRun.end_date > moment
+    )
+    return any((conf or {}).get("key") == f"sla:{dag_id}" for conf in session.scalars(runs))

@@ -33,10 +33,9 @@ def sla_deadline(dag_id: str) -> DeadlineAlert:
         callback = AsyncCallback(SlaMissMail, kwargs=mail)
     else:
         callback = AsyncCallback(SlaMissAlert, kwargs={"priority": deadline.priority, **mail})
-    allowed = deadline.interval(settings)
     return DeadlineAlert(
         name=deadline.name,
-        reference=FreshIntervalEnd(allowed_seconds=round(allowed.total_seconds()), delivered_by=deadline.delivered_by),
-        interval=allowed,
+        reference=FreshIntervalEnd(delivered_by=deadline.delivered_by),
+        interval=deadline.interval(settings),
         callback=callback,
     )
