@@ -1,7 +1,8 @@
 """A failure means that the daily digest reached nobody; open alerts are in `alert_state_v` all the same.
 
 **Who runs it**: the schedule, every day at 09:00 Beijing time. It sends which alerts are open, and which were resolved
-within 24 hours. P2 alerts are announced here only.
+since the last digest that a channel accepted, at most a week ago. P2 alerts are announced here only, so that its own
+failure is not one of them.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ with DAG(
     schedule=CronDataIntervalTimetable("0 9 * * *", timezone=settings.business_timezone),
     catchup=False,
     max_active_runs=1,
-    tags=["tier:2", "operations"],
+    tags=["tier:1", "operations"],
     default_args=task_defaults(settings.draws_owner),
 ):
     AlertDigestOperator(task_id="send_digest", alert_conn_id=settings.alert_conn_id)

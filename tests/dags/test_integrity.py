@@ -17,6 +17,8 @@ from airflow.serialization.serialized_objects import DagSerialization
 from airflow.timetables.base import TimeRestriction
 
 from dag_params.text import SEVERAL_LINES, batch_param, text_param
+from drawsguard.alerts.config import load_alert_config
+from drawsguard.monitoring.observation import Priority
 from hooks.asset_memory import DRAWS
 from notifiers.first_failure import first_failure_mail
 from notifiers.sla_signal import SlaMissAlert, report_run_success
@@ -46,6 +48,11 @@ def test_dag_keeps_the_policy(bag: DagBag, dag_id: str) -> None:
     found = {rule.__name__: problems for rule in policy.DAG_RULES if (problems := rule(dag))}
     assert found == {}
     assert policy.deadline_matches(dag, has_sla=DAGS[dag_id]) == []
+
+
+def test_the_digest_is_not_what_announces_its_own_failure(bag: DagBag) -> None:
+    """P2 alerts are announced in the digest only."""
+    assert load_alert_config().priority_of_task(bag.dags["alert_digest"].tags) < Priority.P2
 
 
 def test_every_date_param_refuses_a_word(bag: DagBag) -> None:

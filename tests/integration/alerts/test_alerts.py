@@ -26,6 +26,7 @@ from drawsguard.warehouse.monitoring_repository import MonitoringRepository
 from hooks.alert_delivery_hook import AlertDeliveryHook
 from local.alerts.server import make_server
 from operators.operations.alert_command_operator import AlertCommandOperator
+from operators.operations.alert_digest_operator import AlertDigestOperator
 from tests.integration.draws_warehouse import draws_warehouse, rows, truncate
 
 pytestmark = pytest.mark.integration
@@ -291,3 +292,44 @@ def test_digest_names_what_is_open(manager: AlertManager, sink: str) -> None:
     text = compose_digest(list(manager.board(START).alerts.values()), get_settings(), START)
     assert "未恢复 open 1" in text.title
     assert "check:feed_rows_are_valid:2025-10-03" in text.body
+
+
+class Kept:
+    """What Airflow keeps of the tasks of a DAG: the XComs of every run, and the newest of a key for who asks."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def xcom_push(self, _key: str, value: str) -> None:
+        self.told.append(value)
+
+    def xcom_pull(self, *, task_ids: str, key: str, include_prior_dates: bool) -> Any:
+        assert (task_ids, key, include_prior_dates) == ("send_digest", "told_until", True)
+        return self.told[0] if len(self.told) == 1 else self.told or None
+
+
+@pytest.mark.usefixtures("client")
+def test_what_was_resolved_since_the_last_digest_is_told_once(
+    manager: AlertManager, sink: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is lost when a digest fails, is late or does not run: P2 alerts are announced nowhere else."""
+    now, key = datetime.now(UTC), "check:feed_rows_are_valid:2025-10-03"
+    for at, firing in ((60 * 60, True), (50 * 60, False), (49 * 60, False), (48 * 60, False)):
+        seen = stale(firing, key, priority=Priority.P2)
+        manager.round([seen], AlertDeliveryHook("apprise_default"), now - at * MINUTE)
+    kept = Kept()
+    run = {"dag_run": SimpleNamespace(run_type="manual"), "run_id": "r", "ti": kept}
+
+    def digest() -> Any:
+        return AlertDigestOperator(task_id="send_digest").execute(run)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as refused:
+        refused.setattr(AlertDeliveryHook, "send", lambda *_: ([], ["chat: away"]))
+        with pytest.raises(Exception, match="chat: away"):
+            digest()
+    assert kept.told == [], "nobody was told"
+    kept.told = [(now - timedelta(days=3)).isoformat(), (now - timedelta(days=4)).isoformat()]
+    assert digest()
+    assert key in messages(sink)[-1]["message"], "resolved two days ago, and told by no digest yet"
+    assert digest()
+    assert key not in messages(sink)[-1]["message"]

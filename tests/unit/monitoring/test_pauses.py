@@ -10,7 +10,7 @@ import pytest
 
 from drawsguard.monitoring.pauses import was_paused
 from hooks import preflight_connections
-from hooks.monitor_pauses import monitor_was_paused
+from hooks.monitor_pauses import dag_was_paused, monitor_was_paused
 
 SINCE, UNTIL = datetime(2025, 10, 3, 10, 0, tzinfo=UTC), datetime(2025, 10, 3, 13, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -55,8 +55,17 @@ def test_airflow_is_asked_and_what_it_does_not_say_was_no_pause(monkeypatch: pyt
     assert monitor_was_paused(SINCE, UNTIL)
     assert asked[0].startswith("/eventLogs?dag_id=monitoring_checks&event=patch_dag&after=2025-10-03T09%3A55")
 
+    earlier = event(SINCE - timedelta(days=3), True)
+    monkeypatch.setattr(
+        Connections, "airflow", lambda _, path: asked.append(path) or {"event_logs": [UNPAUSED, earlier]}
+    )
+    assert dag_was_paused("alert_digest", SINCE, UNTIL), "a pause of days holds the slot at its end"
+    assert asked[1].startswith("/eventLogs?dag_id=alert_digest&event=patch_dag&after=2024-")
+    assert "order_by=-when&limit=100" in asked[1]
+
     def refuse(_self: object, _path: str) -> dict[str, Any]:
         raise LookupError("no connection")
 
     monkeypatch.setattr(Connections, "airflow", refuse)
     assert not monitor_was_paused(SINCE, UNTIL)
+    assert not dag_was_paused("alert_digest", SINCE, UNTIL)
