@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from airflow.timetables.base import TimeRestriction
 
 from dag_params.text import SEVERAL_LINES, batch_param, text_param
 from drawsguard.alerts.config import load_alert_config
+from drawsguard.monitoring.checks import load_checks
 from drawsguard.monitoring.observation import Priority
 from hooks.asset_memory import DRAWS
 from notifiers.first_failure import first_failure_mail
@@ -53,6 +55,14 @@ def test_dag_keeps_the_policy(bag: DagBag, dag_id: str) -> None:
 def test_the_digest_is_not_what_announces_its_own_failure(bag: DagBag) -> None:
     """P2 alerts are announced in the digest only."""
     assert load_alert_config().priority_of_task(bag.dags["alert_digest"].tags) < Priority.P2
+
+
+def test_what_explains_an_alert_are_tasks_that_exist(bag: DagBag) -> None:
+    tasks = [f"task:{dag.dag_id}.{task.task_id}" for dag in bag.dags.values() for task in dag.tasks]
+    patterns = {pattern for check in load_checks().checks for pattern in check.explained_by}
+    patterns |= {pattern for causes in load_alert_config().explanations.values() for pattern in causes}
+    gone = {one for one in patterns if one.startswith("task:") and not fnmatch.filter(tasks, one)}
+    assert gone == set()
 
 
 def test_every_date_param_refuses_a_word(bag: DagBag) -> None:

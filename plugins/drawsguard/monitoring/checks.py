@@ -63,6 +63,8 @@ class Check(Explained):
     value: bool | float | str | tuple[str, ...]
     priority: Priority
     explained_by: tuple[str, ...] = ()
+    #: The service of each subject, where the subjects are those of services.yaml.
+    service_of: Mapping[str, str] = {}
     part: Part | None = None
 
     @property
@@ -80,6 +82,10 @@ class Check(Explained):
         """Return the alert key of a subject."""
         return f"check:{self.name}:{subject}"
 
+    def causes(self, subject: str) -> tuple[str, ...]:
+        """Return the key patterns of alerts that would be the cause of this one: of the subject's own service."""
+        return tuple(pattern.replace("{service}", self.service_of.get(subject, "*")) for pattern in self.explained_by)
+
 
 class Checks(BaseModel):
     """The content of include/config/checks.yaml."""
@@ -93,9 +99,14 @@ class Checks(BaseModel):
     def _services_are_those_of_the_configuration(cls, checks: Any) -> Any:
         """Put the services, or their jobs, of services.yaml where a check expects ``services`` or ``jobs``."""
         listed = schema_constants(get_settings())["services"]
-        of = {"services": [one["name"] for one in listed], "jobs": [one["job"] for one in listed]}
+        of = {
+            "services": {one["name"]: one["name"] for one in listed},
+            "jobs": {one["job"]: one["name"] for one in listed},
+        }
         return [
-            {**one, "expected": of[one["expected"]]} if one.get("expected") in ("services", "jobs") else one
+            {**one, "expected": list(of[one["expected"]]), "service_of": of[one["expected"]]}
+            if one.get("expected") in ("services", "jobs")
+            else one
             for one in checks
         ]
 
@@ -150,7 +161,9 @@ class Outcome:
         detail = (
             f"{self.check.message.zh} {self.check.message.en} — expected {self.check.condition}; actual {self.actual}"
         )
-        return Observation(self.check.key(self.subject), firing, self.check.priority, detail, self.check.explained_by)
+        return Observation(
+            self.check.key(self.subject), firing, self.check.priority, detail, self.check.causes(self.subject)
+        )
 
 
 def judge(check: Check, rows: Sequence[Mapping[str, Any]]) -> list[Outcome]:

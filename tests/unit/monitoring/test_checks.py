@@ -92,6 +92,39 @@ def test_no_alert_explains_itself_in_a_circle() -> None:
     assert not any(key.startswith("check:") for key in load_alert_config().explanations)
 
 
+#: Tasks that bring draws, or the features, where the check looks; of others a failure delays nothing.
+COLLECT, SYNC, VERIFY = "task:draw_collect.collect", "task:draw_sync.sync", "task:draw_sync.verify"
+
+
+def test_a_check_is_explained_by_what_delays_it_only() -> None:
+    """A pattern of tasks would hide an alert behind failures that have nothing to do with it."""
+    explained = {
+        check.name: {pattern for pattern in check.explained_by if not pattern.startswith("check:")}
+        for check in load_checks().checks
+    }
+    assert {name: causes for name, causes in explained.items() if causes} == {
+        "draws_are_collected_in_time": {COLLECT},
+        "draws_are_synced_in_time": {COLLECT, SYNC},
+        "features_are_refreshed_in_time": {COLLECT, SYNC, "task:feature_refresh.refresh"},
+        "sync_intervals_succeed": {SYNC, VERIFY},
+        "sync_ran_lately": {SYNC},
+    }
+    assert set(load_alert_config().explained_by("task:draw_news.sync")) >= {SYNC, VERIFY}
+    for key, causes in load_alert_config().explanations.items():
+        tasks = [cause for cause in causes if cause.startswith("task:") and "*" in cause]
+        # The deadline of a whole run is missed for a failure of any of its tasks.
+        assert tasks == ([f"task:{key.removeprefix('sla:')}.*"] if tasks else []), key
+
+
+def test_a_job_is_explained_by_the_identity_of_its_own_service() -> None:
+    check = next(check for check in load_checks().checks if check.name == "scheduler_jobs_succeed")
+    (overdue,) = [
+        outcome for outcome in judge(check, [{"job_name": "data-sync-job", "success_overdue": True, "is_latest": True}])
+        if outcome.subject == "data-sync-job"
+    ]  # fmt: skip
+    assert overdue.observation().explained_by == ("check:identities_pass:data-sync-service",)
+
+
 @pytest.mark.parametrize(
     "view", ["R__340_scheduler_execution_v", "R__350_cloudrun_invocation_v", "R__370_identity_status_v"]
 )
