@@ -12,7 +12,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from drawsguard.alerts.config import load_alert_config
 from drawsguard.alerts.manager import AlertManager
 from drawsguard.alerts.signals import end
-from drawsguard.alerts.state import acknowledge, mute, resolve, unmute
+from drawsguard.alerts.state import Board, Kind, acknowledge, mute, resolve, unmute
 from drawsguard.monitoring.checks import load_checks
 from drawsguard.override import check_override
 from drawsguard.refusal import RefusedError
@@ -22,6 +22,10 @@ from hooks.warehouse_hook import warehouse_client
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+
+#: The commands that are refused once they were carried out.
+_ENDS = {"acknowledge": Kind.ACKNOWLEDGED, "resolve": Kind.RESOLVED}
 
 
 class AlertCommandOperator(BaseOperator):
@@ -59,14 +63,17 @@ class AlertCommandOperator(BaseOperator):
         :raises OverrideRefusedError: when a mute, or resolving, has no reason that explains it.
         :raises AirflowFailException: when the command does not fit the alert's state, or nobody gave it.
         """
-        actor = getattr(context["dag_run"], "triggering_user_name", None)
+        run = context["dag_run"]
+        actor = getattr(run, "triggering_user_name", None)
         if not actor:
             raise AirflowFailException("This run has no triggering user: trigger it from the UI or API as yourself.")
         if self.command == "mute" and float(self.hours) > 0:
-            check_override("A mute", self.note, context["dag_run"])
+            check_override("A mute", self.note, run)
         if self.command == "resolve":
-            check_override("Resolving an alert", self.note, context["dag_run"])
+            check_override("Resolving an alert", self.note, run)
         settings, config, now = get_settings(), load_alert_config(), datetime.now(UTC)
+        # The same in each attempt: the entry is looked for at its time.
+        asked_at = getattr(run, "run_after", None) or now
         client = warehouse_client()
         repository = MonitoringRepository(client, dag_id=self.dag_id, task_id=self.task_id)
         manager = AlertManager(repository, config, load_checks(), settings, run_id=context["run_id"])
@@ -82,10 +89,12 @@ class AlertCommandOperator(BaseOperator):
                 length = timedelta(hours=float(self.hours))
                 event = mute(board, self.key, actor, self.note, now, length, longest)
         except RefusedError as error:
+            if self._is_done(board, actor, asked_at):
+                return _ENDS[self.command].value  # an attempt that was killed afterwards
             raise AirflowFailException(str(error)) from error
         entry = {
             "entry_id": stable_id(context["run_id"], self.dag_id, self.key),
-            "acted_at": now,
+            "acted_at": asked_at,
             "operation": self.dag_id,
             "subject": self.key,
             "action": event.kind.value,
@@ -100,3 +109,15 @@ class AlertCommandOperator(BaseOperator):
             end(repository, self.key, f"{actor}: {self.note}", run_id=context["run_id"], now=now)
         manager.record([event])
         return event.kind.value
+
+    def _is_done(self, board: Board, actor: str, asked_at: datetime) -> bool:
+        """Whether an earlier attempt of this run has recorded the event, so that there is nothing left to do.
+
+        :param asked_at: when the person gave the command (aware).
+        """
+        return self.command in _ENDS and any(
+            (event.alert_key, event.kind, event.actor, event.detail)
+            == (self.key, _ENDS[self.command], actor, self.note)
+            and event.event_at >= asked_at
+            for event in board.events
+        )

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import requests
+from airflow.sdk.exceptions import AirflowFailException
 from google.cloud.bigquery import Client
 
 from drawsguard.alerts.config import load_alert_config
@@ -237,6 +238,46 @@ def test_alert_is_resolved_by_hand_with_reason_audited_and_those_who_got_it_are_
     fire(manager._repository, key, Priority.P0, "failed", run_id="manual__2", now=now + 5 * MINUTE)
     manager.round([], hook, now + 5 * MINUTE)
     assert manager.board(now + 5 * MINUTE).open_alert(key), "the next failure is a new alert"
+
+
+@pytest.mark.parametrize(
+    ("name", "note", "kind"), [("acknowledge", "", "acknowledged"), ("resolve", "done by hand", "resolved")]
+)
+@pytest.mark.parametrize("killed", ["before the event", "after it"])
+def test_a_command_whose_attempt_was_killed_is_carried_out_and_audited_once(
+    client: Client, manager: AlertManager, monkeypatch: pytest.MonkeyPatch, name: Any, note: str, kind: str, killed: str
+) -> None:
+    truncate(client, ("monitor", "operation_audit"))
+    now = datetime.now(UTC)
+    manager.round([stale()], Nowhere(), now - MINUTE)
+    run = SimpleNamespace(triggering_user_name="alice", clear_number=0, run_after=now)
+    operator = AlertCommandOperator(task_id=name, command=name, key=KEY, note=note)
+    of: Any = {"dag_run": run, "run_id": "manual__1"}
+    record = AlertManager.record
+
+    def dies(self: AlertManager, events: Any) -> None:
+        if killed == "after it":
+            record(self, events)
+        raise SystemExit("killed")
+
+    with monkeypatch.context() as dying:
+        dying.setattr(AlertManager, "record", dies)
+        with pytest.raises(SystemExit):
+            operator.execute(of)
+    assert operator.execute(of) == kind
+    assert [event.kind for event in manager.board(now).events].count(Kind(kind)) == 1
+    (entry,) = rows(client, f"SELECT * FROM {get_settings().table('monitor', 'operation_audit')}")
+    assert (entry["acted_at"], entry["action"]) == (now, kind)
+    of["dag_run"] = SimpleNamespace(triggering_user_name="alice", clear_number=0, run_after=datetime.now(UTC))
+    with pytest.raises(AirflowFailException):
+        operator.execute(of | {"run_id": "manual__2"})
+
+
+class Nowhere:
+    """A delivery that is not looked at."""
+
+    def send(self, _text: object) -> tuple[list[str], list[str]]:
+        return ["chat"], []
 
 
 DAY_KEY = "check:collection_has_no_holes:2025-09-20"
