@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from airflow.sdk.definitions.deadline import BaseDeadlineReference, DeadlineReference, deadline_reference
@@ -13,6 +13,9 @@ from drawsguard.deadlines import NOT_TOLD
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
+
+#: So long after people were told, a late delivery counts as the end of what they were told of.
+QUIET = timedelta(hours=6)
 
 #: Runs of an outage that are looked at: two days of one that runs every minute.
 LONGEST_OUTAGE = 3000
@@ -36,28 +39,29 @@ def deadline_start(
 
 
 @dataclass(frozen=True)
-class EarlierRun:
-    """An earlier scheduled run.
+class Told:
+    """A missed deadline that people were told of.
 
-    :param delivered: whether its data are there, in time or late.
-    :param told_of: the deadline of it that people were told it has missed (aware); None when they were not.
+    :param deadline: when it was missed (aware).
+    :param allowed: what it allows a run, from the end of its interval on.
     """
 
-    delivered: bool
-    told_of: datetime | None
+    deadline: datetime
+    allowed: timedelta
 
 
-def outage_was_told(earlier: Iterable[EarlierRun]) -> datetime | None:
-    """Return the missed deadline that people were told of, if nothing was delivered since.
+def goes_on(told: Told, deliveries: Iterable[timedelta], interval_end: datetime) -> bool:
+    """Whether the outage that people were told of has not ended.
 
-    :param earlier: the newest first.
+    It ends when data are delivered in time. Late ones end it as well, after a while: who is late each time is told of
+    it every few hours, and not with every run.
+
+    :param deliveries: how long after the end of its interval each run since then has delivered, that run included.
+    :param interval_end: of the run that begins now (aware).
     """
-    for run in earlier:
-        if run.delivered:
-            return None
-        if run.told_of is not None:
-            return run.told_of
-    return None
+    if interval_end - told.deadline >= QUIET:
+        return not any(True for _ in deliveries)
+    return all(after > told.allowed for after in deliveries)
 
 
 @deadline_reference(DeadlineReference.TYPES.DAGRUN_CREATED)
@@ -65,8 +69,8 @@ def outage_was_told(earlier: Iterable[EarlierRun]) -> datetime | None:
 class FreshIntervalEnd(BaseDeadlineReference):
     """The data interval's end of a run that the schedule created within ``stale_after_seconds`` of it.
 
-    None while an outage goes on that people were told of: it is one outage, and one mail. It ends when data are
-    delivered, however late, and for those who were told also when a person resolves its alert.
+    None while an outage goes on that people were told of (see `goes_on`): it is one outage, and one mail. For those who
+    were told it ends also when a person resolves its alert.
 
     :param delivered_by: the task whose success means that the data are there; empty: the whole run.
     """
@@ -87,43 +91,74 @@ class FreshIntervalEnd(BaseDeadlineReference):
         start = deadline_start(str(run.run_type), run.data_interval_end, datetime.now(UTC), self.stale_after_seconds)
         if start is None:
             return None
-        told_of = outage_was_told(self._earlier(session, run))
-        return start if told_of is None or resolved_since(session, dag_id, told_of) else None
+        told = self._told(session, run)
+        if told is None:
+            return start
+        last, since = told
+        over = not goes_on(last, self._deliveries(session, run, since), start)
+        return start if over or resolved_since(session, dag_id, last.deadline) else None
 
-    def _earlier(self, session: Session, run: Any) -> Iterable[EarlierRun]:
-        """Yield the scheduled runs before ``run``, the newest first; most often one is enough."""
+    @staticmethod
+    def _told(session: Session, run: Any) -> tuple[Told, datetime] | None:
+        """Return the newest missed deadline before ``run`` that people were told of, and when its run was due."""
         from airflow.models import DagRun
         from airflow.models.callback import Callback
         from airflow.models.deadline import Deadline
-        from airflow.models.taskinstance import TaskInstance
-        from sqlalchemy import and_, func, literal, or_, select
+        from sqlalchemy import or_, select
 
-        # A miss that waits for the triggerer has no outcome yet: it will be told.
-        told_of = (
-            select(func.max(Deadline.deadline_time))
+        found = session.execute(
+            select(Deadline.deadline_time, DagRun.data_interval_end, DagRun.run_after)
+            .join(DagRun, DagRun.id == Deadline.dagrun_id)
             .join(Callback, Callback.id == Deadline.callback_id)
             .where(
-                Deadline.dagrun_id == DagRun.id,
+                DagRun.dag_id == run.dag_id,
+                DagRun.run_type == "scheduled",
+                DagRun.run_after < run.run_after,
                 Deadline.missed,
+                # A miss that waits for the triggerer has no outcome yet: it will be told.
                 or_(Callback.output.is_(None), Callback.output.not_like(f"%{NOT_TOLD}%")),
             )
-            .scalar_subquery()
-        )
+            .order_by(Deadline.deadline_time.desc())
+            .limit(1)
+        ).first()
+        if found is None:
+            return None
+        deadline, interval_end, since = found
+        return Told(deadline, deadline - interval_end), since
+
+    def _deliveries(self, session: Session, run: Any, since: datetime) -> Iterable[timedelta]:
+        """Yield how late each scheduled run since then, and before ``run``, has delivered; the newest first."""
+        from airflow.models import DagRun
+        from airflow.models.taskinstance import TaskInstance
+        from sqlalchemy import and_, literal, select
+
         of = and_(
             TaskInstance.dag_id == DagRun.dag_id,
             TaskInstance.run_id == DagRun.run_id,
             TaskInstance.task_id == self.delivered_by,
         )
+        task = (TaskInstance.state, TaskInstance.end_date) if self.delivered_by else (literal(None), literal(None))
         query = (
-            select(DagRun.state, TaskInstance.state if self.delivered_by else literal(None), told_of)
-            .where(DagRun.dag_id == run.dag_id, DagRun.run_type == "scheduled", DagRun.run_after < run.run_after)
+            select(DagRun.data_interval_end, DagRun.state, DagRun.end_date, *task)
+            .where(
+                DagRun.dag_id == run.dag_id,
+                DagRun.run_type == "scheduled",
+                DagRun.run_after >= since,
+                DagRun.run_after < run.run_after,
+            )
             .order_by(DagRun.run_after.desc())
+            .limit(LONGEST_OUTAGE)
         )
         if self.delivered_by:
             query = query.outerjoin(TaskInstance, of)
-        for offset, most in ((0, 1), (1, LONGEST_OUTAGE)):
-            for run_state, task_state, told in session.execute(query.offset(offset).limit(most)):
-                yield EarlierRun("success" in (str(run_state), str(task_state)), told)
+        for interval_end, run_state, run_ended, task_state, task_ended in session.execute(query):
+            ends = [
+                ended or datetime.now(UTC)
+                for state, ended in ((task_state, task_ended), (run_state, run_ended))
+                if str(state) == "success"
+            ]
+            if ends and interval_end is not None:
+                yield min(ends) - interval_end
 
     def serialize_reference(self) -> dict[str, Any]:
         return super().serialize_reference() | {
