@@ -124,7 +124,7 @@ class FreshIntervalEnd(BaseDeadlineReference):
         if found is None:
             return None
         deadline, interval_end, since = found
-        return Told(deadline, deadline - interval_end), since
+        return Told(deadline, deadline - (interval_end or since)), since
 
     def _deliveries(self, session: Session, run: Any, since: datetime) -> Iterable[timedelta]:
         """Yield how late each scheduled run since then, and before ``run``, has delivered; the newest first."""
