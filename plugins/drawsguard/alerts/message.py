@@ -37,9 +37,9 @@ class Text:
     escalated: bool = False
 
     @property
-    def audience(self) -> tuple[str | None, bool, bool]:
-        """Texts of one audience may be sent as one."""
-        return self.team, self.chat_only, self.escalated
+    def audience(self) -> tuple[Priority, str | None, bool, bool]:
+        """Texts of one audience may be sent as one: whatever channels choose by is the same for all of them."""
+        return self.priority, self.team, self.chat_only, self.escalated
 
 
 def compose(
@@ -85,10 +85,10 @@ def compose_bundle(texts: Sequence[Text]) -> Text:
     return Text(
         render_template("alerts/bundle.title.txt", texts=texts).strip(),
         render_template("alerts/bundle.txt", texts=texts).strip(),
-        min(text.priority for text in texts),
+        first.priority,
         first.team,
         first.chat_only,
-        render_template("alerts/bundle.html", texts=texts, priority=min(text.priority for text in texts)),
+        render_template("alerts/bundle.html", texts=texts, priority=first.priority),
         first.escalated,
     )
 

@@ -1,0 +1,90 @@
+"""Rounds of the alerts over a log in memory: what is sent to whom, what is recorded when, and what the task is told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from drawsguard.alerts.config import load_alert_config
+from drawsguard.alerts.manager import AlertManager
+from drawsguard.alerts.message import Text
+from drawsguard.monitoring.checks import load_checks
+from drawsguard.monitoring.observation import Observation, Priority
+from drawsguard.settings import get_settings
+
+NOW = datetime(2025, 10, 3, 10, 0, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+
+
+class Log:
+    """The monitoring dataset: the events that were appended, in their order, and the signals."""
+
+    def __init__(self) -> None:
+        self.events: list[dict[str, Any]] = []
+        self.signals: list[dict[str, Any]] = []
+
+    def query(self, statement: str, **_values: Any) -> list[dict[str, Any]]:
+        return {"alerts/alert_events": self.events, "alerts/newest_signals": self.signals}.get(statement, [])
+
+    def append(self, _statement: str, rows: Sequence[dict[str, Any]]) -> None:
+        known = {row["event_id"] for row in self.events}
+        self.events += [row for row in rows if row["event_id"] not in known]
+
+    def of(self, kind: str) -> list[str]:
+        return [row["alert_key"] for row in self.events if row["kind"] == kind]
+
+
+class Channel:
+    """One channel; ``accepts`` are the priorities among its tags."""
+
+    def __init__(self, *accepts: Priority) -> None:
+        self.accepts = accepts or tuple(Priority)
+        self.texts: list[Text] = []
+        self.refuses = False
+
+    def send(self, text: Text) -> tuple[list[str], list[str]]:
+        if text.priority not in self.accepts:
+            return [], []
+        if self.refuses:
+            return [], ["chat://a: HTTP 429"]
+        self.texts.append(text)
+        return ["chat://a"], []
+
+
+class Channels:
+    """Several channels, as the hook calls them."""
+
+    def __init__(self, *channels: Channel) -> None:
+        self.channels = channels
+
+    def send(self, text: Text) -> tuple[list[str], list[str]]:
+        answers = [channel.send(text) for channel in self.channels]
+        return [name for taken, _ in answers for name in taken], [one for _, problems in answers for one in problems]
+
+
+@pytest.fixture
+def log() -> Log:
+    return Log()
+
+
+def manager(log: Log, **options: Any) -> AlertManager:
+    return AlertManager(log, load_alert_config(), load_checks(), get_settings(), run_id="run", **options)  # type: ignore[arg-type]
+
+
+def failing(key: str, priority: Priority = Priority.P0) -> Observation:
+    return Observation(key, True, priority, "stopped")
+
+
+def test_a_bundle_of_each_priority_reaches_the_channels_of_that_priority(log: Log) -> None:
+    urgent, other = Channel(Priority.P0), Channel(Priority.P1)
+    less = [failing(f"task:a.c{n}", Priority.P1) for n in range(5)]
+    manager(log).round(less, Channels(urgent, other), NOW)
+    manager(log).round([failing("task:a.b"), *less], Channels(urgent, other), NOW + 5 * MINUTE)
+    assert len(log.of("notified")) == 6
+    for n in range(5):
+        assert any(f"task:a.c{n}" in text.body for text in other.texts), "who reads only P1 is told"
+        assert not any(f"task:a.c{n}" in text.body for text in urgent.texts)
+    assert any("task:a.b" in text.body for text in urgent.texts)
