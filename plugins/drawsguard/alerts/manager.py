@@ -12,7 +12,18 @@ from drawsguard.alerts.config import AlertConfig
 from drawsguard.alerts.memory import Memory
 from drawsguard.alerts.message import Text, compose, compose_bundle
 from drawsguard.alerts.patience import LATELY, PAST, SILENCE, History, Paused, unknown
-from drawsguard.alerts.state import Alert, Board, Event, Kind, delivered, due_messages, fold, observe, undelivered
+from drawsguard.alerts.state import (
+    Alert,
+    Board,
+    Event,
+    Kind,
+    delivered,
+    due_messages,
+    fold,
+    observe,
+    undelivered,
+    unheard_of,
+)
 from drawsguard.monitoring.checks import Check, Checks
 from drawsguard.monitoring.observation import Observation, Priority
 from drawsguard.settings import Settings
@@ -57,6 +68,8 @@ class AlertManager:
         self._run_id, self._memory = run_id, memory or Memory()
         #: Open alerts by priority, after the newest round.
         self.open_alerts: Counter[str] = Counter()
+        #: Alerts that no channel has taken yet, as ``key: why``, after the newest round.
+        self.undelivered: list[str] = []
 
     def board(self, now: datetime) -> Board:
         """Return the state of all alerts that decide anything."""
@@ -143,6 +156,8 @@ class AlertManager:
         self.open_alerts = Counter(alert.priority.value for alert in board.alerts.values() if alert.open)
         results = self._deliver(board, delivery, now)
         self.record(results)
+        # Those of earlier rounds as well: a retry of the task finds nothing due, and must not pass for a delivery.
+        self.undelivered = [f"{alert.key}: {why}" for alert, why in unheard_of(board.with_events(results), now)]
         return events + results
 
     def _histories(self, board: Board, observations: Sequence[Observation], now: datetime) -> dict[str, History]:

@@ -23,20 +23,21 @@ class Kind(enum.StrEnum):
     """What can happen to an alert.
 
     ``REMINDED`` is an announcement again; ``ESCALATED`` one that went to the second recipient as well. ``RECOVERING``
-    and ``RELAPSED`` mark the damping of a recovery.
+    and ``RELAPSED`` mark the damping of a recovery. Events of one time are folded in this order: a round sends what it has
+    found, so that a refusal comes after the end of the alert whose recovery was refused.
     """
 
     FIRED = "fired"
     NOTIFIED = "notified"
     REMINDED = "reminded"
     ESCALATED = "escalated"
-    DELIVERY_FAILED = "delivery_failed"
     ACKNOWLEDGED = "acknowledged"
     MUTED = "muted"
     UNMUTED = "unmuted"
     RECOVERING = "recovering"
     RELAPSED = "relapsed"
     RESOLVED = "resolved"
+    DELIVERY_FAILED = "delivery_failed"
     RECOVERY_NOTIFIED = "recovery_notified"
 
 
@@ -330,6 +331,24 @@ def delivered(alert: Alert, message: Message, now: datetime, channels: Sequence[
 def undelivered(alert: Alert, now: datetime, reason: str) -> Event:
     """Return the event of a message that no channel accepted."""
     return _of(alert, Kind.DELIVERY_FAILED, now, reason)
+
+
+def unheard_of(board: Board, now: datetime) -> list[tuple[Alert, str]]:
+    """Return the alerts whose newest message no channel has taken yet, with the reason of the last try.
+
+    What somebody acknowledged or muted is known to a person, and no message of it is waited for.
+    """
+    reasons = {
+        event.alert_id: event.detail
+        for event in sorted(board.events, key=lambda one: one.event_at)
+        if event.kind is Kind.DELIVERY_FAILED
+    }
+    return [
+        (alert, reasons[alert.alert_id])
+        for alert in board.alerts.values()
+        if alert.delivery_failures and alert.recovery_notified_at is None
+        and not (alert.open and (alert.acknowledged_by or board.muted(alert.key, now)))
+    ]  # fmt: skip
 
 
 class AlertCommandError(RefusedError, ValueError):

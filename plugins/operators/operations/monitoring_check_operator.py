@@ -53,7 +53,8 @@ class MonitoringCheckOperator(BaseOperator):
     `drawsguard.monitoring.news`); a run leaves the answers for the next one as an XCom.
 
     A failed check is an alert, not a failed task. The task fails when a check could not be made (the runner tries a
-    view that cannot be read once more), or when a due alert reached no channel: then the monitor itself needs help.
+    view that cannot be read once more), or as long as a due alert has reached no channel: then the monitor itself needs
+    help. The retry of a try whose alert was refused fails as well, so that the failure is mailed.
 
     :param alert_conn_id: Apprise connection with the channels.
     """
@@ -67,7 +68,7 @@ class MonitoringCheckOperator(BaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Return how many checks passed and failed, the names of the failed ones, and how many events followed.
 
-        :raises AirflowException: when a view could not be read, or an alert could not be delivered.
+        :raises AirflowException: when a view could not be read, or an alert has not been delivered yet.
         """
         settings, checks = get_settings(), checks_in_force()
         client = warehouse_client()
@@ -104,7 +105,7 @@ class MonitoringCheckOperator(BaseOperator):
         if context.get("logical_date") is not None:  # PostgreSQL takes a run without one for the newest, for ever
             context["ti"].xcom_push(key=CARRIED, value=as_text(carrier.left))
             context["ti"].xcom_push(key=ALERTS, value=memory.left())
-        self._complain(outcomes, [event.detail for event in events if event.kind.value == "delivery_failed"])
+        self._complain(outcomes, alert_manager.undelivered)
         counts = {state: sum(outcome.status == state for outcome in outcomes) for state in ("pass", "fail")}
         failing = sorted({outcome.check.name for outcome in outcomes if outcome.status == "fail"})
         return {
@@ -156,7 +157,7 @@ class MonitoringCheckOperator(BaseOperator):
     @staticmethod
     def _complain(outcomes: Sequence[Outcome], undelivered: Sequence[str]) -> None:
         unread = sorted({outcome.actual for outcome in outcomes if outcome.status == "error"})
-        problems = [*unread, *(f"an alert reached no channel: {reason}" for reason in undelivered)]
+        problems = [*unread, *(f"an alert reached no channel: {one}" for one in undelivered)]
         if problems:
             raise AirflowException(
                 "The monitor is impaired; what it could observe is recorded. "

@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import pytest
 import requests
+from airflow.sdk.exceptions import AirflowException
 from google.cloud.bigquery import Client
 
 from drawsguard.alerts.config import load_alert_config
@@ -110,6 +111,21 @@ def test_a_first_start_is_no_incident_until_everything_had_time_to_begin(client:
     services = {f"check:identities_pass:{one}" for one in load_checks().of_key(IDENTITY).expected}  # type: ignore[union-attr]
     assert {STALE, "check:draws_are_collected_in_time:source.draws", ABSENCE, *services} <= fired(client)
     assert messages(sink), "what has not begun by then is an incident"
+
+
+def test_the_retry_of_a_round_whose_alert_was_refused_fails_as_well(client: Client, sink: str) -> None:
+    """Airflow mails the failure of the last try only, and the alert is not due again when that begins."""
+    for _ in range(2):
+        monitor(TaskInstance())
+    client.query(
+        f"UPDATE {get_settings().table('monitor', 'check_log')} "
+        "SET checked_at = TIMESTAMP_SUB(checked_at, INTERVAL 31 MINUTE) WHERE TRUE"
+    ).result()
+    requests.post(f"{sink}/refuse", json={"count": 99}, timeout=5)
+    for _ in ("first try", "retry"):
+        with pytest.raises(AirflowException, match=r"an alert reached no channel: .*429"):
+            monitor(TaskInstance())
+    requests.post(f"{sink}/refuse", json={"count": 0}, timeout=5)
 
 
 def test_each_round_carries_over_what_the_newest_one_left(client: Client, sink: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from drawsguard.alerts.config import load_alert_config
 from drawsguard.alerts.manager import AlertManager
 from drawsguard.alerts.message import Text
+from drawsguard.alerts.state import acknowledge, mute
 from drawsguard.monitoring.checks import load_checks
 from drawsguard.monitoring.observation import Observation, Priority
 from drawsguard.settings import get_settings
@@ -88,3 +90,48 @@ def test_a_bundle_of_each_priority_reaches_the_channels_of_that_priority(log: Lo
         assert any(f"task:a.c{n}" in text.body for text in other.texts), "who reads only P1 is told"
         assert not any(f"task:a.c{n}" in text.body for text in urgent.texts)
     assert any("task:a.b" in text.body for text in urgent.texts)
+
+
+def test_an_alert_that_no_channel_took_is_complained_about_until_one_takes_it(log: Log) -> None:
+    channel, seen = Channel(), [failing("task:a.b")]
+    channel.refuses = True
+    for seconds in (0, 10, 60):
+        again = manager(log)  # each try of the task has its own
+        again.round(seen, channel, NOW + timedelta(seconds=seconds))
+        assert again.undelivered == ["task:a.b: chat://a: HTTP 429"], f"{seconds} s after it was refused"
+    channel.refuses = False
+    taken = manager(log)
+    taken.round(seen, channel, NOW + 2 * MINUTE)
+    assert taken.undelivered == []
+
+
+def test_a_recovery_that_no_channel_took_is_complained_about_until_one_takes_it(log: Log) -> None:
+    channel, over = Channel(), replace(failing("task:a.b"), firing=False)
+    manager(log).round([failing("task:a.b")], channel, NOW)
+    channel.refuses = True
+    for n in range(1, 3):
+        manager(log).round([over], channel, NOW + n * MINUTE)
+    for seconds in (0, 10):
+        again = manager(log)
+        again.round([over], channel, NOW + 3 * MINUTE + timedelta(seconds=seconds))
+        assert again.undelivered == ["task:a.b: chat://a: HTTP 429"], f"{seconds} s after it was refused"
+    channel.refuses = False
+    for n in (4, 5):
+        told = manager(log)
+        told.round([over], channel, NOW + n * MINUTE)
+        assert told.undelivered == []
+
+
+@pytest.mark.parametrize("known", ["acknowledged", "muted"])
+def test_what_a_person_knows_is_not_complained_about(log: Log, known: str) -> None:
+    channel, seen, day = Channel(), [failing("task:a.b")], timedelta(days=1)
+    channel.refuses = True
+    first = manager(log)
+    first.round(seen, channel, NOW)
+    board, at = first.board(NOW), NOW + timedelta(seconds=5)
+    by_hand = {"acknowledged": lambda: acknowledge(board, "task:a.b", "alice", "", at),
+               "muted": lambda: mute(board, "task:a.b", "alice", "planned", at, day, day)}  # fmt: skip
+    first.record([by_hand[known]()])
+    again = manager(log)
+    again.round(seen, channel, NOW + timedelta(seconds=10))
+    assert again.undelivered == []
