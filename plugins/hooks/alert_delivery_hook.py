@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import apprise
@@ -14,6 +15,9 @@ from hooks.alert_channel import deliver, name_of
 #: Tag of the second recipient.
 ESCALATION = "escalation"
 
+#: Why a channel that hung did not get the further texts of a round.
+NOT_AGAIN = "not tried again in this round, since it gave no answer in time"
+
 
 class AlertDeliveryHook(AppriseHook):
     """The channels of an Apprise connection: ``{"config": [{"path": "tgram://…", "tag": "P0,P1"}, …]}``.
@@ -23,7 +27,15 @@ class AlertDeliveryHook(AppriseHook):
     recipient, who gets only what nobody acknowledged. The provider's own ``notify`` drops
     a channel's answer; a lost alert must be visible, so each channel is called separately here. Apprise itself keeps
     to the rate that each service allows.
+
+    An instance serves one round: a channel that let it wait and did not take a text is not tried again by it, so that
+    one that hangs costs a round its time once.
     """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        #: Addresses of channels that hung.
+        self._hung: set[str] = set()
 
     def channels(self) -> list[tuple[apprise.NotifyBase, set[str]]]:
         """Return the configured channels with their tags.
@@ -66,7 +78,7 @@ class AlertDeliveryHook(AppriseHook):
             except ValueError as error:
                 problems.append(str(error))
                 continue
-            problem = deliver(channel, text)
+            problem = NOT_AGAIN if entry["path"] in self._hung else self._deliver(channel, entry["path"], text)
             if problem:
                 problems.append(f"{name_of(channel)}: {problem}")
                 self.log.error("Channel %s did not accept %r: %s", name_of(channel), text.title, problem)
@@ -75,6 +87,15 @@ class AlertDeliveryHook(AppriseHook):
         if mailed and not taken and not problems:
             return ["mail, when it was detected"], []
         return taken, problems
+
+    def _deliver(self, channel: apprise.NotifyBase, path: str, text: Text) -> str:
+        """Return why the channel did not take the text, or nothing; keep that it hung."""
+        started = time.monotonic()
+        problem = deliver(channel, text)
+        # Connecting and reading have a limit each; the shorter one is the least that a hanging channel takes.
+        if problem and time.monotonic() - started >= min(channel.socket_connect_timeout, channel.socket_read_timeout):
+            self._hung.add(path)
+        return problem
 
 
 def _tags(entry: dict[str, Any]) -> set[str]:

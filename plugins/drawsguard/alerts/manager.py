@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -17,6 +19,7 @@ from drawsguard.alerts.state import (
     Board,
     Event,
     Kind,
+    Message,
     delivered,
     due_messages,
     fold,
@@ -32,6 +35,14 @@ from drawsguard.warehouse.monitoring_repository import MonitoringRepository
 #: The log keeps 400 days; an alert that is open for longer would be forgotten, and fire again.
 MEMORY = timedelta(days=400)
 
+#: No message of a round is begun after this: views are read before, and a message may wait for each channel once, all
+#: within the two minutes of the task.
+DELIVERY_TIME = timedelta(seconds=40)
+
+log = logging.getLogger(__name__)
+
+#: A text, and the messages that it tells.
+Letter = tuple[Text, list[tuple[Message, Alert]]]
 
 #: Judges subjects of a check that its view does not show; what it cannot judge it leaves out.
 LookAgain = Callable[[Check, list[str]], list[Observation]]
@@ -50,6 +61,7 @@ class AlertManager:
     :param run_id: recorded with each event.
     :param paused: tells whether a person had paused the monitor from one time to another.
     :param memory: what is known without reading; default: nothing.
+    :param clock: seconds that only grow, by which a round's deliveries are bounded.
     """
 
     def __init__(
@@ -62,8 +74,9 @@ class AlertManager:
         run_id: str,
         paused: Paused = unknown,
         memory: Memory | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._paused = paused
+        self._paused, self._clock = paused, clock
         self._repository, self._config, self._checks, self._settings = repository, config, checks, settings
         self._run_id, self._memory = run_id, memory or Memory()
         #: Open alerts by priority, after the newest round.
@@ -141,7 +154,8 @@ class AlertManager:
     ) -> list[Event]:
         """Record what the observations mean, deliver what is due, and return all new events.
 
-        Events are recorded before anything is sent: a crash in between repeats a message and loses none.
+        Events are recorded before anything is sent, and each message's fate before the next one is: a crash in between
+        repeats a message and loses none.
 
         :param look_again: judges subjects with an open alert that their view does not show any more.
         """
@@ -155,7 +169,6 @@ class AlertManager:
         board = board.with_events(events)
         self.open_alerts = Counter(alert.priority.value for alert in board.alerts.values() if alert.open)
         results = self._deliver(board, delivery, now)
-        self.record(results)
         # Those of earlier rounds as well: a retry of the task finds nothing due, and must not pass for a delivery.
         self.undelivered = [f"{alert.key}: {why}" for alert, why in unheard_of(board.with_events(results), now)]
         return events + results
@@ -204,28 +217,46 @@ class AlertManager:
         return seen + again
 
     def _deliver(self, board: Board, delivery: Delivery, now: datetime) -> list[Event]:
-        due = due_messages(board, now, self._config.policy)
-        texts = [compose(message, alert, self._checks, self._config, self._settings, now) for message, alert in due]
-        results = []
-        heard: dict[str, Observation] = {}
-        for (message, alert), (channels, problems) in zip(due, self._send(texts, delivery), strict=True):
-            heard |= _of_channels(channels, problems)
-            if channels:
-                results.append(delivered(alert, message, now, channels))
-            else:
-                results.append(undelivered(alert, now, "; ".join(problems) or "no channel is configured"))
-        # A channel that refuses while another accepts would otherwise be silent for ever.
-        return results + observe(board, list(heard.values()), now, self._config.policy)
+        """Send what is due, and record each message's fate before the next one: a task that dies repeats at most one.
 
-    def _send(self, texts: Sequence[Text], delivery: Delivery) -> list[tuple[list[str], list[str]]]:
-        """Return the channels' answers to each text; too many texts are bundled into one for each audience."""
+        What the round has no time for is due in the next one.
+        """
+        results: list[Event] = []
+        heard: dict[str, Observation] = {}
+        ends = self._clock() + DELIVERY_TIME.total_seconds()
+        letters = self._letters(due_messages(board, now, self._config.policy), now)
+        for number, (text, about) in enumerate(letters):
+            if self._clock() >= ends:
+                log.warning(
+                    "%d of %d messages wait for the next round: channels are slow", len(letters) - number, len(letters)
+                )
+                break
+            channels, problems = delivery.send(text)
+            heard |= _of_channels(channels, problems)
+            why = "; ".join(problems) or "no channel is configured"
+            fate = [
+                delivered(alert, message, now, channels) if channels else undelivered(alert, now, why)
+                for message, alert in about
+            ]
+            self.record(fate)
+            results += fate
+        # A channel that refuses while another accepts would otherwise be silent for ever.
+        of_channels = observe(board, list(heard.values()), now, self._config.policy)
+        self.record(of_channels)
+        return results + of_channels
+
+    def _letters(self, due: Sequence[tuple[Message, Alert]], now: datetime) -> list[Letter]:
+        """Return the texts to send, each with what it tells of; too many are bundled into one for each audience."""
+        texts = [compose(message, alert, self._checks, self._config, self._settings, now) for message, alert in due]
         if len(texts) <= self._config.messages_a_round:
-            return [delivery.send(text) for text in texts]
-        bundles: dict[object, list[Text]] = {}
-        for text in texts:
-            bundles.setdefault(text.audience, []).append(text)
-        answers = {audience: delivery.send(compose_bundle(group)) for audience, group in bundles.items()}
-        return [answers[text.audience] for text in texts]
+            return [(text, [about]) for text, about in zip(texts, due, strict=True)]
+        bundles: dict[object, list[tuple[Text, tuple[Message, Alert]]]] = {}
+        for text, about in zip(texts, due, strict=True):
+            bundles.setdefault(text.audience, []).append((text, about))
+        return [
+            (compose_bundle([text for text, _ in bundle]), [about for _, about in bundle])
+            for bundle in bundles.values()
+        ]
 
 
 def _of_channels(taken: Sequence[str], problems: Sequence[str]) -> dict[str, Observation]:

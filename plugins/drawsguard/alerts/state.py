@@ -23,8 +23,8 @@ class Kind(enum.StrEnum):
     """What can happen to an alert.
 
     ``REMINDED`` is an announcement again; ``ESCALATED`` one that went to the second recipient as well. ``RECOVERING``
-    and ``RELAPSED`` mark the damping of a recovery. Events of one time are folded in this order: a round sends what it has
-    found, so that a refusal comes after the end of the alert whose recovery was refused.
+    and ``RELAPSED`` mark the damping of a recovery. Events of one time are folded in this order: a round sends what it
+    has found, so that a refusal comes after the end of the alert whose recovery was refused.
     """
 
     FIRED = "fired"
@@ -272,7 +272,7 @@ class Message(enum.StrEnum):
 
 
 def due_messages(board: Board, now: datetime, policy: Policy) -> list[tuple[Message, Alert]]:
-    """Return what has to be sent now, most urgent first.
+    """Return what has to be sent now, most urgent first, and of equal urgency what was not refused before.
 
     P0 is due at once and P1 after a short delay, in which a transient condition is not announced; P2 waits for the
     digest. Muted alerts, and those that another announced alert explains, are not announced. A failed delivery is tried
@@ -282,7 +282,7 @@ def due_messages(board: Board, now: datetime, policy: Policy) -> list[tuple[Mess
     one message that tells of it.
     """
     due: list[tuple[Message, Alert]] = []
-    for alert in sorted(board.alerts.values(), key=lambda one: (one.priority, one.fired_at)):
+    for alert in sorted(board.alerts.values(), key=lambda one: (one.priority, one.delivery_failures > 0, one.fired_at)):
         if alert.priority is Priority.P2 or not _may_try(alert, now, policy):
             continue
         if alert.open:

@@ -114,6 +114,30 @@ def test_a_slow_service_keeps_no_other_waiting_for_ever(chats: Chats, monkeypatc
     server.shutdown()
 
 
+def test_a_channel_that_hangs_is_tried_once_in_a_round(chats: Chats, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten texts to a hanging channel took longer than the monitor's task may."""
+    slow = Chats(mood="slow")
+    server = serving(slow)
+    monkeypatch.setattr(NotifyFeishu, "notify_url", f"http://127.0.0.1:{server.server_port}/feishu/hook/{{token}}/")
+    delivery = hook(monkeypatch, ADDRESSES["feishu"], ADDRESSES["wecom"])
+    started = time.monotonic()
+    answers = [delivery.send(text()) for _ in range(3)]
+    assert time.monotonic() - started < SLOW_SECONDS
+    assert slow.calls == 1
+    assert [len(taken) for taken, _ in answers] == [1, 1, 1], "the other channel gets every text"
+    assert [problems[0].split(":")[0] for _, problems in answers] == ["feishu"] * 3, "what was not tried is not taken"
+    assert len(hook(monkeypatch, ADDRESSES["feishu"]).send(text())[1]) == 1
+    assert slow.calls == 2, "the next round tries it again"
+    server.shutdown()
+
+
+def test_a_channel_that_refuses_at_once_is_tried_with_each_text(chats: Chats, monkeypatch: pytest.MonkeyPatch) -> None:
+    delivery = hook(monkeypatch, ADDRESSES["lark"])
+    chats.mood = "refuse"
+    assert [len(delivery.send(text())[1]) for _ in range(2)] == [1, 1]
+    assert chats.calls == 2
+
+
 @pytest.mark.parametrize("service", SERVICES)
 @pytest.mark.parametrize("length", [9_686, 60_000])
 def test_a_long_text_arrives_in_parts_or_is_cut_with_a_link(

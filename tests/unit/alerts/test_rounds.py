@@ -135,3 +135,48 @@ def test_what_a_person_knows_is_not_complained_about(log: Log, known: str) -> No
     again = manager(log)
     again.round(seen, channel, NOW + timedelta(seconds=10))
     assert again.undelivered == []
+
+
+class SlowChannel(Channel):
+    """A channel that takes its time for each text (seconds of `now`); ``dies_at`` is the text that kills the task."""
+
+    def __init__(self, seconds: float, dies_at: int = 99) -> None:
+        super().__init__()
+        self.now, self._seconds, self._dies_at = 0.0, seconds, dies_at
+
+    def send(self, text: Text) -> tuple[list[str], list[str]]:
+        self.now += self._seconds
+        if len(self.texts) == self._dies_at:
+            raise TimeoutError("the task's time is over")
+        return super().send(text)
+
+
+def test_what_was_sent_is_recorded_although_the_task_dies_over_the_next_text(log: Log) -> None:
+    seen = [failing(f"task:a.b{n}") for n in range(3)]
+    with pytest.raises(TimeoutError):
+        manager(log).round(seen, SlowChannel(1, dies_at=2), NOW)
+    assert len(log.of("notified")) == 2
+    channel = Channel()
+    manager(log).round(seen, channel, NOW + MINUTE)
+    assert len(channel.texts) == 1, "nobody is told twice"
+    assert sorted(log.of("notified")) == [one.key for one in seen]
+
+
+def test_what_a_round_has_no_time_for_is_sent_by_the_next_one_the_most_urgent_first(log: Log) -> None:
+    less = [failing(f"task:a.c{n}", Priority.P1) for n in range(2)]
+    urgent = [failing(f"task:a.b{n}") for n in range(3)]
+    manager(log).round(less, Channel(), NOW)
+    for n, sent in enumerate((["b", "b"], ["b", "c"], ["c"])):
+        channel, before = SlowChannel(25), len(log.of("notified"))
+        manager(log, clock=lambda channel=channel: channel.now).round([*less, *urgent], channel, NOW + (5 + n) * MINUTE)
+        assert [key.removeprefix("task:a.")[0] for key in log.of("notified")[before:]] == sent
+        assert log.of("delivery_failed") == [], "what waits was not refused"
+
+
+def test_what_was_refused_keeps_nothing_of_its_urgency_waiting(log: Log) -> None:
+    refusing = SlowChannel(50)
+    refusing.refuses = True
+    seen = [failing(f"task:a.b{n}") for n in range(2)]
+    for n in range(2):
+        manager(log, clock=lambda: refusing.now).round(seen, refusing, NOW + n * MINUTE)
+    assert sorted(log.of("delivery_failed")) == [one.key for one in seen], "the one that was refused came first again"
