@@ -57,7 +57,8 @@ def compose(
         "where": where_of(alert.key),
         "reminder": alert.reminders + 1 if reminder else 0,
         "escalation": message is Message.ESCALATION,
-        "lasted": ((alert.resolved_at or now) - alert.fired_at).total_seconds(),
+        # A clock ahead may have stamped its beginning.
+        "lasted": max(0.0, ((alert.resolved_at or now) - alert.fired_at).total_seconds()),
         "runbook": runbook_link(about.runbook, settings),
         "runs": f"{settings.ui_base_url}/dags/{dag_of(about, alert.key)}",
         "run": _run_in(alert.detail, settings),

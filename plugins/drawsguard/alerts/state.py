@@ -18,6 +18,9 @@ from drawsguard.warehouse.monitoring_repository import stable_id
 
 MONITOR = "monitor"
 
+#: The least difference of two times in the log.
+TICK = timedelta(microseconds=1)
+
 
 class Kind(enum.StrEnum):
     """What can happen to an alert.
@@ -71,7 +74,10 @@ class Event:
 
 @dataclass(frozen=True)
 class Alert:
-    """One firing of a condition, folded from its events. ``unheard``: no channel took its announcement yet."""
+    """One firing of a condition, folded from its events.
+
+    ``unheard``: no channel took its announcement yet. ``newest_at``: the time of its last event.
+    """
 
     alert_id: str
     key: str
@@ -93,6 +99,7 @@ class Alert:
     resolved_because: str = ""
     recovery_notified_at: datetime | None = None
     explained_by: tuple[str, ...] = ()
+    newest_at: datetime | None = None
 
     @property
     def open(self) -> bool:
@@ -152,7 +159,7 @@ class Board:
         def explains(other: Alert) -> bool:
             if other.resolved_at is None:
                 return True
-            return alert.fired_at <= other.resolved_at and now - other.resolved_at < aftermath
+            return alert.fired_at <= other.resolved_at and not _passed(other.resolved_at, now, aftermath)
 
         return any(
             fnmatch.fnmatchcase(other.key, pattern)
@@ -161,6 +168,11 @@ class Board:
             if explains(other) and other.key != alert.key and other.priority <= alert.priority
             and not self.muted(other.key, now)
         )  # fmt: skip
+
+
+def _passed(since: datetime, now: datetime, delay: timedelta) -> bool:
+    """Whether a delay is over; one that begins in the future was stamped by a clock ahead, and delays nothing."""
+    return not timedelta() <= now - since < delay
 
 
 def fold(events: Iterable[Event]) -> Board:
@@ -178,10 +190,10 @@ def fold(events: Iterable[Event]) -> Board:
             if event.alert_id not in alerts:
                 alerts[event.alert_id] = Alert(
                     event.alert_id, event.alert_key, event.priority, Status.FIRED, event.event_at, event.detail,
-                    explained_by=event.explained_by,
+                    explained_by=event.explained_by, newest_at=event.event_at,
                 )  # fmt: skip
         elif event.alert_id in alerts:
-            alerts[event.alert_id] = _after(alerts[event.alert_id], event)
+            alerts[event.alert_id] = replace(_after(alerts[event.alert_id], event), newest_at=event.event_at)
     return Board(alerts, mutes, tuple(unique.values()))
 
 
@@ -254,7 +266,11 @@ def _fired(observation: Observation, now: datetime) -> Event:
 
 
 def _of(alert: Alert, kind: Kind, now: datetime, detail: str = "", actor: str = MONITOR) -> Event:
-    return Event(alert.alert_id, alert.key, kind, alert.priority, now, actor, detail)
+    # Events are folded by their times. After one that a clock ahead has stamped, what happens now would come before it,
+    # and count for nothing: the message would be sent again each round.
+    ahead = alert.newest_at is not None and now < alert.newest_at
+    at = alert.newest_at + TICK if ahead else now  # type: ignore[operator]  # known
+    return Event(alert.alert_id, alert.key, kind, alert.priority, at, actor, detail)
 
 
 def _hold(board: Board, alert: Alert, now: datetime, policy: Policy) -> timedelta:
@@ -299,7 +315,7 @@ def due_messages(board: Board, now: datetime, policy: Policy) -> list[tuple[Mess
 def _announcement(alert: Alert, now: datetime, policy: Policy) -> Message | None:
     """Return what an open alert's age asks for: the first announcement, a reminder, or nothing now."""
     if alert.notified_at is None:
-        waited = alert.priority is Priority.P0 or now - alert.fired_at >= policy.p1_delay
+        waited = alert.priority is Priority.P0 or _passed(alert.fired_at, now, policy.p1_delay)
         return Message.FIRING if waited else None
     due = now - (alert.reminded_at or alert.notified_at) >= policy.reminder_delay
     if alert.priority is not Priority.P0 or not due or alert.reminders >= policy.reminder_limit:
@@ -311,7 +327,7 @@ def _may_try(alert: Alert, now: datetime, policy: Policy) -> bool:
     if alert.delivery_failures == 0 or alert.last_delivery_at is None:
         return True
     delay = policy.retry_delay if alert.delivery_failures < policy.retry_limit else policy.slow_retry_delay
-    return now - alert.last_delivery_at >= delay
+    return _passed(alert.last_delivery_at, now, delay)
 
 
 #: What a message leaves in the log.

@@ -168,6 +168,66 @@ def test_what_was_never_due_is_not_told_when_it_is_over():
     assert [monitor.round(False) for _ in range(6)] == [[]] * 6, "it passed within the delay of a P1"
 
 
+# --- a clock that was ahead for one round -----------------------------------------------------------------------------
+
+AHEAD = timedelta(minutes=30)
+
+
+def seen_ahead(monitor: Monitor, *, deliver: bool = True) -> list[Message]:
+    """Play a round on a worker whose clock is ahead; the next one has the right time again."""
+    monitor.now += AHEAD
+    sent = monitor.round(True, deliver=deliver)
+    monitor.now -= AHEAD
+    return sent
+
+
+def test_a_p1_that_was_seen_by_a_clock_ahead_is_announced_in_time():
+    monitor = Monitor(Priority.P1)
+    assert seen_ahead(monitor) == []
+    rounds = next(n for n in range(1, 100) if monitor.round(True))
+    assert rounds <= 5
+    assert [monitor.round(True) for _ in range(40)] == [[]] * 40, "once"
+
+
+def test_what_a_clock_ahead_could_not_deliver_is_tried_again_in_the_next_round():
+    monitor = Monitor()
+    seen_ahead(monitor, deliver=False)
+    monitor.round(True, deliver=False)
+    assert monitor.only().delivery_failures == 2
+    assert monitor.round(True) == [Message.FIRING]
+
+
+def test_a_p0_that_was_muted_when_a_clock_ahead_saw_it_is_sent_once_when_the_mute_is_over():
+    monitor, length = Monitor(), AHEAD + 3 * MINUTE
+    monitor.events.append(mute(monitor.board, "check:x", "alice", "planned", START, length, timedelta(days=1)))
+    assert seen_ahead(monitor) == []
+    monitor.events.append(unmute("check:x", "alice", monitor.now + timedelta(seconds=1)))
+    sent = [message for _ in range(28) for message in monitor.round(True)]
+    assert sent == [Message.FIRING]
+    monitor.events.append(acknowledge(monitor.board, "check:x", "alice", "", monitor.now))
+    assert monitor.only().acknowledged_by == "alice", "what a person does counts, too"
+
+
+def test_an_alert_that_a_clock_ahead_has_seen_recovers_and_tells_it_once():
+    monitor = Monitor()
+    seen_ahead(monitor)
+    for _ in range(40):
+        monitor.round(False)
+    assert monitor.sent == [Message.FIRING, Message.RECOVERY]
+    alert = monitor.only()
+    assert alert.resolved_at is not None
+    assert alert.resolved_at >= alert.fired_at
+
+
+def test_a_cause_that_a_clock_ahead_has_ended_hides_its_consequence_no_longer_than_any():
+    events, _ = _two(Priority.P1)
+    cause = fold(events).open_alert("task:draw_sync.merge")
+    assert cause is not None
+    events.append(resolve(fold(events), cause.key, "alice", "repaired", START + AHEAD))
+    due = due_messages(fold(events), START + POLICY.aftermath + MINUTE, POLICY)
+    assert "check:fresh" in [alert.key for _, alert in due]
+
+
 # --- reminders and escalation -----------------------------------------------------------------------------------------
 
 
