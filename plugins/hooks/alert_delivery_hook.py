@@ -44,6 +44,16 @@ class AlertDeliveryHook(AppriseHook):
         """
         return [(self._channel(entry), _tags(entry)) for entry in self._entries()]
 
+    def names(self) -> set[str]:
+        """Return the names by which `send` speaks of the channels, those with a wrong address among them."""
+        found = set()
+        for entry in self._entries():
+            try:
+                found.add(name_of(self._channel(entry)))
+            except ValueError as error:
+                found.add(str(error).split(": ", 1)[0])
+        return found
+
     def _entries(self) -> list[dict[str, Any]]:
         entries = self.get_config_from_conn(self.get_connection(self.apprise_conn_id))
         return [entries] if isinstance(entries, dict) else list(entries)

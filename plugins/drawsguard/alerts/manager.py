@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -39,6 +39,9 @@ MEMORY = timedelta(days=400)
 #: within the two minutes of the task.
 DELIVERY_TIME = timedelta(seconds=40)
 
+#: Why an alert recovers whose subject was taken out of the configuration.
+NAMED_NO_MORE = "the configuration names it no more"
+
 log = logging.getLogger(__name__)
 
 #: A text, and the messages that it tells.
@@ -49,10 +52,13 @@ LookAgain = Callable[[Check, list[str]], list[Observation]]
 
 
 class Delivery(Protocol):
-    """Sends a text; returns the channels that accepted it, and why others did not."""
+    """The channels: sends a text, returns those that accepted it and why others did not."""
 
     def send(self, text: Text) -> tuple[list[str], list[str]]:
-        """Return ``(channels, problems)``."""
+        """Return ``(channels, problems)``; a problem begins with the channel's name and a colon."""
+
+    def names(self) -> set[str]:
+        """Return the names of the channels that are configured."""
 
 
 class AlertManager:
@@ -164,6 +170,7 @@ class AlertManager:
         judged = self._config.patience.apply(observations, histories, now, self._paused)
         gone = out_of_sight(board, observations)
         seen = [*judged, *self.signals(now), *self._judged_again(gone, look_again, now)]
+        seen += _unnamed(board, "monitor", self._checks.views())
         events = observe(board, seen, now, policy)
         self.record(events)
         board = board.with_events(events)
@@ -202,7 +209,7 @@ class AlertManager:
         for alert in gone:
             check, subject = self._checks.of_key(alert.key), alert.key.split(":", 2)[-1]
             if check is None or (check.expected and subject not in check.expected):
-                seen.append(Observation(alert.key, False, alert.priority, "the configuration names it no more"))
+                seen.append(Observation(alert.key, False, alert.priority, NAMED_NO_MORE))
             elif subject == check.view:
                 seen.append(Observation(alert.key, False, alert.priority, "there are rows again"))
             else:
@@ -240,6 +247,8 @@ class AlertManager:
             ]
             self.record(fate)
             results += fate
+        if any(alert.open and alert.key.startswith("channel:") for alert in board.alerts.values()):
+            heard = {one.key: one for one in _unnamed(board, "channel", delivery.names())} | heard
         # A channel that refuses while another accepts would otherwise be silent for ever.
         of_channels = observe(board, list(heard.values()), now, self._config.policy)
         self.record(of_channels)
@@ -257,6 +266,19 @@ class AlertManager:
             (compose_bundle([text for text, _ in bundle]), [about for _, about in bundle])
             for bundle in bundles.values()
         ]
+
+
+def _unnamed(board: Board, kind: str, named: Iterable[str]) -> list[Observation]:
+    """Return that the open alerts of a kind are over whose subject is not among those that the configuration names.
+
+    Nothing would ever be heard of it again, neither good nor bad.
+    """
+    known = {f"{kind}:{name}" for name in named}
+    return [
+        Observation(alert.key, False, alert.priority, NAMED_NO_MORE)
+        for alert in board.alerts.values()
+        if alert.open and alert.key.startswith(f"{kind}:") and alert.key not in known
+    ]
 
 
 def _of_channels(taken: Sequence[str], problems: Sequence[str]) -> dict[str, Observation]:

@@ -142,6 +142,27 @@ def test_a_channel_that_refuses_while_another_accepts_is_an_alert_of_its_own(
     assert "告警通道拒收" in titles[1]
 
 
+def test_the_alert_of_a_channel_whose_address_was_corrected_is_over(
+    manager: AlertManager, sink: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def channels(*paths: str) -> AlertDeliveryHook:
+        extra = {"conn_type": "apprise", "extra": {"config": [{"path": path} for path in paths]}}
+        monkeypatch.setenv("AIRFLOW_CONN_APPRISE_DEFAULT", json.dumps(extra))
+        return AlertDeliveryHook("apprise_default")
+
+    good = f"json://{sink.removeprefix('http://')}/"
+    hook = channels(good, "json://127.0.0.1:9/nobody", "nonsense://x")
+    manager.round([stale()], hook, START)
+    broken = {"channel:json://127.0.0.1:9/nobody", "channel:Connection apprise_default"}
+    for n in range(1, 4):
+        manager.round([stale()], hook, START + n * MINUTE)
+    opened = {alert.key for alert in manager.board(START).alerts.values() if alert.open}
+    assert opened == {KEY, *broken}, "nothing was sent to them, so nothing is known"
+    for n in range(4, 8):
+        manager.round([stale()], channels(good), START + n * MINUTE)
+    assert {alert.key for alert in manager.board(START).alerts.values() if alert.open} == {KEY}
+
+
 def test_no_channel_is_a_failed_delivery(manager: AlertManager, sink: str, monkeypatch: pytest.MonkeyPatch) -> None:
     config = [{"path": f"json://{sink.removeprefix('http://')}/", "tag": "P2"}]
     monkeypatch.setenv(

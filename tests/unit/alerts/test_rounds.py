@@ -45,15 +45,18 @@ class Channel:
     def __init__(self, *accepts: Priority) -> None:
         self.accepts = accepts or tuple(Priority)
         self.texts: list[Text] = []
-        self.refuses = False
+        self.name, self.refuses = "chat://a", False
 
     def send(self, text: Text) -> tuple[list[str], list[str]]:
         if text.priority not in self.accepts:
             return [], []
         if self.refuses:
-            return [], ["chat://a: HTTP 429"]
+            return [], [f"{self.name}: HTTP 429"]
         self.texts.append(text)
-        return ["chat://a"], []
+        return [self.name], []
+
+    def names(self) -> set[str]:
+        return {self.name}
 
 
 class Channels:
@@ -65,6 +68,9 @@ class Channels:
     def send(self, text: Text) -> tuple[list[str], list[str]]:
         answers = [channel.send(text) for channel in self.channels]
         return [name for taken, _ in answers for name in taken], [one for _, problems in answers for one in problems]
+
+    def names(self) -> set[str]:
+        return {channel.name for channel in self.channels}
 
 
 @pytest.fixture
@@ -180,3 +186,40 @@ def test_what_was_refused_keeps_nothing_of_its_urgency_waiting(log: Log) -> None
     for n in range(2):
         manager(log, clock=lambda: refusing.now).round(seen, refusing, NOW + n * MINUTE)
     assert sorted(log.of("delivery_failed")) == [one.key for one in seen], "the one that was refused came first again"
+
+
+# --- what the configuration names no more -----------------------------------------------------------------------------
+
+
+def test_an_alert_of_a_channel_ends_with_the_channel_and_the_next_one_is_told(log: Log) -> None:
+    channel, seen = Channel(), [failing("task:a.b", Priority.P1)]
+    channel.refuses = True
+    for n in range(6):
+        manager(log).round(seen, channel, NOW + n * MINUTE)
+    assert log.of("fired") == ["task:a.b", "channel:chat://a"]
+    channel.refuses, channel.name = False, "chat://corrected"
+    for n in range(6, 9):
+        manager(log).round(seen, channel, NOW + n * MINUTE)
+    assert log.of("resolved") == ["channel:chat://a"]
+    assert log.events[-1]["detail"] == "the configuration names it no more"
+    channel.refuses, channel.name = True, "chat://a"
+    manager(log).round([*seen, failing("task:a.c")], channel, NOW + 10 * MINUTE)
+    assert log.of("fired").count("channel:chat://a") == 2, "an alert that never ended would hide this one"
+
+
+def test_an_alert_of_a_configured_channel_stays_until_it_accepts_something(log: Log) -> None:
+    channel, seen = Channel(), [failing("task:a.b", Priority.P1)]
+    channel.refuses = True
+    for n in range(12):
+        manager(log).round(seen, channel, NOW + n * MINUTE)
+    assert "channel:chat://a" not in log.of("recovering")
+
+
+def test_an_alert_of_a_view_ends_when_no_check_reads_it_any_more(log: Log) -> None:
+    view, dropped = next(iter(load_checks().views())), "view_of_a_part_that_is_absent_v"
+    seen = [failing(f"monitor:{one}", Priority.P1) for one in (view, dropped)]
+    manager(log).round(seen, Channel(), NOW)
+    for n in range(1, 6):
+        manager(log).round([], Channel(), NOW + n * MINUTE)
+    ended = [(row["alert_key"], row["detail"]) for row in log.events if row["kind"] == "resolved"]
+    assert ended == [(f"monitor:{dropped}", "the configuration names it no more")]
