@@ -9,7 +9,7 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 
-from drawsguard.alerts.signals import end, fire, firing_run, is_firing, sla_key
+from drawsguard.alerts.signals import MAIL_SENT, end, fire, firing_run, is_firing, sla_key
 from drawsguard.deadlines import NOT_TOLD, deadline_of
 from drawsguard.monitoring.observation import Priority
 from drawsguard.settings import get_settings
@@ -24,7 +24,8 @@ TASK = "deadline"
 
 
 class SlaMissAlert(SlaMissMail):
-    """Sends the mail and reports the miss to the monitor, whose alert skips mail; one of each as long as it lasts.
+    """Sends the mail and reports the miss to the monitor, whose alert skips mail if that one was accepted; one of each
+    as long as it lasts.
 
     Each is done whether or not the other succeeds. Airflow does not repeat a failed callback: it shows it in the
     triggerer's log and in the table ``callback``.
@@ -62,7 +63,7 @@ class SlaMissAlert(SlaMissMail):
             _repository(values["dag_id"]),
             sla_key(values["dag_id"]),
             Priority(values["priority"]),
-            render_template("alerts/sla_miss.txt", **values, mailed=mailed).strip(),
+            render_template("alerts/sla_miss.txt", **values, mailed=mailed, mail_sent=MAIL_SENT).strip(),
             run_id=values["run_id"],
             now=datetime.now(UTC),
         )

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from drawsguard.alerts.config import AlertConfig
+from drawsguard.alerts.signals import MAIL_SENT
 from drawsguard.alerts.state import Alert, Message
 from drawsguard.links import runbook_link
 from drawsguard.monitoring.checks import Checks, Explained
@@ -16,7 +17,8 @@ from drawsguard.monitoring.observation import Priority
 from drawsguard.settings import Settings
 from drawsguard.templates import render_template
 
-#: Alerts whose mail, with more detail than a chat message can hold, is sent by the task that detects them.
+#: Alerts whose mail, with more detail than a chat message can hold, is sent by the task that detects them. Whether it
+#: was accepted stands in the signal.
 MAILED = ("sla:", "points:")
 
 
@@ -70,8 +72,8 @@ def compose(
         render_template(f"alerts/{name}.txt", **values).strip(),
         alert.priority,
         config.team_of(alert.key),
-        # Only the first message was mailed already.
-        chat_only=alert.key.startswith(MAILED) and message is Message.FIRING,
+        # Only the first message was mailed already, if the mail was accepted.
+        chat_only=alert.key.startswith(MAILED) and message is Message.FIRING and MAIL_SENT in alert.detail,
         html=render_template(f"alerts/{name}.html", **values),
         # Those who were called learn that it is over.
         escalated=message is Message.ESCALATION or (message is Message.RECOVERY and alert.escalated),

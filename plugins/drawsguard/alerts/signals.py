@@ -15,6 +15,11 @@ MEMORY = timedelta(days=400)
 
 #: A table of signals with more rows is asked by a query (one signal is some 200 bytes).
 MOST_LISTED = 5000
+
+#: What the detail of a signal says when the mail about it was accepted: its alert is not sent by mail again. A detail
+#: without it may have reached nobody.
+MAIL_SENT = "邮件已发送。A mail was sent."
+
 _SIGNAL = (
     SchemaField("alert_key", "STRING"),
     SchemaField("signalled_at", "TIMESTAMP"),

@@ -465,6 +465,25 @@ def test_a_miss_whose_mail_fails_is_an_alert_that_says_so(
     assert alert is not None
     assert "The mail could not be sent" in alert.detail
     assert len(sinks["chat"]()) == 1
+    assert sinks["draws"]() == sinks["chat"](), "who reads mail only has not heard of it"
+
+
+def test_a_miss_whose_mail_fails_counts_as_told_only_when_a_channel_took_it(
+    manager: AlertManager, mails: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(_self: SmtpHook, **_mail: Any) -> None:
+        raise ConnectionRefusedError("no mail today")
+
+    monkeypatch.setattr(SmtpHook, "asend_email_smtp", refuse)
+    config = [{"path": "json://127.0.0.1:9/", "tag": "mail,team:draws"}]
+    monkeypatch.setenv(
+        "AIRFLOW_CONN_APPRISE_DEFAULT", json.dumps({"conn_type": "apprise", "extra": {"config": config}})
+    )
+    with pytest.raises(ConnectionRefusedError):
+        miss("scheduled__1")
+    rounds(manager, 1)
+    (why,) = manager.undelivered
+    assert why.startswith("sla:draw_sync: json://127.0.0.1:9/")
 
 
 def test_a_miss_is_mailed_although_the_warehouse_is_out_of_reach(

@@ -12,6 +12,7 @@ from airflow.sdk import BaseOperator, Context
 from airflow.sdk.exceptions import AirflowException
 
 from drawsguard.alerts import signals
+from drawsguard.alerts.signals import MAIL_SENT
 from drawsguard.monitoring.observation import Priority
 from drawsguard.points.database import fetch, utc
 from drawsguard.points.downline.observe import (
@@ -120,6 +121,10 @@ class PointsObserveOperator(BaseOperator):
             restores=restore_requests(repositories, batch_id, points),
             restore_url=f"{settings.ui_base_url}/dags/points_restore",
         )
+        # The newest signal is what the alert knows: it is not sent by mail as well.
+        now = datetime.now(UTC)
+        detail = f"{detail} {MAIL_SENT}"
+        signals.fire(self._monitor(), alert_key(batch_id), Priority.P1, detail, run_id=run_id, now=now)
         return len(signs)
 
     def _monitor(self) -> MonitoringRepository:

@@ -32,6 +32,7 @@ from hooks import points_databases
 from local.config import MYSQL_GRANTS
 from local.golden.load import confirm
 from notifiers.told_once import NotAllToldError
+from operators.points.downline import points_observe_operator
 from operators.points.downline.points_confirm_operator import PointsConfirmOperator
 from operators.points.downline.points_downline_report_operator import PointsDownlineReportOperator
 from operators.points.downline.points_observe_operator import PointsObserveOperator
@@ -246,6 +247,9 @@ class Channel(list[Text]):
         self.append(text)
         return ["chat"], []
 
+    def names(self) -> set[str]:
+        return {"chat"}
+
 
 def alert(monitor: MonitoringRepository, channel: Channel, now: datetime) -> Alert | None:
     """Run a round of the monitor and return the batch's open alert."""
@@ -307,6 +311,21 @@ def test_use_is_one_p1_alert_that_is_told_and_ends_with_the_restore(
         ended = alert(monitor, channel, now + timedelta(minutes=minutes))
     assert ended is None
     assert len(channel) == 2
+
+
+def test_use_whose_mail_was_refused_is_an_alert_that_is_mailed(
+    world: World, monitor: MonitoringRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise ConnectionRefusedError("no mail today")
+
+    monkeypatch.setattr(points_observe_operator, "send_mail", refuse)
+    with pytest.raises(AirflowException, match="no mail today"):
+        observe(world, 20, "que_eid_4")
+    channel, now = Channel(), datetime.now(UTC)
+    for minutes in (0, 10):
+        alert(monitor, channel, now + timedelta(minutes=minutes))
+    assert [text.chat_only for text in channel] == [False]
 
 
 def test_a_push_that_failed_is_no_evidence_and_neither_no_sign_nor_the_end_of_an_alert(
