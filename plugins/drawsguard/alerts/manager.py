@@ -190,8 +190,9 @@ class AlertManager:
             since=now - PAST,
             silence_seconds=int(SILENCE.total_seconds()),
             lately=now - LATELY,
+            patience_seconds=int(self._config.patience.catch_up.total_seconds()),
         )
-        columns = ("first_checked_at", "has_passed", "resumed_at", "away_since", "interruptions")
+        columns = ("first_checked_at", "has_passed", "resumed_at", "patient_since", "away_since", "interruptions")
         return {
             key: History(*(row[column] for column in columns))
             for row in rows

@@ -39,6 +39,8 @@ class History:
     :param first_checked_at: when it was first looked at.
     :param has_passed: whether it passed at any time.
     :param resumed_at: when the present uninterrupted series of the monitor's rounds began.
+    :param patient_since: the end of the newest interruption before which the monitor had run uninterrupted for as long
+        as patience lasts. Those that followed it sooner prolong nothing: what waits would otherwise wait for ever.
     :param away_since: the last round before that; None when there was none.
     :param interruptions: how many of the monitor ended lately.
     """
@@ -46,6 +48,7 @@ class History:
     first_checked_at: datetime
     has_passed: bool
     resumed_at: datetime
+    patient_since: datetime
     away_since: datetime | None = None
     interruptions: int = 0
 
@@ -56,6 +59,7 @@ class Patience:
 
     :param start: for what has never passed since it is looked at: a first start, a new service, a new check.
     :param catch_up: for what failed while the monitor was away: everything that stood still with it catches up first.
+        Only an interruption after so long a time without one restarts it.
     """
 
     start: timedelta
@@ -69,7 +73,7 @@ class Patience:
         if not history.has_passed:
             return now - history.first_checked_at < self.start
         if not key.startswith(ABSENCE):
-            return now - history.resumed_at < self.catch_up
+            return now - history.patient_since < self.catch_up
         known = history.away_since is not None and history.interruptions == 1
         return known and paused(history.away_since, history.resumed_at)  # type: ignore[arg-type]  # known
 

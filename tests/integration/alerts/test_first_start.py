@@ -203,6 +203,27 @@ def test_what_was_paused_catches_up_before_it_is_an_incident(client: Client, sin
     assert rounds.failing(back + 10 * MINUTE, STALE) == {STALE}, "it stands still all the same"
 
 
+@pytest.mark.parametrize(("every", "fires_at"), [(6, 12), (12, 12), (9, 18)])
+def test_what_stands_still_is_an_incident_although_the_monitor_is_interrupted_again_and_again(
+    client: Client, sink: str, every: int, fires_at: int
+) -> None:
+    """A round every few minutes: each one is an interruption, and restarted the patience."""
+    rounds, back = Rounds(client), NOW + timedelta(hours=3)
+    rounds.log(minutes(NOW - 30 * MINUTE, NOW), "pass", STALE)
+    fired = {n for n in range(0, 60, every) if rounds.failing(back + n * MINUTE, STALE)}
+    assert fired == {fires_at}
+
+
+def test_an_interruption_after_an_uninterrupted_time_restarts_the_patience(client: Client, sink: str) -> None:
+    rounds, back = Rounds(client), NOW + timedelta(hours=3)
+    rounds.log(minutes(NOW - 30 * MINUTE, NOW), "pass", STALE)
+    rounds.log(minutes(back, back + 11 * MINUTE), "pass", STALE)
+    again = back + timedelta(hours=1)
+    assert rounds.failing(again, STALE) == set()
+    rounds.log(minutes(again + MINUTE, again + 10 * MINUTE), "fail", STALE)
+    assert rounds.failing(again + 10 * MINUTE, STALE) == {STALE}
+
+
 def test_after_a_pause_of_days_everything_is_as_at_a_first_start(client: Client, sink: str) -> None:
     rounds, back = Rounds(client), NOW + timedelta(days=9)
     rounds.log(minutes(NOW - 30 * MINUTE, NOW), "pass", STALE, IDENTITY)
