@@ -268,8 +268,8 @@ def _fired(observation: Observation, now: datetime) -> Event:
 def _of(alert: Alert, kind: Kind, now: datetime, detail: str = "", actor: str = MONITOR) -> Event:
     # Events are folded by their times. After one that a clock ahead has stamped, what happens now would come before it,
     # and count for nothing: the message would be sent again each round.
-    ahead = alert.newest_at is not None and now < alert.newest_at
-    at = alert.newest_at + TICK if ahead else now  # type: ignore[operator]  # known
+    before = alert.newest_at
+    at = before + TICK if before is not None and now < before else now
     return Event(alert.alert_id, alert.key, kind, alert.priority, at, actor, detail)
 
 
