@@ -14,6 +14,7 @@ from drawsguard.points.cleanup.standing import not_cleaned, standing_in
 from drawsguard.points.cleanup.ticket import LivingPoints, TicketPlan, plan_tickets
 from drawsguard.points.cleanup.ticket_repository import TicketRepository
 from drawsguard.points.definitions import live_definitions, live_unlisted
+from drawsguard.points.downline.observe import first_observed
 from drawsguard.points.downline.repositories import Repositories
 from drawsguard.points.downline.structure_repository import Structure as StoredStructure
 from drawsguard.points.environments import environments
@@ -57,10 +58,15 @@ def kept_points(batch_id: str, points: frozenset[int], repositories: Repositorie
     observed_from = repositories.batches.get(batch_id).observe_from
     if observed_from is None:
         return dict.fromkeys(points, "该批次未被观察。The batch was never observed.")
+    # Not the release of a halt: a row that went down just before it was not observed for the whole time.
+    began = first_observed(repositories.audit.events(batch_id), observed_from)
+    if began is None:
+        reason = "观察开始时间不明。Released, and no verification in the audit: since when it is observed is not known."
+        return dict.fromkeys(points, reason)
     standings = []
     for environment in environments():
         with points_databases.environment(environment) as connection:
-            standings.append(standing_in(connection, batch_id, environment, points, observed_from))
+            standings.append(standing_in(connection, batch_id, environment, points, began))
     return not_cleaned(points, standings)
 
 

@@ -45,6 +45,22 @@ def downlined_points(repositories: Repositories, batch_id: str) -> frozenset[int
     return frozenset(row_id for _, kind, _, row_id, *_ in rows if kind == "point")
 
 
+def first_observed(history: Iterable[Mapping[str, Any]], observed_from: datetime) -> datetime | None:
+    """Return since when a batch's rows are observed: a release lifts a halt, and leaves out no day before it.
+
+    None when a release moved the begin and no verification is noted: nobody knows when it was.
+
+    :param history: the audit of the batch, oldest first.
+    :param observed_from: the begin that the batch has now (naive UTC).
+    """
+    events = [(event["event"], event["at"]) for event in history if event["event"] in (VERIFIED, RELEASED)]
+    verified = [at for event, at in events if event == VERIFIED]
+    if events and not verified:
+        return None
+    first: datetime = min([observed_from, *verified[-1:]])
+    return first
+
+
 def signs_of_life(
     repositories: Repositories,
     members: Mapping[int, Iterable[int]],
@@ -62,8 +78,7 @@ def signs_of_life(
     """
     history = repositories.audit.events(batch_id)
     # A release begins the observation again, and its errors stay what they are: those since the last verification.
-    verified = [event["at"] for event in history if event["event"] == VERIFIED]
-    since = min([observed_from, *verified[-1:]])
+    since = first_observed(history, observed_from) or observed_from
     # The statistics have whole minutes of business time: the minute of the change counts as before it.
     local = since.replace(tzinfo=UTC).astimezone(ZoneInfo(business_timezone)).replace(tzinfo=None)
     from_minute = local.replace(second=0, microsecond=0) + timedelta(minutes=1)

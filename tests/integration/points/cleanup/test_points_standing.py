@@ -14,10 +14,14 @@ from drawsguard.points.cleanup.ticket_repository import TicketRepository
 from drawsguard.points.database import close, transaction, utc
 from drawsguard.points.downline.execution import Execution
 from drawsguard.points.downline.journal import Journal
+from drawsguard.points.downline.observe import VERIFIED
+from drawsguard.points.downline.release import lift_halt
+from drawsguard.points.downline.repositories import Repositories
 from drawsguard.points.downline.restore import plan_restore
-from drawsguard.points.environments import ENVIRONMENTS
+from drawsguard.points.environments import ENVIRONMENTS, journal_schema
 from drawsguard.points.review.batch_repository import BatchStateError
 from drawsguard.points.review.batch_state import FOLLOWING, BatchState
+from hooks.cleanup_databases import kept_points
 from tests.integration.points_world import BATCH, World, new_world, small_world
 
 pytestmark = pytest.mark.integration
@@ -163,6 +167,39 @@ def test_what_was_taken_out_of_service_after_the_observation_began_is_kept(world
     early = utc(datetime.now(UTC)) - timedelta(hours=1)
     assert kept(world, observed_from=early).keys() == POINTS
     assert "after its observation began" in kept(world, observed_from=early)[1]
+
+
+def test_a_release_shortens_the_observation_of_no_row(world: World) -> None:
+    """Down on one environment only; the other row goes down during the observation, before a halt is released."""
+    world.repositories.audit.note(BATCH, VERIFIED, "airflow", "extranet")
+    restore(world, "extranet", 4, 5)
+    world.sql("extranet", "UPDATE define_nosdata_general SET status = -80 WHERE id IN (4, 5)")
+    same = "last_modify_time = '2021-03-04 05:06:07'"
+    world.sql("extranet", f"UPDATE define_nosdata_general SET {same} WHERE id = 5")  # its journal has it, its row not
+    world.sql(
+        "extranet",
+        f"UPDATE {journal_schema('extranet')}.points_journal SET batch_id = 'b2', state = 'downlined',"
+        " changed_at = UTC_TIMESTAMP(6) WHERE row_id = 5 AND kind = 'point'",
+    )
+    before = kept_points(BATCH, POINTS, world.repositories)
+    assert before.keys() == {4, 5}
+    world.repositories.observations.halt(BATCH, "used")
+    later = Repositories(world.governance, lambda: datetime.now(UTC) + timedelta(days=8))
+    lift_halt(later, later.batches.get(BATCH), "approver", {}, (), ())
+    after = later.batches.get(BATCH)
+    assert after.halted_at is None
+    assert after.observe_from > utc(datetime.now(UTC))
+    assert kept_points(BATCH, POINTS, world.repositories) == before
+
+
+def test_a_release_without_a_verification_keeps_every_point(world: World) -> None:
+    """Its begin was moved by the release, and nothing says from when."""
+    assert kept_points(BATCH, POINTS, world.repositories) == {}
+    world.repositories.observations.halt(BATCH, "used")
+    lift_halt(world.repositories, world.repositories.batches.get(BATCH), "approver", {}, (), ())
+    found = kept_points(BATCH, POINTS, world.repositories)
+    assert found.keys() == POINTS
+    assert "no verification" in found[1]
 
 
 # --- the states of a batch ------------------------------------------------------------------------------
