@@ -10,11 +10,11 @@ from datetime import UTC, datetime, timedelta
 from drawsguard.points.cleanup.collision import share_an_instance
 from drawsguard.points.cleanup.config import get_config
 from drawsguard.points.cleanup.living import collect_living
-from drawsguard.points.cleanup.standing import not_cleaned, standing_in
+from drawsguard.points.cleanup.standing import Standing, given_up, not_cleaned, standing_in
 from drawsguard.points.cleanup.ticket import LivingPoints, TicketPlan, plan_tickets
 from drawsguard.points.cleanup.ticket_repository import TicketRepository
 from drawsguard.points.definitions import live_definitions, live_unlisted
-from drawsguard.points.downline.observe import first_observed
+from drawsguard.points.downline.observe import downlined_points, first_observed
 from drawsguard.points.downline.repositories import Repositories
 from drawsguard.points.downline.structure_repository import Structure as StoredStructure
 from drawsguard.points.environments import environments
@@ -55,19 +55,49 @@ def plan_batch(batch_id: str, tickets: TicketRepository, repositories: Repositor
 
 def kept_points(batch_id: str, points: frozenset[int], repositories: Repositories) -> dict[int, str]:
     """Return which points of a batch are not cleaned as both environments are now, and why."""
+    standings = _standings(batch_id, points, repositories)
+    return dict.fromkeys(points, standings) if isinstance(standings, str) else not_cleaned(points, standings)
+
+
+def given_up_points(batch_id: str, points: frozenset[int], repositories: Repositories) -> frozenset[int]:
+    """Return which points of a batch it will never clean; none where it is not known since when it is observed."""
+    standings = _standings(batch_id, points, repositories) if points else ""
+    return frozenset() if isinstance(standings, str) else given_up(points, standings)
+
+
+def _standings(batch_id: str, points: frozenset[int], repositories: Repositories) -> list[Standing] | str:
+    """Return how the points stand in each environment, or why nobody knows."""
     observed_from = repositories.batches.get(batch_id).observe_from
     if observed_from is None:
-        return dict.fromkeys(points, "该批次未被观察。The batch was never observed.")
+        return "该批次未被观察。The batch was never observed."
     # Not the release of a halt: a row that went down just before it was not observed for the whole time.
     began = first_observed(repositories.audit.events(batch_id), observed_from)
     if began is None:
-        reason = "观察开始时间不明。Released, and no verification in the audit: since when it is observed is not known."
-        return dict.fromkeys(points, reason)
+        return "观察开始时间不明。Released, and no verification in the audit: since when it is observed is not known."
     standings = []
     for environment in environments():
         with points_databases.environment(environment) as connection:
             standings.append(standing_in(connection, batch_id, environment, points, began))
-    return not_cleaned(points, standings)
+    return standings
+
+
+def is_settled(batch_id: str, tickets: TicketRepository, repositories: Repositories) -> bool:
+    """Return whether each point of a batch is on a ticket that is done, or gets none for a reason that does not pass.
+
+    A batch without a ticket that is done is settled only when all its points were given up, e.g. restored: where routes
+    or structures alone keep it from a ticket, somebody has to look at them first.
+
+    :raises hooks.nos_hook.NosError: when NOS does not answer: what follows now is not known.
+    """
+    done = tickets.done_points(batch_id)
+    plan = plan_batch(batch_id, tickets, repositories)
+    planned = {structure.eid for ticket in plan.tickets for structure in ticket.structures}
+    without = {point.eid: point for point in plan.unticketed if point.eid not in done}
+    unknown = downlined_points(repositories, batch_id) - planned - without.keys() - done
+    if planned - done or unknown or not (done or without):
+        return False
+    gone = given_up_points(batch_id, frozenset(without), repositories)
+    return all(eid in gone or (point.lasting and bool(done)) for eid, point in without.items())
 
 
 def living_points(clusters: set[str], tickets: TicketRepository) -> LivingPoints:

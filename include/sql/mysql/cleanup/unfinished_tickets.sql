@@ -1,6 +1,6 @@
--- Purpose: whether a batch may be closed: it has tickets, and none that the pipeline still has to execute.
+-- Purpose: how many tickets of a batch wait for the pipeline or the DBA; with any of them it is not closed.
 -- Grain: one row.
 -- Parameters: batch_id.
-SELECT COUNT(*), COUNT(CASE WHEN state NOT IN ('done', 'handed_over', 'withdrawn') THEN 1 END)
+SELECT COUNT(*)
 FROM points_lifecycle.cleanup_ticket
-WHERE batch_id = %(batch_id)s
+WHERE batch_id = %(batch_id)s AND state NOT IN ('done', 'withdrawn')

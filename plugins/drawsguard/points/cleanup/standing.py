@@ -22,10 +22,15 @@ class Standing(NamedTuple):
 
     :param downlined: points that the batch took out of service here and that are still as it left them.
     :param kept: why a point is not cleaned, by id; Chinese first, then English.
+    :param taken: points that the batch took out of service here and did not restore, whoever changed them since.
+    :param lost: of those that are kept, the ones that somebody else revived, took down again or changed since: no later
+        day makes their rows what the batch left.
     """
 
     downlined: frozenset[int]
     kept: Mapping[int, str]
+    taken: frozenset[int] = frozenset()
+    lost: frozenset[int] = frozenset()
 
 
 def standing_in(
@@ -53,8 +58,10 @@ def standing_in(
     began = observed_from.strftime("%Y-%m-%d %H:%M:%S")
     connection.rollback()
     kept: dict[int, str] = {}
+    lost: set[int] = set()
     for point in sorted(points):
         if point in served:
+            lost.add(point)
             kept[point] = f"在 {environment} 仍在服务。It is served on the {environment}; it is not cleaned."
         elif point in unlisted:
             kept[point] = (
@@ -63,11 +70,13 @@ def standing_in(
                 "tables.also nor under tables.left_alone; it is not cleaned."
             )
         elif point in others:
+            lost.add(point)
             kept[point] = (
                 f"在 {environment} 已由批次 {others[point]} 再次下线。Batch {others[point]} took it out of service on "
                 f"the {environment} after this one: only that batch may clean it."
             )
         elif left[point] - dead[point] or any(row.last_modify_time >= began for row in dead[point] - left[point]):
+            lost.add(point)
             kept[point] = (
                 f"在 {environment} 的行与本批次下线时不同。Its rows on the {environment} are not as they were when its "
                 f"observation began: {_counted(dead[point])} at {DOWNLINED}, {_counted(left[point])} left so by this "
@@ -78,7 +87,7 @@ def standing_in(
                 f"在 {environment} 下线后未观察满期。It was taken out of service on the {environment} at "
                 f"{changed_at[point]} UTC, after its observation began."
             )
-    return Standing(frozenset(changed_at) - kept.keys(), kept)
+    return Standing(frozenset(changed_at) - kept.keys(), kept, frozenset(changed_at), frozenset(lost))
 
 
 def not_cleaned(points: Iterable[int], standings: Iterable[Standing]) -> dict[int, str]:
@@ -97,6 +106,20 @@ def not_cleaned(points: Iterable[int], standings: Iterable[Standing]) -> dict[in
     for standing in standings:
         reasons |= standing.kept
     return reasons
+
+
+def given_up(points: Iterable[int], standings: Iterable[Standing]) -> frozenset[int]:
+    """Return the points that a batch will never clean: restored, never taken down by it, or changed by somebody since.
+
+    A reason that may pass, such as a table that nobody listed yet, gives no point up.
+
+    :param points: the points in question.
+    :param standings: how they stand in each environment.
+    """
+    standings = list(standings)
+    taken = frozenset[int]().union(*(standing.taken for standing in standings))
+    lost = frozenset[int]().union(*(standing.lost for standing in standings))
+    return frozenset(point for point in points if point not in taken or point in lost)
 
 
 def _rows(connection: Any, points: frozenset[int]) -> tuple[frozenset[int], Mapping[int, Counter[Row]]]:

@@ -30,11 +30,14 @@ class Unticketed:
     :param eid: the point's id.
     :param cluster: its cluster.
     :param reason: why, Chinese first, then English.
+    :param lasting: whether it stays so until people change it, as the structure or the routes; False: it may pass, and
+        the point may get a ticket another day.
     """
 
     eid: int
     cluster: str
     reason: str
+    lasting: bool = False
 
 
 @dataclass(frozen=True)
@@ -188,11 +191,14 @@ def _route(
     try:
         structure = read_structure(point, config.variable_classes, minimum_literal_bytes=config.minimum_literal_bytes)
     except StructureError as error:
-        return Unticketed(eid, cluster, f"存储结构不可用。The storage structure cannot be used: {error}")
+        return Unticketed(eid, cluster, f"存储结构不可用。The storage structure cannot be used: {error}", lasting=True)
     if _CONTROL.search(point.key_template + (point.field_template or "")):
         # A line break would make two patterns of one in the DBA's command, and delete what belongs to others.
         return Unticketed(
-            eid, cluster, "存储结构含控制字符，须人工处理。Its storage structure has a control character: by hand only."
+            eid,
+            cluster,
+            "存储结构含控制字符，须人工处理。Its storage structure has a control character: by hand only.",
+            lasting=True,
         )
     if not instances.get(cluster):
         return Unticketed(eid, cluster, f"集群 {cluster} 没有实例。Cluster {cluster!r} has no known Redis instance.")
@@ -203,7 +209,9 @@ def _route(
             and (rule.field is None or structure.field_match in rule.field)
         ):
             return structure, rule
-    return Unticketed(eid, cluster, f"没有适用于集群 {cluster} 的工单规则。No routing rule fits cluster {cluster!r}.")
+    return Unticketed(
+        eid, cluster, f"没有适用于集群 {cluster} 的工单规则。No routing rule fits cluster {cluster!r}.", lasting=True
+    )
 
 
 def _blocked(

@@ -238,18 +238,32 @@ class TicketRepository:
             )
         return ticket.batch_id
 
-    def close_batch(self, batch_id: str) -> bool:
-        """Set a batch to cleaned when nothing of it is left to do here; True when it was."""
+    def done_points(self, batch_id: str) -> frozenset[int]:
+        """Return the points of a batch whose tickets are done."""
+        return frozenset(int(point) for (point,) in self._read("cleanup/done_points.sql", {"batch_id": batch_id}))
+
+    def close_batch(self, batch_id: str, business_timezone: str, settled: Callable[[], bool]) -> bool:
+        """Set a batch to cleaned when it is due and nothing of it is left to do; True when it was.
+
+        :param settled: whether every point of it is done with, as things are now; asked last.
+        """
+        batches = BatchRepository(self.connection, self.clock)
+        before = batches.get(batch_id)
+        if batch_id not in self.due_batches(business_timezone) or self._unfinished(batch_id):
+            return False
+        self.connection.rollback()
+        if not settled():
+            return False
         with self._transaction():
-            batches = BatchRepository(self.connection, self.clock)
-            batch = batches.find(batch_id)
-            ((tickets, unfinished),) = fetch(self.connection, "cleanup/unfinished_tickets.sql", {"batch_id": batch_id})
-            if batch is None or batch.state not in (BatchState.DOWNLINED, BatchState.CLEANING):
-                return False
-            if batch.halted_at is not None or not tickets or unfinished:
+            # What was judged is this very batch: not halted, released or downlined again meanwhile.
+            if batches.find(batch_id) != before or self._unfinished(batch_id):
                 return False
             batches.move(batch_id, BatchState.CLEANED)
             return True
+
+    def _unfinished(self, batch_id: str) -> bool:
+        ((unfinished,),) = fetch(self.connection, "cleanup/unfinished_tickets.sql", {"batch_id": batch_id})
+        return bool(unfinished)
 
     def results(self, batch_id: str) -> list[PointResult]:
         """Return what became of each point of a batch, by cluster and id."""

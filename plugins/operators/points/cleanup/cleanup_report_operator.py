@@ -14,7 +14,7 @@ from drawsguard.points.cleanup.ticket_repository import TicketRepository
 from drawsguard.points.downline.repositories import Repositories
 from drawsguard.settings import get_settings
 from drawsguard.templates import render_template
-from hooks import artifacts
+from hooks import artifacts, cleanup_databases
 from hooks.approvals_database import approvals
 from hooks.cleanup_databases import cleanup_folder, cleanup_repositories
 from notifiers.points_mail import send_mail
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 class CleanupReportOperator(BaseOperator):
     """Write and mail the result of every batch that this run made tickets for, whatever their outcome.
 
-    A batch is closed when the tickets of the pipeline are done and the others are handed over.
+    A batch is closed when it is due and each of its points is on a ticket that is done, the DBA's included, or gets
+    none for a reason that does not pass: it was restored, somebody else changed it, no route fits it.
 
     :param batch_id: report this batch only; empty for all that are due.
     :returns: per batch, whether it was closed, and keys deleted and left.
@@ -90,7 +91,12 @@ class CleanupReportOperator(BaseOperator):
                 send_mail(get_settings().points_email, "cleanup/result", files, result=result, run_url=url)
 
             tell_each(repositories.audit, batch_id, run_id, {"cleanup result": send})
-        closed = tickets.close_batch(batch_id)  # after the mail: what is closed is not reported again
+        # After the mail: what is closed is not reported again.
+        closed = tickets.close_batch(
+            batch_id,
+            get_settings().business_timezone,
+            lambda: cleanup_databases.is_settled(batch_id, tickets, repositories),
+        )
         repositories.audit.note(
             batch_id, "cleanup_reported", "airflow", deleted=result.deleted, left=result.left, closed=closed
         )

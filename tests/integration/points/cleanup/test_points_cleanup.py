@@ -161,6 +161,7 @@ def run(monkeypatch):
     """A run of its own for each test, approvers with ids, points at -80 and unused. (Those have tests of their own.)"""
     monkeypatch.setattr(points_databases, "signs_now", lambda *_: [])
     monkeypatch.setattr(cleanup_databases, "kept_points", lambda *_: {})
+    monkeypatch.setattr(cleanup_databases, "given_up_points", lambda *_: frozenset())
     monkeypatch.setenv("DRAWSGUARD_APPROVERS", "approver=approver,second_approver=second_approver")
     get_settings.cache_clear()
     RUN.run_id, RUN.started_at, RUN.indexes = f"run-{uuid.uuid4().hex}", datetime.now(UTC) - timedelta(hours=1), {}
@@ -297,7 +298,7 @@ def test_batch_from_tickets_to_closed(connection, instance, living, folder, aske
     assert instance.hkeys("flag:total") == [b"3:2024-01-01"]
 
     reported = CleanupReportOperator(task_id="report").execute(context())
-    assert reported[batch_id] == {"closed": True, "deleted": 330, "left": 0}
+    assert reported[batch_id] == {"closed": False, "deleted": 330, "left": 0}  # the DBA's ticket is not done
     text = (folder / batch_id / "cleanup" / f"积分清理结果-{batch_id}.md").read_text(encoding="utf-8")
     assert "| redis_flag | 2 | 2 | 0 | 0 | 330 | 330 | 0 | 0 |" in text
     assert "| redis_mq | 1 | 0 | 1 | 0 |" in text
@@ -306,8 +307,9 @@ def test_batch_from_tickets_to_closed(connection, instance, living, folder, aske
         load_workbook(folder / batch_id / "cleanup" / f"积分清理结果-{batch_id}.xlsx")["集群 clusters"]["G4"].value
         == 330
     )
-    assert Repositories(connection).batches.get(batch_id).state == "cleaned"
+    assert Repositories(connection).batches.get(batch_id).state == "cleaning"
     the_dba_ticket_is_closed_by_a_person_and_once(connection, batch_id, own, folder)
+    assert Repositories(connection).batches.get(batch_id).state == "cleaned"
     events = [event["event"] for event in Repositories(connection).audit.events(batch_id)]
     assert events == [
         "cleanup_tickets",
@@ -321,6 +323,78 @@ def test_batch_from_tickets_to_closed(connection, instance, living, folder, aske
     assert [(e.action, e.kind, e.responder, e.subject) for e in kept() if e.kind != "asked"] == [
         ("cleanup", kind, "approver", ticket_id) for ticket_id in own for kind in ("approved", "started", "finished")
     ]
+
+
+def reported(batch_id):
+    """Report a batch, as the teardown of a run does whatever became of its tickets."""
+    return CleanupReportOperator(task_id="report", batch_id=batch_id).execute(context())[batch_id]["closed"]
+
+
+def test_a_batch_whose_tickets_were_withdrawn_is_not_closed(connection, instance, living, folder, asked):
+    """Day 31: open, unanswered. Day 32: NOS refuses a point that is served beside them, so none has a ticket."""
+    batch_id = add_batch(connection, *FLAG)
+    instance.set("flag:1:1", 1)
+    assert CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context())
+    assert reported(batch_id) is False
+    living.value = LivingPoints((), {"redis_flag": [9]})
+    assert CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context()) == []
+    assert {ticket.state for ticket in TicketRepository(connection).tickets(batch_id)} == {"withdrawn"}
+    assert reported(batch_id) is False
+    assert Repositories(connection).batches.get(batch_id).state == "downlined"
+    living.value = LivingPoints((), {})
+    for ticket_id in CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context()):
+        approve(ticket_id, TicketRepository(connection).ticket(ticket_id).digest)
+    assert instance.dbsize() == 0
+    assert reported(batch_id) is True
+
+
+def test_a_batch_with_one_ticket_done_waits_for_a_point_whose_reason_may_pass(
+    connection, instance, living, folder, asked, monkeypatch
+):
+    batch_id = add_batch(connection, *FLAG)
+    unlisted = {1: "It is live in a table that nobody listed."}
+    monkeypatch.setattr(
+        cleanup_databases, "kept_points", lambda _, points, __: {k: v for k, v in unlisted.items() if k in points}
+    )
+    (ticket_id,) = CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context())
+    approve(ticket_id, TicketRepository(connection).ticket(ticket_id).digest)
+    assert reported(batch_id) is False
+    monkeypatch.setattr(cleanup_databases, "given_up_points", lambda *_: frozenset({1}))
+    assert reported(batch_id) is True
+
+
+def test_a_batch_whose_observation_began_again_is_not_closed(connection, instance, living, folder, asked):
+    batch_id = add_batch(connection, *FLAG)
+    for ticket_id in CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context()):
+        approve(ticket_id, TicketRepository(connection).ticket(ticket_id).digest)
+    again = "UPDATE points_lifecycle.batch SET observe_until = UTC_TIMESTAMP(6) + INTERVAL 30 DAY WHERE batch_id = %s"
+    execute(connection, again, batch_id)
+    assert reported(batch_id) is False
+    assert Repositories(connection).batches.get(batch_id).state == "cleaning"
+    Repositories(connection).observations.halt(batch_id, "used again")
+    assert reported(batch_id) is False
+
+
+@pytest.mark.parametrize("meanwhile", ["halted", "watched again"])
+def test_a_batch_that_changes_while_it_is_judged_is_not_closed(connection, instance, living, folder, asked, meanwhile):
+    batch_id = add_batch(connection, *FLAG)
+    for ticket_id in CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context()):
+        approve(ticket_id, TicketRepository(connection).ticket(ticket_id).digest)
+
+    def settled():
+        if meanwhile == "halted":
+            Repositories(connection).observations.halt(batch_id, "used again")
+        else:
+            execute(
+                connection,
+                "UPDATE points_lifecycle.batch SET observe_until = '2099-01-01' WHERE batch_id = %s",
+                batch_id,
+            )
+        return True
+
+    store = TicketRepository(connection)
+    assert store.close_batch(batch_id, get_settings().business_timezone, settled) is False
+    assert Repositories(connection).batches.get(batch_id).state == "cleaning"
 
 
 @pytest.mark.parametrize(

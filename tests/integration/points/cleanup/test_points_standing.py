@@ -21,7 +21,7 @@ from drawsguard.points.downline.restore import plan_restore
 from drawsguard.points.environments import ENVIRONMENTS, journal_schema
 from drawsguard.points.review.batch_repository import BatchStateError
 from drawsguard.points.review.batch_state import FOLLOWING, BatchState
-from hooks.cleanup_databases import kept_points
+from hooks.cleanup_databases import given_up_points, kept_points
 from tests.integration.points_world import BATCH, World, new_world, small_world
 
 pytestmark = pytest.mark.integration
@@ -200,6 +200,25 @@ def test_a_release_without_a_verification_keeps_every_point(world: World) -> Non
     found = kept_points(BATCH, POINTS, world.repositories)
     assert found.keys() == POINTS
     assert "no verification" in found[1]
+
+
+def test_a_point_is_given_up_for_what_does_not_pass_only(world: World) -> None:
+    """Restored, changed by hand or taken by another batch: for good. A table that nobody listed yet: not."""
+    assert given_up_points(BATCH, POINTS, world.repositories) == frozenset()
+    for name in ENVIRONMENTS:
+        restore(world, name, 4)
+    restore(world, "intranet", 5)
+    world.sql("extranet", "UPDATE define_nosdata_general SET description = 'by hand' WHERE id = 2")
+    world.sql("extranet", "CREATE TABLE define_nosdata_general_v2 AS SELECT * FROM define_nosdata_general WHERE id = 6")
+    try:
+        world.sql("extranet", "UPDATE define_nosdata_general_v2 SET status = 1")
+        assert kept_points(BATCH, POINTS, world.repositories).keys() == {2, 4, 5, 6}
+        assert given_up_points(BATCH, POINTS, world.repositories) == {2, 4, 5}
+        world.repositories.observations.halt(BATCH, "used")
+        lift_halt(world.repositories, world.repositories.batches.get(BATCH), "approver", {}, (), ())
+        assert given_up_points(BATCH, POINTS, world.repositories) == frozenset()  # since when is not known
+    finally:
+        world.sql("extranet", "DROP TABLE define_nosdata_general_v2")
 
 
 # --- the states of a batch ------------------------------------------------------------------------------
