@@ -31,7 +31,7 @@ with DAG(
     default_args=task_defaults(settings.points_owner, pool="points_cleanup", execution_timeout=timedelta(minutes=10)),
     params={
         "ticket_id": text_param(
-            "工单号，见工单表。Ticket id, from the workbook: batch/cluster/class.", shortest=5, longest=160
+            "工单号，见工单表。Ticket id, from the workbook: batch/cluster/class[/number].", shortest=5, longest=160
         ),
         "note": text_param(
             "删除了什么、如何核对。What was deleted, and how that was checked.",

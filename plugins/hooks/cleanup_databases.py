@@ -45,12 +45,15 @@ def instances_by_cluster() -> dict[str, frozenset[str]]:
 def plan_batch(batch_id: str, tickets: TicketRepository, repositories: Repositories) -> TicketPlan:
     """Return the tickets that follow from a batch's structures, its journals, and the points served now.
 
+    Points whose tickets are done are on no other; a point that may be cleaned later than they gets a ticket of its own.
+
     :raises hooks.nos_hook.NosError: when NOS does not answer: served points cannot be distinguished from others.
     """
-    stored = repositories.structures.of_batch(batch_id)
+    done, numbers = tickets.done_points(batch_id), tickets.numbers(batch_id)
+    stored = [s for s in repositories.structures.of_batch(batch_id) if s.point_id not in done]
     kept = kept_points(batch_id, frozenset(structure.point_id for structure in stored), repositories)
     living = living_points({structure.cluster for structure in stored}, tickets)
-    return plan_tickets(batch_id, stored, living, instances_by_cluster(), get_config(), kept)
+    return plan_tickets(batch_id, stored, living, instances_by_cluster(), get_config(), kept, numbers)
 
 
 def kept_points(batch_id: str, points: frozenset[int], repositories: Repositories) -> dict[int, str]:
@@ -92,9 +95,9 @@ def is_settled(batch_id: str, tickets: TicketRepository, repositories: Repositor
     done = tickets.done_points(batch_id)
     plan = plan_batch(batch_id, tickets, repositories)
     planned = {structure.eid for ticket in plan.tickets for structure in ticket.structures}
-    without = {point.eid: point for point in plan.unticketed if point.eid not in done}
+    without = {point.eid: point for point in plan.unticketed}
     unknown = downlined_points(repositories, batch_id) - planned - without.keys() - done
-    if planned - done or unknown or not (done or without):
+    if planned or unknown or not (done or without):
         return False
     gone = given_up_points(batch_id, frozenset(without), repositories)
     return all(eid in gone or (point.lasting and bool(done)) for eid, point in without.items())

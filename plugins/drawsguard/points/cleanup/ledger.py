@@ -18,7 +18,8 @@ class Scan:
     :param number: 1 for the first pass of the phase.
     :param instance: name of the Redis instance.
     :param master: ``host:port`` of the master.
-    :param identity: the master's identity (see :class:`~.instance.Master`).
+    :param identity: of the master (see :class:`~.instance.Master`) and of what the ticket deletes: a scan for some
+        points says nothing about others.
     """
 
     ticket_id: str

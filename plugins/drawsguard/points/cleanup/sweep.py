@@ -27,6 +27,7 @@ from drawsguard.points.cleanup.structure import Structure
 from drawsguard.points.cleanup.template import covering_glob
 from drawsguard.points.cleanup.throttle import Throttle
 from drawsguard.points.cleanup.ticket import Ticket
+from drawsguard.points.digest import digest_of
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +48,8 @@ PASSING = (
 FLUSH_SECONDS = 2.0
 #: Pauses while a server is not usable (seconds).
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
+#: As many as the ledger's column takes.
+_IDENTITY_CHARACTERS = 32
 #: How often the latency is measured, the stop switch read and progress reported (seconds).
 PROBE_SECONDS, STOP_SECONDS, REPORT_SECONDS = 0.1, 2.0, 10.0
 
@@ -128,6 +131,7 @@ class Sweep:
             for structure in ticket.structures
             if structure.field is not None and not structure.field.is_exact
         }
+        self._digest = ticket.digest
         self._glob = covering_glob([structure.key for structure in ticket.structures])
         self._estimator = Estimator(clock)
         self._samples: Counter[int] = Counter()
@@ -202,7 +206,9 @@ class Sweep:
                 self._estimator.expect(self._scan(instance, master, phase, number), size)
 
     def _scan(self, instance: RedisInstance, master: Master, phase: Phase, number: int) -> Scan:
-        return Scan(self._ticket.ticket_id, phase, number, instance.name, master.name, master.identity)
+        # A ticket keeps its id while its points change; what was scanned for others is scanned again.
+        identity = digest_of([master.identity, self._digest])[:_IDENTITY_CHARACTERS]
+        return Scan(self._ticket.ticket_id, phase, number, instance.name, master.name, identity)
 
     def _sweep_instance(self, instance: RedisInstance, phase: Phase, number: int, masters: list[Master]) -> list[Scan]:
         """Complete the pass on every master; the masters are the same before and after, or it is not complete.

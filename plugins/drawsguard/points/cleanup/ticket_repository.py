@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -178,10 +179,11 @@ class TicketRepository:
         except TicketLostError:
             raise  # what the ticket is now is for whoever holds it to say
         except BaseException:
-            self._end(ticket.ticket_id, "incomplete")
+            self._end(ticket, "incomplete")
             raise
         self._require_held(ticket)
-        self._end(ticket.ticket_id, "done")
+        if self._end(ticket, "done") != 1:
+            raise TicketStateError(f"Ticket {ticket.ticket_id} was changed when its sweep ended; it is not done.")
 
     def _require_held(self, ticket: Ticket) -> None:
         from MySQLdb import MySQLError
@@ -194,6 +196,11 @@ class TicketRepository:
             raise TicketLostError(ticket, "another connection may hold it")
         stored = self.ticket(ticket.ticket_id)
         batch = BatchRepository(self.connection, self.clock).get(ticket.batch_id)
+        if stored.digest != ticket.digest:
+            raise TicketStateError(
+                f"Ticket {ticket.ticket_id} has other points or patterns now. The sweep ends here; everything deleted "
+                "is counted. Trigger points_cleanup again: it asks about the new ticket."
+            )
         if stored.state != "running" or batch.halted_at is not None or batch.state != BatchState.CLEANING:
             raise TicketStateError(
                 f"Ticket {ticket.ticket_id} is {stored.state}, its batch {batch.state}"
@@ -237,6 +244,11 @@ class TicketRepository:
                 "handed over to the DBA is closed by hand. The workbook of the batch lists them."
             )
         return ticket.batch_id
+
+    def numbers(self, batch_id: str) -> dict[tuple[str, str], int]:
+        """Return the number that the next ticket of a cluster and class gets, where some of them are done."""
+        done = Counter((t.cluster, t.ticket_class) for t in self.tickets(batch_id) if t.state == "done")
+        return {group: times + 1 for group, times in done.items()}
 
     def done_points(self, batch_id: str) -> frozenset[int]:
         """Return the points of a batch whose tickets are done."""
@@ -291,10 +303,10 @@ class TicketRepository:
         with self._transaction():
             return execute(self.connection, "cleanup/expire_samples.sql", {"now": utc(self.clock())})
 
-    def _end(self, ticket_id: str, state: str) -> None:
-        values = {"ticket_id": ticket_id, "state": state, "now": utc(self.clock())}
+    def _end(self, ticket: Ticket, state: str) -> int:
+        values = {"ticket_id": ticket.ticket_id, "digest": ticket.digest, "state": state, "now": utc(self.clock())}
         with self._transaction():
-            execute(self.connection, "cleanup/end_ticket.sql", values)
+            return execute(self.connection, "cleanup/end_ticket.sql", values)
 
     def _read(self, path: str, values: Mapping[str, Any]) -> list[Any]:
         rows = fetch(self.connection, path, values)

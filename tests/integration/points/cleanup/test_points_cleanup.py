@@ -352,15 +352,92 @@ def test_a_batch_with_one_ticket_done_waits_for_a_point_whose_reason_may_pass(
     connection, instance, living, folder, asked, monkeypatch
 ):
     batch_id = add_batch(connection, *FLAG)
-    unlisted = {1: "It is live in a table that nobody listed."}
-    monkeypatch.setattr(
-        cleanup_databases, "kept_points", lambda _, points, __: {k: v for k, v in unlisted.items() if k in points}
-    )
+    keep(monkeypatch, {1: "It is live in a table that nobody listed."})
     (ticket_id,) = CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context())
     approve(ticket_id, TicketRepository(connection).ticket(ticket_id).digest)
     assert reported(batch_id) is False
     monkeypatch.setattr(cleanup_databases, "given_up_points", lambda *_: frozenset({1}))
     assert reported(batch_id) is True
+
+
+PAIR = (FLAG[0], (5, "redis_flag", "string", "flag:{user}:5", None))
+
+
+def keep(monkeypatch, reasons):
+    """Let these points be kept, and no other."""
+    monkeypatch.setattr(
+        cleanup_databases, "kept_points", lambda _, points, __: {k: v for k, v in reasons.items() if k in points}
+    )
+
+
+def test_a_point_that_may_be_cleaned_after_its_ticket_was_done_gets_another(
+    connection, instance, living, folder, asked, monkeypatch
+):
+    batch_id = add_batch(connection, *PAIR)
+    instance.mset({"flag:7:1": 1, "flag:7:5": 1})
+    store = TicketRepository(connection)
+    keep(monkeypatch, {5: "It is live in a table that nobody listed."})
+    (first,) = CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context())
+    approve(first, store.ticket(first).digest)
+    done = store.ticket(first)
+    assert (done.state, done.points, instance.keys()) == ("done", 1, [b"flag:7:5"])
+    keep(monkeypatch, {})
+    (second,) = CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context())
+    assert second == f"{first}/2"
+    assert store.ticket(first) == done
+    assert reported(batch_id) is False
+    approve(second, store.ticket(second).digest)
+    assert instance.keys() == []
+    assert [(p.point_id, p.ticket_id, p.deleted, p.left) for p in store.results(batch_id)] == [
+        (1, first, 1, 0),
+        (5, second, 1, 0),
+    ]
+    assert CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context()) == []
+    assert reported(batch_id) is True
+
+
+def test_a_ticket_that_gets_another_point_is_swept_again(connection, instance, living, folder, asked, monkeypatch):
+    """It ended after its confirming scan, without being done; what that scan saw says nothing of the other point."""
+    batch_id = add_batch(connection, *PAIR)
+    instance.mset({"flag:7:1": 1, "flag:7:5": 1})
+    store = TicketRepository(connection)
+    keep(monkeypatch, {5: "It is served."})
+    (ticket_id,) = CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context())
+    finish = MySqlLedger.finish_passes
+    monkeypatch.setattr(MySqlLedger, "finish_passes", lambda *_: pytest.fail("killed"))
+    with pytest.raises(BaseException, match="killed"):
+        approve(ticket_id, store.ticket(ticket_id).digest)
+    monkeypatch.setattr(MySqlLedger, "finish_passes", finish)
+    assert instance.keys() == [b"flag:7:5"]
+    keep(monkeypatch, {})
+    new_run()
+    assert CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context()) == [ticket_id]
+    approve(ticket_id, store.ticket(ticket_id).digest)
+    assert instance.keys() == []
+    assert store.ticket(ticket_id).state == "done"
+    assert [(p.point_id, p.found, p.deleted, p.left) for p in store.results(batch_id)] == [(1, 1, 1, 0), (5, 1, 1, 0)]
+
+
+def test_a_sweep_ends_when_its_ticket_gets_other_points_beside_it(
+    connection, instance, living, folder, asked, monkeypatch
+):
+    batch_id = add_batch(connection, *PAIR)
+    instance.mset({f"flag:{n}:1": 1 for n in range(20)})
+    store = TicketRepository(connection)
+    keep(monkeypatch, {5: "It is served."})
+    (ticket_id,) = CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context())
+    digest = store.ticket(ticket_id).digest
+    finish = MySqlLedger.finish_passes
+
+    def then_made_again(ledger, *arguments):
+        finish(ledger, *arguments)
+        keep(monkeypatch, {})
+        CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context())
+
+    monkeypatch.setattr(MySqlLedger, "finish_passes", then_made_again)
+    with pytest.raises(AirflowFailException, match="other points or patterns"):
+        approve(ticket_id, digest)
+    assert store.ticket(ticket_id).state != "done"
 
 
 def test_a_batch_whose_observation_began_again_is_not_closed(connection, instance, living, folder, asked):

@@ -103,6 +103,27 @@ def test_samples_can_be_restored(client, server):
     assert client.hgetall("evt:h") == {b"g": b"2"}
 
 
+def test_a_ticket_with_other_points_is_scanned_from_the_beginning(client, server):
+    """{7} ended after its confirming scan; {7, 8} has the same ticket id, and nobody looked for 8 yet."""
+
+    class Dying(MemoryLedger):
+        def finish_passes(self, *_):
+            raise Killed
+
+    client.mset({"evt:a:7": 1, "evt:a:8": 1})
+    ledger = Dying()
+    first = ticket((7, "string", "evt:{uid}:7"))
+    with pytest.raises(Killed):
+        sweep(first, fresh(server), ledger).run()
+    assert client.keys() == [b"evt:a:8"]
+    ledger.finish_passes = lambda *_: None
+    more = ticket((7, "string", "evt:{uid}:7"), (8, "string", "evt:{uid}:8"))
+    assert (more.ticket_id, more.digest == first.digest) == (first.ticket_id, False)
+    assert sweep(more, fresh(server), ledger).run().left == {}
+    assert client.keys() == []
+    assert ledger.total() == {7: Counts(found=1, deleted=1), 8: Counts(found=1, deleted=1)}
+
+
 def test_samples_per_point_are_bounded(client, server):
     client.mset({f"evt:{n}:7": 1 for n in range(100)})
     ledger = MemoryLedger()
