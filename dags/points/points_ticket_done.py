@@ -1,9 +1,10 @@
-"""A failure means that the ticket was not closed: it is not one of the DBA's, or it is done or withdrawn already.
+"""A failure means that the ticket was not closed: it is not the DBA's, not open, or its points must not be cleaned now.
 
 **Who runs it**: the DBA, or a member of the points team to whom the DBA confirmed it, when the commands of a ticket
 that was handed over (workbook 清理积分) were run and checked. *close* records who confirmed it and the
 note in the audit; *report* writes and mails the result report 积分清理结果 of the batch again, with the ticket as done.
-Nothing is deleted here.
+Nothing is deleted here. *halted*, *not due*, *may not be cleaned*: use was found, or a point came back, since the
+ticket was handed over; the refusal and the note are in the audit. What the DBA deleted is gone: tell the points team.
 """
 
 from __future__ import annotations

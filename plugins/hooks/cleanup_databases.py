@@ -12,12 +12,13 @@ from drawsguard.points.cleanup.config import get_config
 from drawsguard.points.cleanup.living import collect_living
 from drawsguard.points.cleanup.standing import Standing, given_up, not_cleaned, standing_in
 from drawsguard.points.cleanup.ticket import LivingPoints, TicketPlan, plan_tickets
-from drawsguard.points.cleanup.ticket_repository import TicketRepository
+from drawsguard.points.cleanup.ticket_repository import TicketRepository, TicketStateError
 from drawsguard.points.definitions import live_definitions, live_unlisted
 from drawsguard.points.downline.observe import downlined_points, first_observed
 from drawsguard.points.downline.repositories import Repositories
 from drawsguard.points.downline.structure_repository import Structure as StoredStructure
 from drawsguard.points.environments import environments
+from drawsguard.points.review.batch_state import BatchState
 from drawsguard.points.telemetry.config import cluster_instances
 from drawsguard.settings import get_settings
 from hooks import points_databases
@@ -101,6 +102,58 @@ def is_settled(batch_id: str, tickets: TicketRepository, repositories: Repositor
         return False
     gone = given_up_points(batch_id, frozenset(without), repositories)
     return all(eid in gone or (point.lasting and bool(done)) for eid, point in without.items())
+
+
+def require_no_use(repositories: Repositories, batch_id: str, observed_from: datetime) -> None:
+    """Halt the batch when its points show signs of life, and withdraw what the DBA has in hand of it.
+
+    :param observed_from: since when it is observed (naive UTC).
+    :raises TicketStateError: when they do.
+    """
+    if signs := points_databases.signs_now(repositories, batch_id, observed_from):
+        points = sorted({sign.point_id for sign in signs})
+        reason = f"{len(points)} downlined points show signs of life: {points[:20]}"
+        if repositories.observations.halt(batch_id, reason):
+            repositories.audit.note(batch_id, "halted", "airflow", points=points)
+        withdraw_from_dba(batch_id, repositories)
+        raise TicketStateError(
+            f"Batch {batch_id} is halted: {reason}. Its data stays; restore the points with points_restore, or have "
+            "the batch released with points_release."
+        )
+
+
+def withdraw_from_dba(batch_id: str, repositories: Repositories) -> list[str]:
+    """Withdraw the tickets that the DBA has in hand of a halted batch; return those that nobody may execute now."""
+    tickets = TicketRepository(repositories.connection)
+    before = {ticket.ticket_id for ticket in tickets.tickets(batch_id) if ticket.state == "handed_over"}
+    withdrawn = tickets.withdraw_handed_over(batch_id)
+    if new := sorted(before.intersection(withdrawn)):
+        repositories.audit.note(batch_id, "dba_tickets_withdrawn", "airflow", tickets=new)
+    return withdrawn
+
+
+def require_dba_may_have(ticket_id: str, tickets: TicketRepository, repositories: Repositories) -> None:
+    """Refuse a ticket of the DBA whose points may not be cleaned, as things are now.
+
+    :raises TicketStateError: when it is not in the DBA's hands, its batch is halted, used or not due, or points kept.
+    """
+    batch_id = tickets.handed_over(ticket_id).batch_id
+    batch = repositories.batches.get(batch_id)
+    if batch.halted_at is not None:
+        withdraw_from_dba(batch_id, repositories)
+        raise TicketStateError(f"Batch {batch_id} is halted: {batch.halted_reason}. Its data stays.")
+    closed = batch.state == BatchState.CLEANED  # before tickets of the DBA kept a batch from it
+    if batch.observe_from is None or not (closed or batch_id in tickets.due_batches(get_settings().business_timezone)):
+        raise TicketStateError(
+            f"Batch {batch_id} is {batch.state} and observed until {batch.observe_until} UTC: it is not due for "
+            "cleanup."
+        )
+    points = frozenset(point.point_id for point in tickets.results(batch_id) if point.ticket_id == ticket_id)
+    kept = kept_points(batch_id, points, repositories)
+    if kept or not points:
+        named = f"{min(kept)}: {kept[min(kept)]}" if kept else "it has no points"
+        raise TicketStateError(f"{len(kept)} points of ticket {ticket_id} may not be cleaned, e.g. {named}")
+    require_no_use(repositories, batch_id, batch.observe_from)
 
 
 def living_points(clusters: set[str], tickets: TicketRepository) -> LivingPoints:

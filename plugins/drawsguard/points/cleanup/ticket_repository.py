@@ -229,21 +229,51 @@ class TicketRepository:
                 execute(self.connection, "cleanup/withdraw_ticket.sql", {"ticket_id": ticket_id})
         return tickets
 
-    def finish_handed_over(self, ticket_id: str) -> str:
-        """Note that the DBA has done a ticket, and return its batch.
+    def withdraw_handed_over(self, batch_id: str) -> list[str]:
+        """Withdraw the tickets that the DBA has in hand when their batch is halted; return all that are withdrawn so.
+
+        A batch that is not halted keeps them: then nothing is withdrawn, and nothing returned.
+        """
+        with self._transaction():
+            batch = BatchRepository(self.connection, self.clock).find(batch_id)
+            if batch is None or batch.halted_at is None:
+                return []
+            execute(self.connection, "cleanup/withdraw_handed_over.sql", {"batch_id": batch_id})
+        return [t.ticket_id for t in self.tickets(batch_id) if t.executor == "dba" and t.state == "withdrawn"]
+
+    def handed_over(self, ticket_id: str) -> StoredTicket:
+        """Return a ticket that the DBA has in hand.
 
         :raises TicketStateError: when it is unknown, not the DBA's, or not in the DBA's hands.
         """
-        values = {"ticket_id": ticket_id, "now": utc(self.clock())}
-        with self._transaction():
-            changed = execute(self.connection, "cleanup/finish_handed_over.sql", values)
         ticket = self.ticket(ticket_id)
-        if changed != 1:
+        if ticket.executor != "dba" or ticket.state != "handed_over":
             raise TicketStateError(
                 f"Ticket {ticket_id} is {ticket.state} and its executor is {ticket.executor}: only a ticket that was "
                 "handed over to the DBA is closed by hand. The workbook of the batch lists them."
             )
-        return ticket.batch_id
+        return ticket
+
+    def finish_handed_over(self, ticket_id: str) -> str:
+        """Note that the DBA has done a ticket, and return its batch, which is being cleaned from then on.
+
+        :raises TicketStateError: when it is unknown, not the DBA's, or not in the DBA's hands, or its batch is halted.
+        :raises BatchStateError: when its batch is being downlined again.
+        """
+        batch_id = self.handed_over(ticket_id).batch_id
+        with self._transaction():
+            batches = BatchRepository(self.connection, self.clock)
+            batch = batches.find(batch_id)
+            if batch is None or batch.halted_at is not None:
+                raise TicketStateError(f"Batch {batch_id} is halted: {batch and batch.halted_reason}. Its data stays.")
+            if batch.state != BatchState.CLEANED:  # closed before, when the DBA's tickets did not count
+                batches.move(batch_id, BatchState.CLEANING)
+            values = {"ticket_id": ticket_id, "now": utc(self.clock())}
+            changed = execute(self.connection, "cleanup/finish_handed_over.sql", values)
+        if changed != 1:
+            self.handed_over(ticket_id)
+            raise TicketStateError(f"Ticket {ticket_id} was changed meanwhile. Trigger a new run.")
+        return batch_id
 
     def numbers(self, batch_id: str) -> dict[tuple[str, str], int]:
         """Return the number that the next ticket of a cluster and class gets, where some of them are done."""

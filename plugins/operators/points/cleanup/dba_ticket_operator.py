@@ -9,13 +9,14 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 
 from drawsguard.points.cleanup.ticket_repository import TicketStateError
-from hooks.cleanup_databases import cleanup_repositories
+from drawsguard.points.review.batch_repository import BatchStateError
+from hooks.cleanup_databases import cleanup_repositories, require_dba_may_have
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-#: The audit's event; the result report reads it.
-DBA_DONE = "dba_ticket_done"
+#: The audit's events: done, which the result report reads, and refused, with what the person said was deleted.
+DBA_DONE, DBA_REFUSED = "dba_ticket_done", "dba_ticket_refused"
 
 
 class DbaTicketDoneOperator(BaseOperator):
@@ -34,9 +35,10 @@ class DbaTicketDoneOperator(BaseOperator):
         self.note = note
 
     def execute(self, context: Context) -> str:
-        """Close the ticket.
+        """Close the ticket, if its points may be cleaned as things are now. A refusal is kept, with the note.
 
-        :raises AirflowFailException: when the run has no user, or the ticket is not an open DBA ticket.
+        :raises AirflowFailException: when the run has no user, the ticket is not an open DBA ticket, or its batch is
+            halted, not due or in use.
         """
         run = context["dag_run"]
         person = run.triggering_user_name
@@ -47,9 +49,19 @@ class DbaTicketDoneOperator(BaseOperator):
             )
         with cleanup_repositories() as (tickets, repositories):
             try:
-                batch_id = tickets.finish_handed_over(self.ticket_id)
+                batch_id = tickets.handed_over(self.ticket_id).batch_id
             except TicketStateError as error:
                 raise AirflowFailException(str(error)) from error
+            try:
+                require_dba_may_have(self.ticket_id, tickets, repositories)
+                tickets.finish_handed_over(self.ticket_id)
+            except (TicketStateError, BatchStateError) as error:
+                values = {"ticket": self.ticket_id, "note": self.note, "reason": str(error), "run_id": run.run_id}
+                repositories.audit.note(batch_id, DBA_REFUSED, person, "redis", **values)
+                raise AirflowFailException(
+                    f"{error} If the DBA has run commands of it already, tell the points team: what was deleted is "
+                    "gone, and the note of this run is in the audit."
+                ) from error
             repositories.audit.note(
                 batch_id, DBA_DONE, person, "redis", ticket=self.ticket_id, note=self.note, run_id=run.run_id
             )

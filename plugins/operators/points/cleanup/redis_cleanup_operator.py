@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Variable
@@ -152,7 +152,7 @@ class RedisCleanupOperator(ApprovalOperator):
                 "that are missing). Trigger points_cleanup again when it is."
             )
         # Asked here as well: the observation may have been paused, and its last day is not the day of the cleanup.
-        _require_no_use(repositories, batch.batch_id, batch.observe_from)
+        cleanup_databases.require_no_use(repositories, batch.batch_id, batch.observe_from)
         if stored.executor != "own" or stored.state in ("done", "withdrawn"):
             raise RefusedError(
                 f"Ticket {stored.ticket_id} is {stored.state} and its executor is {stored.executor}; only own tickets "
@@ -253,27 +253,11 @@ class _Permit:
                 )
             observed_from = repositories.batches.get(batch_id).observe_from
             if observed_from is not None:
-                _require_no_use(repositories, batch_id, observed_from)
+                cleanup_databases.require_no_use(repositories, batch_id, observed_from)
         if time.monotonic() - self.planned_at >= PLAN_SECONDS:
             self.require_planned()
             self.planned_at = time.monotonic()
         self.looked_at = time.monotonic()
-
-
-def _require_no_use(repositories: Repositories, batch_id: str, observed_from: datetime) -> None:
-    """Halt the batch when its points show signs of life.
-
-    :raises TicketStateError: when they do.
-    """
-    if signs := points_databases.signs_now(repositories, batch_id, observed_from):
-        points = sorted({sign.point_id for sign in signs})
-        reason = f"{len(points)} downlined points show signs of life: {points[:20]}"
-        if repositories.observations.halt(batch_id, reason):
-            repositories.audit.note(batch_id, "halted", "airflow", points=points)
-        raise TicketStateError(
-            f"Batch {batch_id} is halted: {reason}. Its data stays; restore the points with points_restore, or have "
-            "the batch released with points_release."
-        )
 
 
 def _require_nothing_left(ticket: Ticket, result: SweepResult) -> None:

@@ -31,7 +31,7 @@ from drawsguard.points.review.evidence import EvidenceRefusedError
 from drawsguard.points.telemetry.evidence_days import listed
 from drawsguard.settings import get_settings
 from drawsguard.warehouse.monitoring_repository import MonitoringRepository
-from hooks import points_databases
+from hooks import cleanup_databases, points_databases
 from hooks.telemetry import Reading, is_on, send
 from hooks.warehouse_hook import warehouse_client
 from notifiers.points_mail import owner_address, send_mail
@@ -61,6 +61,8 @@ class PointsObserveOperator(BaseOperator):
         for batch_id, observed_from, until, halted_at in observed:
             try:
                 with points_databases.repositories() as repositories:  # its own: what broke one keeps no other
+                    if halted_at:  # the run that halted it may have died before this
+                        cleanup_databases.withdraw_from_dba(batch_id, repositories)
                     days = points_databases.observed_now(repositories, observed_from, until)
                     found[batch_id] = self._watch(repositories, batch_id, observed_from, days, context["run_id"])
                     if not halted_at and not found[batch_id]:
@@ -111,13 +113,15 @@ class PointsObserveOperator(BaseOperator):
         detail = alert_detail(batch_id, points)
         now = datetime.now(UTC)
         signals.fire(self._monitor(), alert_key(batch_id), Priority.P1, detail, run_id=run_id, now=now)
-        # After the alert, which must be raised whatever becomes of the mail.
+        # After the alert, which must be raised whatever becomes of the tickets and the mail.
+        withdrawn = cleanup_databases.withdraw_from_dba(batch_id, repositories)
         send_mail(
             settings.points_email,
             "downline/use_after_downline",
             batch_id=batch_id,
             signs=signs,
             points=points,
+            withdrawn=withdrawn,
             restores=restore_requests(repositories, batch_id, points),
             restore_url=f"{settings.ui_base_url}/dags/points_restore",
         )

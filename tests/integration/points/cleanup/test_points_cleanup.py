@@ -34,6 +34,7 @@ from drawsguard.points.cleanup.ticket_repository import (
     lock_name,
 )
 from drawsguard.points.database import prepare
+from drawsguard.points.downline.observation_repository import ObservationRepository
 from drawsguard.points.downline.observed_days import last_observed_day
 from drawsguard.points.downline.recheck import Sign
 from drawsguard.points.downline.repositories import Repositories
@@ -49,6 +50,7 @@ from operators.points.cleanup.cleanup_ticket_operator import CleanupTicketOperat
 from operators.points.cleanup.cleanup_tickets_made_operator import CleanupTicketsMadeOperator
 from operators.points.cleanup.dba_ticket_operator import DbaTicketDoneOperator
 from operators.points.cleanup.redis_cleanup_operator import RedisCleanupOperator
+from operators.points.downline import points_observe_operator
 
 pytestmark = pytest.mark.integration
 
@@ -438,6 +440,90 @@ def test_a_sweep_ends_when_its_ticket_gets_other_points_beside_it(
     with pytest.raises(AirflowFailException, match="other points or patterns"):
         approve(ticket_id, digest)
     assert store.ticket(ticket_id).state != "done"
+
+
+MQ = (3, "redis_mq", "string", "mq:{user}:3", None)
+
+
+def handed_over(connection):
+    """A batch whose only ticket is in the DBA's hands."""
+    batch_id = add_batch(connection, MQ)
+    assert CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context()) == []
+    (ticket,) = TicketRepository(connection).tickets(batch_id)
+    assert ticket.state == "handed_over"
+    return batch_id, ticket.ticket_id
+
+
+def dba_done(ticket_id):
+    return DbaTicketDoneOperator(task_id="close", ticket_id=ticket_id, note="1204 keys").execute(
+        context(triggered_by="dba")
+    )
+
+
+def test_a_batch_with_a_ticket_in_the_dbas_hands_is_watched_until_it_is_done(connection, living, folder):
+    batch_id, ticket_id = handed_over(connection)
+    observations = Repositories(connection).observations
+    assert reported(batch_id) is False
+    assert batch_id in [batch for batch, *_ in observations.observed()]
+    assert dba_done(ticket_id) == batch_id
+    assert Repositories(connection).batches.get(batch_id).state == "cleaning"
+    assert reported(batch_id) is True
+    assert batch_id not in [batch for batch, *_ in observations.observed()]
+
+
+@pytest.mark.parametrize("change", ["halted", "used", "kept", "watched again"])
+def test_a_ticket_of_the_dba_is_not_closed_when_its_points_must_not_be_cleaned(
+    connection, living, folder, monkeypatch, change
+):
+    batch_id, ticket_id = handed_over(connection)
+    if change == "halted":
+        Repositories(connection).observations.halt(batch_id, "used again")
+    elif change == "used":  # and no observation has seen it
+        monkeypatch.setattr(points_databases, "signs_now", lambda *_: [Sign("use", 3, "upd_eid_3", NOW, 1)])
+    elif change == "kept":
+        keep(monkeypatch, {3: "It is served."})
+    else:
+        later = "UPDATE points_lifecycle.batch SET observe_until = '2099-01-01' WHERE batch_id = %s"
+        execute(connection, later, batch_id)
+    reason = {"halted": "used again", "used": "signs of life", "kept": "It is served", "watched again": "is not due"}
+    with pytest.raises(AirflowFailException, match=reason[change]):
+        dba_done(ticket_id)
+    repositories = Repositories(connection)
+    withdrawn = change in ("halted", "used")
+    assert (repositories.batches.get(batch_id).halted_at is not None) is withdrawn
+    assert TicketRepository(connection).ticket(ticket_id).state == ("withdrawn" if withdrawn else "handed_over")
+    refused = [event for event in repositories.audit.events(batch_id) if event["event"] == "dba_ticket_refused"]
+    assert [(event["actor"], event["detail"]["note"]) for event in refused] == [("dba", "1204 keys")]
+
+
+def test_a_halt_withdraws_what_the_dba_has_in_hand_and_the_report_says_so(connection, living, folder, monkeypatch):
+    batch_id, ticket_id = handed_over(connection)
+    other, kept_ticket = handed_over(connection)
+    repositories = Repositories(connection)
+    assert cleanup_databases.withdraw_from_dba(batch_id, repositories) == []  # not halted
+    assert TicketRepository(connection).ticket(ticket_id).state == "handed_over"
+    sign = Sign("use", 3, "upd_eid_3", NOW, 1)
+    monkeypatch.setattr(points_databases, "signs_now", lambda _, batch, *__: [sign] if batch == batch_id else [])
+    mails = []
+    monkeypatch.setattr(points_observe_operator, "send_mail", lambda *_, **values: mails.append(values))
+    monkeypatch.setattr(points_observe_operator, "warehouse_client", lambda: None)
+    monkeypatch.setattr(
+        points_observe_operator, "signals", SimpleNamespace(fire=lambda *_, **__: None, end=lambda *_, **__: None)
+    )
+    observed = repositories.observations.observed()
+    monkeypatch.setattr(
+        ObservationRepository, "observed", lambda _: [row for row in observed if row[0] in (batch_id, other)]
+    )
+    monkeypatch.setattr(points_observe_operator.PointsObserveOperator, "_require_evidence", lambda *_: None)
+    points_observe_operator.PointsObserveOperator(task_id="observe").execute(context())
+    assert [(mail["batch_id"], mail["withdrawn"]) for mail in mails] == [(batch_id, [ticket_id])]
+    store = TicketRepository(connection)
+    assert [store.ticket(each).state for each in (ticket_id, kept_ticket)] == ["withdrawn", "handed_over"]
+    assert reported(batch_id) is False
+    text = (folder / batch_id / "cleanup" / f"积分清理结果-{batch_id}.md").read_text(encoding="utf-8")
+    assert f"DBA: {ticket_id} — 已撤销" in text
+    events = [event["event"] for event in repositories.audit.events(batch_id)]
+    assert events.count("dba_tickets_withdrawn") == 1
 
 
 def test_a_batch_whose_observation_began_again_is_not_closed(connection, instance, living, folder, asked):
