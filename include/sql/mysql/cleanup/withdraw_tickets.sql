@@ -1,4 +1,5 @@
--- Purpose: withdraw the unfinished tickets of a batch before they are made again; those that still follow come back.
+-- Purpose: withdraw the tickets of a batch that nobody began before they are made again; those that still follow come
+--          back.
 -- Grain: one row a ticket.
 -- Parameters: batch_id.
 -- Repeatable: a withdrawn ticket stays withdrawn.

@@ -106,10 +106,19 @@ class TicketRepository:
         return due
 
     def save_tickets(self, batch_id: str, plan: TicketPlan, estimates: Mapping[int, Estimate]) -> None:
-        """Keep the tickets of a batch; those that are done stay as they were executed."""
+        """Keep the tickets of a batch; those that are done stay as they were executed.
+
+        What does not follow any more is withdrawn, begun or not; a ticket that is being executed this moment is left to
+        its sweep, which finds out by itself.
+        """
         now = utc(self.clock())
+        planned = {ticket.ticket_id for ticket in plan.tickets}
         with self._transaction():
+            BatchRepository(self.connection, self.clock).find(batch_id)  # locked: no ticket can be started meanwhile
             execute(self.connection, "cleanup/withdraw_tickets.sql", {"batch_id": batch_id})
+            for (ticket_id,) in fetch(self.connection, "cleanup/begun_tickets.sql", {"batch_id": batch_id}):
+                if ticket_id not in planned and self._is_free(ticket_id):
+                    execute(self.connection, "cleanup/withdraw_ticket.sql", {"ticket_id": ticket_id})
             execute(self.connection, "cleanup/delete_points.sql", {"batch_id": batch_id})
             for ticket in plan.tickets:
                 known = [estimates[s.eid] for s in ticket.structures if s.eid in estimates]
@@ -220,7 +229,7 @@ class TicketRepository:
             BatchRepository(self.connection, self.clock).find(batch_id)  # locked: no ticket can be started meanwhile
             tickets = [str(ticket) for ticket, _ in fetch(self.connection, "cleanup/tickets_of_points.sql", values)]
             for ticket_id in tickets:
-                if fetch(self.connection, "cleanup/lock_is_free.sql", {"name": lock_name(ticket_id)}) != [(1,)]:
+                if not self._is_free(ticket_id):
                     raise TicketStateError(
                         f"Ticket {ticket_id} is being executed: it deletes the data of these points. Set the variable "
                         "points_cleanup_stop to true, and trigger a new run when the sweep has ended. Nothing was "
@@ -332,6 +341,9 @@ class TicketRepository:
         """Remove samples that were kept long enough; return how many."""
         with self._transaction():
             return execute(self.connection, "cleanup/expire_samples.sql", {"now": utc(self.clock())})
+
+    def _is_free(self, ticket_id: str) -> bool:
+        return fetch(self.connection, "cleanup/lock_is_free.sql", {"name": lock_name(ticket_id)}) == [(1,)]
 
     def _end(self, ticket: Ticket, state: str) -> int:
         values = {"ticket_id": ticket.ticket_id, "digest": ticket.digest, "state": state, "now": utc(self.clock())}

@@ -115,10 +115,13 @@ class CleanupTicketOperator(BaseOperator):
             tell_each(repositories.audit, batch_id, run_id, {"cleanup tickets": send})
         for point in plan.unticketed:
             self.log.warning("Point %s (%s) has no ticket: %s", point.eid, point.cluster, point.reason)
+        planned = {ticket.ticket_id for ticket in plan.tickets}  # what a sweep still holds may follow no more
         return [
             ticket.ticket_id
             for ticket in tickets
-            if ticket.executor == "own" and ticket.state in ("open", "running", "incomplete")
+            if ticket.ticket_id in planned
+            and ticket.executor == "own"
+            and ticket.state in ("open", "running", "incomplete")
         ]
 
     def _estimate(self, plan: TicketPlan) -> dict[int, Estimate]:

@@ -526,6 +526,55 @@ def test_a_halt_withdraws_what_the_dba_has_in_hand_and_the_report_says_so(connec
     assert events.count("dba_tickets_withdrawn") == 1
 
 
+@pytest.mark.parametrize("state", ["running", "incomplete"])
+def test_a_ticket_that_follows_no_more_is_withdrawn_although_it_was_begun(
+    connection, instance, living, folder, asked, monkeypatch, state
+):
+    """All its points were revived by hand, or its route has another name: it could neither end nor be asked about."""
+    batch_id = add_batch(connection, *PAIR, FLAG[1])
+    exact, key = CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context())
+    store = TicketRepository(connection)
+    approve(exact, store.ticket(exact).digest)
+    begun = "UPDATE points_lifecycle.cleanup_ticket SET state = %s WHERE ticket_id = %s"
+    execute(connection, begun, state, key)
+    keep(monkeypatch, dict.fromkeys((1, 5), "It is served."))
+    with cleanup_databases.cleanup_repositories() as (_, other):  # a sweep holds it: it is left to that
+        execute(other.connection, "SELECT GET_LOCK(%s, 0)", lock_name(key))
+        assert CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context()) == []
+        assert store.ticket(key).state == state
+        assert reported(batch_id) is False
+        execute(other.connection, "SELECT RELEASE_LOCK(%s)", lock_name(key))
+    assert CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context()) == []
+    assert store.ticket(key).state == "withdrawn"
+    assert reported(batch_id) is False  # they may be cleaned another day
+    keep(monkeypatch, {})
+    assert CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context()) == [key]
+    assert store.ticket(key).state == "open"
+    keep(monkeypatch, dict.fromkeys((1, 5), "It is served."))
+    CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context())
+    monkeypatch.setattr(cleanup_databases, "given_up_points", lambda *_: frozenset({1, 5}))
+    assert reported(batch_id) is True
+
+
+def test_a_batch_that_was_restored_before_its_tickets_ends(connection, living, folder, monkeypatch):
+    batch_id = add_batch(connection, *FLAG)
+    keep(monkeypatch, dict.fromkeys((1, 2), "or it was restored"))
+    assert CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context()) == []
+    monkeypatch.setattr(cleanup_databases, "given_up_points", lambda *_: frozenset({1}))
+    assert reported(batch_id) is False
+    monkeypatch.setattr(cleanup_databases, "given_up_points", lambda *_: frozenset({1, 2}))
+    assert reported(batch_id) is True
+    assert Repositories(connection).batches.get(batch_id).state == "cleaned"
+    assert batch_id not in TicketRepository(connection).due_batches(get_settings().business_timezone)
+
+
+def test_a_batch_that_no_route_fits_does_not_end_by_itself(connection, living, folder):
+    """Its data is there, and somebody has to say what becomes of it."""
+    batch_id = add_batch(connection, (4, "ssdb_evt_C", "string", "m:4", None))
+    assert CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context()) == []
+    assert reported(batch_id) is False
+
+
 def test_a_batch_whose_observation_began_again_is_not_closed(connection, instance, living, folder, asked):
     batch_id = add_batch(connection, *FLAG)
     for ticket_id in CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context()):
