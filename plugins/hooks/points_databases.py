@@ -12,6 +12,7 @@ from airflow.providers.mysql.hooks.mysql import MySqlHook
 
 from drawsguard.points.database import DEFINITIONS_MODE, close, prepare
 from drawsguard.points.definitions import Tag, members_by_tag, read_tags
+from drawsguard.points.downline.journal import Journal
 from drawsguard.points.downline.observe import signs_of_life
 from drawsguard.points.downline.observed_days import ObservedDays, days_from, observed_days
 from drawsguard.points.downline.planner import Planner
@@ -76,6 +77,20 @@ def members_of_tags() -> dict[int, set[int]]:
             tags += read_tags(connection)
             connection.rollback()
     return members_by_tag(tags)
+
+
+def copy_journals(opened: Repositories, batch_id: str) -> datetime | None:
+    """Set a batch's rows to what the environments' journals say, which a downline that was killed could not.
+
+    :returns: when the first of its rows that are at -80 was changed (naive UTC); None when there is none.
+    """
+    changed: list[datetime] = []
+    for name in environments():
+        with environment(name) as connection:
+            entries = Journal(connection, batch_id, name).entries()
+        opened.plans.copy_journal(batch_id, name, entries)
+        changed += [entry.changed_at for entry in entries if entry.state == "downlined"]
+    return min(changed, default=None)
 
 
 def signs_now(opened: Repositories, batch_id: str, observed_from: datetime) -> list[Sign]:

@@ -105,6 +105,16 @@ class ApprovalOperator(HITLOperator):
                 f"approved, it is now {digest[:12]}. Nothing was changed. Trigger a new run."
             )
 
+    def has_started(self, context: Context) -> bool:
+        """Return whether the action began in this run under an approval, ended or not."""
+        if context["dag_run"].start_date is None:  # nothing began in a run that has no start
+            return False
+        place = _place(context)
+        with approvals() as repository:
+            events = self._events(repository, place)
+        own = self._own_approvals(events, place)
+        return bool(own) and rules.started(events, own[-1])
+
     def run_url(self, context: Context) -> str:
         """Return the address of the run's page, for the question's text."""
         run = context["dag_run"]
@@ -271,9 +281,13 @@ class ApprovalOperator(HITLOperator):
         return AirflowFailException(str(refusal))
 
     @staticmethod
-    def _began(events: Sequence[Event], place: Place) -> bool:
+    def _own_approvals(events: Sequence[Event], place: Place) -> list[Event]:
+        return [e for e in events if e.kind == Kind.APPROVED and e.place == place and e.role == Role.EXECUTE]
+
+    @classmethod
+    def _began(cls, events: Sequence[Event], place: Place) -> bool:
         """Whether the action began in this run and its end was never kept."""
-        own = [e for e in events if e.kind == Kind.APPROVED and e.place == place and e.role == Role.EXECUTE]
+        own = cls._own_approvals(events, place)
         return bool(own) and rules.started(events, own[-1]) and not rules.used_up(events, own[-1])
 
     def _act(self, context: Context, repository: ApprovalRepository, proposal: Proposal, approved: Event) -> Any:

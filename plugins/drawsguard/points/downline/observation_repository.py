@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from drawsguard.points.clock import Clock, utc_now
 from drawsguard.points.database import execute, execute_many, fetch, utc
@@ -14,6 +14,19 @@ from drawsguard.points.review.batch_state import BatchState
 
 #: A longer owner is cut: the column takes no more.
 OWNER_CHARACTERS = 255
+
+
+class Observed(NamedTuple):
+    """A batch under observation; times are naive UTC.
+
+    :param observe_from: its begin, :param observe_until: its end; None until an environment was verified.
+    """
+
+    batch_id: str
+    observe_from: datetime | None
+    observe_until: datetime | None
+    halted_at: datetime | None
+    state: str
 
 
 @dataclass(frozen=True)
@@ -37,11 +50,11 @@ class ObservationRepository:
         execute(self.connection, "downline/observe/start_observation.sql", values)
         self.connection.commit()
 
-    def observed(self) -> list[tuple[str, datetime, datetime, datetime | None]]:
-        """Return (batch id, observed from, until, halted at) of the batches under observation; naive UTC."""
+    def observed(self) -> list[Observed]:
+        """Return the batches under observation, those included whose downline is not verified yet."""
         rows = fetch(self.connection, "downline/observe/observed_batches.sql", {"now": utc(self.clock())})
         self.connection.rollback()
-        return [(str(batch), start, end, halted) for batch, start, end, halted in rows]
+        return [Observed(*row) for row in rows]
 
     def halt(self, batch_id: str, reason: str) -> bool:
         """Keep a batch from cleanup; True when it was not halted before."""

@@ -8,6 +8,8 @@ days has to be in the pushed evidence, whole; a day that is missing there is obs
 use of the last one is known a day later. The batch is due when it has them all (`TicketRepository.due_batches`), and
 is watched until it is cleaned.
 
+**Rows that were changed and never verified** are watched from their change on; their days count from the verification.
+
 **What halts it** is what nobody knew who approved (`signs_of_life`), whenever it was: the last days before a downline
 are in no evidence yet when it is approved, and records arrive late. Errors count from the observation's begin.
 """
@@ -27,8 +29,11 @@ from drawsguard.points.environments import environments
 from drawsguard.points.telemetry.config import PointsConfig
 from drawsguard.points.telemetry.oper_type import parser
 
-#: The audit's events of a downline that was verified, and of a release.
-VERIFIED, RELEASED = "verified", "released"
+#: The audit's events of a downline that begins to change rows, of one that was verified, and of a release.
+BEGUN, VERIFIED, RELEASED = "downline_begun", "verified", "released"
+
+#: How long a downline may be on its way to its verification: its tasks' time, with their retries.
+VERIFIED_WITHIN = timedelta(hours=3)
 
 
 class Notice(NamedTuple):
@@ -91,6 +96,26 @@ def signs_of_life(
     released = [event["at"] for event in history if event["event"] == RELEASED]
     known = _shown_by(repositories, batch_id, released[-1]) if released else {}
     return [sign for sign in sorted(signs) if sign[:3] not in known or sign.last_seen > known[sign[:3]]]
+
+
+class UnverifiedError(RuntimeError):
+    """A downline was begun and not verified since; its rows are watched, and their days do not count yet."""
+
+
+def require_verified(repositories: Repositories, batch_id: str, changed: datetime, now: datetime) -> None:
+    """Refuse a downline that was begun long ago and is not verified.
+
+    :param changed: when its first row was changed; :param now: both naive UTC.
+    :raises UnverifiedError: saying since when, and what to do.
+    """
+    begun = [event["at"] for event in repositories.audit.events(batch_id) if event["event"] == BEGUN]
+    since = begun[-1] if begun else changed
+    if now - since > VERIFIED_WITHIN:
+        raise UnverifiedError(
+            f"its downline was begun at {since:%Y-%m-%d %H:%M} UTC and is not verified. Its rows at -80 are watched, "
+            "but no day of their observation counts, and nothing is cleaned. Clear the task verify of its run, trigger "
+            "a new run of points_downline, or run points_restore to undo."
+        )
 
 
 def kept_signs(repositories: Repositories, batch_id: str) -> list[tuple[Sign, datetime]]:

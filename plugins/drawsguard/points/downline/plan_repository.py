@@ -51,6 +51,13 @@ class PlanRepository:
         self.connection.rollback()
         return [Difference(*item) for item in json.loads(rows[0][1])] if rows else []
 
+    def digest(self, batch_id: str, environment: Environment, action: Action) -> str | None:
+        """Return the digest of the newest plan, or None when none was kept."""
+        values = {"batch_id": batch_id, "environment": environment, "action": action}
+        rows = fetch(self.connection, "downline/plan/differences.sql", values)
+        self.connection.rollback()
+        return str(rows[0][0]) if rows else None
+
     def copy_journal(self, batch_id: str, environment: Environment, entries: Iterable[Entry]) -> None:
         """Set the batch's rows to what the environment's journal says."""
         key = {"batch_id": batch_id, "environment": environment}

@@ -59,17 +59,20 @@ class Planner:
     today: date
     tried: Mapping[int, Confirmed] | None = None
 
-    def plan(self, batch_id: str, environment: Environment) -> Planned:
+    def plan(self, batch_id: str, environment: Environment, *, admit: bool = True) -> Planned:
         """Return the batch's current plan in an environment; nothing is changed.
 
+        :param admit: whether to ask if the batch may begin at all: age of its evidence and size. Not asked again of
+            what was approved and begun: a refusal would leave it half done.
         :raises PlanRefusedError: when nothing is confirmed, or the extranet is asked for before the intranet is done.
         :raises CapExceededError: when the plan is too large.
         :raises EvidenceRefusedError: when the report's evidence is stale.
         :raises DefinitionError: when a table cannot be read safely, or one that nobody listed may serve the points.
         """
         batch = self.repositories.batches.get(batch_id)
-        check_age(batch.window_end, self.today, self.rules.evidence)
-        intranet = self._intranet(batch_id, batch.environment)
+        if admit:
+            check_age(batch.window_end, self.today, self.rules.evidence)
+        intranet = self._intranet(batch_id, batch.environment, admit=admit)
         if environment == "intranet":
             return intranet
         if waiting := self.waiting(intranet.plan):
@@ -78,7 +81,7 @@ class Planner:
                 f"{waiting[0].table} {waiting[0].row_id}. The extranet follows the intranet's result, never the other "
                 "way round: finish the intranet first."
             )
-        return self._extranet(batch_id, intranet)
+        return self._extranet(batch_id, intranet, admit=admit)
 
     def waiting(self, plan: Plan) -> list[PlannedRow]:
         """Return the rows of a plan that are neither changed nor removed because of use."""
@@ -100,7 +103,7 @@ class Planner:
                     "second run would change nothing. For more points make a new report; to undo it use points_restore."
                 )
 
-    def _intranet(self, batch_id: str, reported_on: str) -> Planned:
+    def _intranet(self, batch_id: str, reported_on: str, *, admit: bool) -> Planned:
         confirmed = {
             candidate.point_id: candidate.evidence
             for candidate in self.repositories.batches.candidates(batch_id)
@@ -114,7 +117,8 @@ class Planner:
             point: Expected(str(cells[CELL_TABLE]), str(cells[CELL_CLUSTER]), str(cells[CELL_MODIFIED]))
             for point, cells in confirmed.items()
         }
-        return self._plan(batch_id, "intranet", frozenset(confirmed), seen if reported_on == "intranet" else None)
+        expected = seen if reported_on == "intranet" else None
+        return self._plan(batch_id, "intranet", frozenset(confirmed), expected, admit=admit)
 
     def _decision(self, candidate: StoredCandidate) -> str | None:
         if self.tried is None:
@@ -122,12 +126,12 @@ class Planner:
         tried = self.tried.get(candidate.point_id)
         return str(tried.decision) if tried else None
 
-    def _extranet(self, batch_id: str, intranet: Planned) -> Planned:
+    def _extranet(self, batch_id: str, intranet: Planned, *, admit: bool) -> Planned:
         with self.connect("intranet") as connection:
             done = Journal(connection, batch_id, "intranet").downlined()
             connection.rollback()
         points = frozenset(row.row_id for row in done if row.kind == "point")
-        planned = self._plan(batch_id, "extranet", points, None)
+        planned = self._plan(batch_id, "extranet", points, None, admit=admit)
         with self.connect("extranet") as connection:
             statuses = definitions.status_of_ids(connection, "point", points - planned.plan.points())
             connection.rollback()
@@ -141,6 +145,8 @@ class Planner:
         environment: Environment,
         points: frozenset[int],
         expected: dict[int, Expected] | None,
+        *,
+        admit: bool,
     ) -> Planned:
         with self.connect(environment) as connection:
             journal = Journal(connection, batch_id, environment)
@@ -152,7 +158,8 @@ class Planner:
             pending = frozenset(row.row_id for row in plan.pending if row.kind == "point")
             definitions.require_none_unlisted(connection, pending)
             connection.rollback()
-        check_caps(plan, live_rows_of(membership, live, plan.done), self.rules.caps)
+        if admit:
+            check_caps(plan, live_rows_of(membership, live, plan.done), self.rules.caps)
         return Planned(plan, membership)
 
 

@@ -14,6 +14,7 @@ from drawsguard.points.database import transaction
 from drawsguard.points.downline.backup import BackupError, check_backup, not_in_backup
 from drawsguard.points.downline.execution import Execution, PlanChangedError, StoppedError
 from drawsguard.points.downline.journal import Journal
+from drawsguard.points.downline.observe import BEGUN
 from drawsguard.points.downline.plan import Plan
 from drawsguard.points.downline.planner import Planned, Recheck, used_since_report
 from drawsguard.points.downline.proposal import plan_proposal
@@ -69,9 +70,10 @@ class PointsDownlineOperator(ApprovalOperator):
         :raises EvidenceRefusedError: when it could not be known whether its points were used since the report.
         """
         name = as_environment(self.environment)
+        admit = not self.has_started(context)
         with points_databases.repositories() as repositories:
             repositories.batches.require_move(self.batch_id, BatchState.DOWNLINING)
-            planned = points_databases.planner(repositories).plan(self.batch_id, name)
+            planned = points_databases.planner(repositories).plan(self.batch_id, name, admit=admit)
             _recheck(repositories, planned)
             plan = planned.plan
             return plan_proposal(
@@ -83,14 +85,15 @@ class PointsDownlineOperator(ApprovalOperator):
                 people_needed=approvals_needed(len(plan.rows), get_policy().approval.second_above_rows),
             )
 
-    def prepare(self, context: Context, proposal: Proposal) -> Planned:  # noqa: ARG002
+    def prepare(self, context: Context, proposal: Proposal) -> Planned:
         """Return the plan as it is now, with what is needed to take points out of it.
 
         :raises ApprovalRefusedError: when it is not the approved one; nothing was changed.
         :raises EvidenceRefusedError: when evidence since the report is missing; nothing was changed.
         """
+        name, admit = as_environment(self.environment), not self.has_started(context)
         with points_databases.repositories() as repositories:
-            planned = points_databases.planner(repositories).plan(self.batch_id, as_environment(self.environment))
+            planned = points_databases.planner(repositories).plan(self.batch_id, name, admit=admit)
             _recheck(repositories, planned)
         self.require_same(proposal, planned.plan.digest)
         return planned
@@ -120,6 +123,7 @@ class PointsDownlineOperator(ApprovalOperator):
         reason = "is used: the evidence has use that the report did not know"
         left = plan.without(points, reason, planned.membership) if points else plan
         removed = [row for row in plan.pending if row not in set(left.pending)]
+        repositories.plans.save(plan)  # the approved one, against which the result is verified
         repositories.plans.mark_removed(plan, removed, reason)
         for sign in used:
             self.log.warning("Point %s was removed: %s seen at %s.", sign.point_id, sign.oper_type, sign.last_seen)
@@ -130,6 +134,7 @@ class PointsDownlineOperator(ApprovalOperator):
                 self._require_backups(repositories, connection, plan)
                 with transaction(repositories.connection):
                     repositories.batches.move(plan.batch_id, BatchState.DOWNLINING)
+                self._note(context, repositories, plan, BEGUN, approver)
                 self._changed_tables = sorted({row.table for row in left.pending})
                 changed = execution.downline(left)
             except (StoppedError, PlanChangedError, BackupError) as refusal:

@@ -15,6 +15,7 @@ from drawsguard.alerts import signals
 from drawsguard.alerts.signals import MAIL_SENT
 from drawsguard.monitoring.observation import Priority
 from drawsguard.points.database import fetch, utc
+from drawsguard.points.downline.observation_repository import Observed
 from drawsguard.points.downline.observe import (
     Notice,
     alert_detail,
@@ -22,11 +23,13 @@ from drawsguard.points.downline.observe import (
     downlined_points,
     due_notices,
     keep_signs,
+    require_verified,
     restore_requests,
 )
 from drawsguard.points.downline.observed_days import ObservedDays
 from drawsguard.points.downline.repositories import Repositories
 from drawsguard.points.policy import get_policy
+from drawsguard.points.review.batch_state import BatchState
 from drawsguard.points.review.evidence import EvidenceRefusedError
 from drawsguard.points.telemetry.evidence_days import listed
 from drawsguard.settings import get_settings
@@ -51,21 +54,28 @@ class PointsObserveOperator(BaseOperator):
     def execute(self, context: Context) -> dict[str, int]:
         """Watch every batch under observation.
 
-        :raises AirflowException: after all batches, when some could not be watched: an error, or evidence that has to
-            be there by now and is not.
+        :raises AirflowException: after all batches, when some could not be watched, or not as they should: an error,
+            evidence that has to be there by now and is not, or a downline that was begun and never verified.
         """
         found: dict[str, int] = {}
         failures: list[str] = []
         with points_databases.repositories() as repositories:
             observed = repositories.observations.observed()
-        for batch_id, observed_from, until, halted_at in observed:
+        for batch in observed:
+            batch_id = batch.batch_id
             try:
                 with points_databases.repositories() as repositories:  # its own: what broke one keeps no other
-                    if halted_at:  # the run that halted it may have died before this
+                    if batch.halted_at:  # the run that halted it may have died before this
                         cleanup_databases.withdraw_from_dba(batch_id, repositories)
+                    span = _span(repositories, batch)
+                    if span is None:
+                        continue
+                    observed_from, until = span
                     days = points_databases.observed_now(repositories, observed_from, until)
                     found[batch_id] = self._watch(repositories, batch_id, observed_from, days, context["run_id"])
-                    if not halted_at and not found[batch_id]:
+                    if batch.state == BatchState.DOWNLINING:  # its end is not known yet, so nobody is told of one
+                        require_verified(repositories, batch_id, observed_from, utc(datetime.now(UTC)))
+                    elif not batch.halted_at and not found[batch_id]:
                         self._tell_owners(repositories, batch_id, until + timedelta(days=len(days.missing)))
                     self._require_evidence(batch_id, days)
             except Exception as error:
@@ -152,6 +162,16 @@ class PointsObserveOperator(BaseOperator):
 
         letters = {owner: partial(tell, notice) for owner, notice in notices.items()}
         send_each(letters, (), sent)
+
+
+def _span(repositories: Repositories, batch: Observed) -> tuple[datetime, datetime] | None:
+    """Return from when and until when a batch is watched (naive UTC); None when none of its rows is at -80 yet."""
+    changed = None
+    if batch.state == BatchState.DOWNLINING:
+        changed = points_databases.copy_journals(repositories, batch.batch_id)
+    if batch.observe_from is not None and batch.observe_until is not None:
+        return batch.observe_from, batch.observe_until
+    return (changed, changed + timedelta(days=get_policy().observe.days)) if changed else None
 
 
 def _rows_by_state(connection: Any, batches: Iterable[str]) -> list[Reading]:

@@ -37,6 +37,10 @@ from tests.integration.points_world import BATCH, RULES, TODAY, WINDOW, World, n
 pytestmark = pytest.mark.integration
 
 
+#: The first day on which the report's evidence is too old to begin with.
+TOO_LATE = WINDOW.last + timedelta(days=RULES.evidence.max_age_days + 1)
+
+
 @dataclass
 class Driver:
     """Runs the operators as Airflow would, and answers them."""
@@ -622,6 +626,52 @@ def test_marking_the_change_as_done_does_not_pass_the_verification(driver: Drive
     verify = PointsVerifyOperator(task_id="v", batch_id=BATCH, environment="intranet")
     with pytest.raises(AirflowFailException, match="13 planned rows were not changed"):
         verify.execute(driver.context())
+
+
+def test_what_was_changed_is_verified_and_watched_on_whatever_day_that_is(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Changed at 23:58 on the last day on which the evidence is young enough, verified after midnight."""
+    operator = driver.operator()
+    driver.answer(operator, driver.ask(operator))
+    monkeypatch.setattr(points_databases, "business_today", lambda: TOO_LATE)
+    set_policy(monkeypatch, RULES.model_copy(update={"caps": RULES.caps.model_copy(update={"rows": 1})}))
+    counts = PointsVerifyOperator(task_id="v", batch_id=BATCH, environment="intranet").execute(driver.context())
+    assert counts["points"]["total"] == 10
+    batch = driver.world.repositories.batches.get(BATCH)
+    assert batch.state == "downlined"
+    assert batch.observe_from is not None
+
+
+def test_what_was_begun_before_midnight_is_ended_after_it_and_nothing_else_is_begun(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    operator = driver.operator()
+    digest = driver.ask(operator)
+    stops = iter([False, True])
+    monkeypatch.setattr(points_downline_operator, "stop_requested", lambda: next(stops))
+    with pytest.raises(AirflowFailException, match="Stopped"):
+        driver.answer(operator, digest)
+    assert 0 < driver.down() < 13
+    monkeypatch.setattr(points_downline_operator, "stop_requested", lambda: False)
+    monkeypatch.setattr(points_databases, "business_today", lambda: TOO_LATE)
+    run_id = driver.run_id
+    driver.new_run()
+    with pytest.raises(AirflowFailException, match="stale"):  # a new run has to be admitted
+        driver.retry(driver.operator())
+    driver.run_id, driver.started_at = run_id, driver.started_at - timedelta(minutes=1)
+    driver.retry(driver.operator())
+    assert driver.down() == 13
+    assert driver.retry(driver.operator()) is None
+
+
+def test_without_a_kept_plan_nobody_knows_whether_everything_was_changed(driver: Driver) -> None:
+    operator = driver.operator()
+    driver.answer(operator, driver.ask(operator))
+    driver.world.sql("governance", "DELETE FROM points_lifecycle.plan")
+    with pytest.raises(AirflowFailException, match="no plan was kept"):
+        PointsVerifyOperator(task_id="v", batch_id=BATCH, environment="intranet").execute(driver.context())
+    assert driver.world.repositories.batches.get(BATCH).observe_from is None
 
 
 def test_a_second_run_of_the_change_does_nothing_and_asks_nobody(driver: Driver) -> None:

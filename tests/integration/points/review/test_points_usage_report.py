@@ -25,6 +25,7 @@ from drawsguard.alerts.state import Alert
 from drawsguard.dry_run import is_dry_run
 from drawsguard.monitoring.checks import load_checks
 from drawsguard.points.database import close
+from drawsguard.points.downline import observe as observe_rules
 from drawsguard.refusal import RefusedError
 from drawsguard.settings import get_settings
 from drawsguard.warehouse.monitoring_repository import MonitoringRepository
@@ -376,6 +377,36 @@ def test_a_batch_that_cannot_be_watched_keeps_no_other_from_being_watched(
     with pytest.raises(AirflowException, match=r"1 batches could not be watched, the others were: .*a0: \w+Error"):
         PointsObserveOperator(task_id="o").execute(context())
     assert world.repositories.batches.get(BATCH).halted_at is not None
+
+
+@pytest.mark.usefixtures("monitor")
+@pytest.mark.parametrize("long_ago", [True, False])
+def test_rows_that_were_changed_and_never_verified_are_watched_and_named(
+    world: World, monkeypatch: pytest.MonkeyPatch, long_ago: bool
+) -> None:
+    """The downline was killed: the batch is being downlined, and only the journal knows its rows."""
+    world.confirm()
+    world.downline("intranet")
+    world.cover(points_databases.evidence_expected_until())
+    seen = datetime.now(ZoneInfo("Asia/Shanghai")).replace(tzinfo=None)
+    world.sql("governance", "INSERT INTO rsp_datagovern.ads_evt_ops_status VALUES ('que_eid_4', %s, 3)", seen)
+    operator = PointsObserveOperator(task_id="o")
+    if long_ago:
+        monkeypatch.setattr(observe_rules, "VERIFIED_WITHIN", timedelta(0))
+        with pytest.raises(AirflowException, match=rf"{BATCH}: UnverifiedError: its downline was begun at"):
+            operator.execute(context())
+    else:
+        assert operator.execute(context()) == {BATCH: 1}
+    batch = world.repositories.batches.get(BATCH)
+    assert (batch.state, batch.observe_from) == ("downlining", None)
+    assert "[4]" in str(batch.halted_reason)
+
+
+@pytest.mark.usefixtures("monitor")
+def test_a_batch_of_which_nothing_was_changed_yet_is_not_watched(world: World) -> None:
+    world.confirm()
+    world.sql("governance", "UPDATE points_lifecycle.batch SET state = 'downlining'")
+    assert PointsObserveOperator(task_id="o").execute(context()) == {}
 
 
 @pytest.mark.usefixtures("monitor")
