@@ -3,10 +3,10 @@
 **When an observation ends**: ``observe.days`` of include/config/downline.yaml after a downline was verified
 (`PointsVerifyOperator`); the second environment starts it again, so the days count from the last change. The end is
 kept as ``observe_until`` (`ObservationRepository.start`). A halt leaves it as it is and keeps the batch from cleanup
-until it is released; a release (`drawsguard.points.downline.release`, ``WATCH_DAYS``) may move it to later. Each of its
-days has to be in the pushed evidence, whole; a day that is missing there is observed later (`observed_days`), and the
-use of the last one is known a day later. The batch is due when it has them all (`TicketRepository.due_batches`), and
-is watched until it is cleaned.
+until it is released; a release (`drawsguard.points.downline.release`, ``WATCH_DAYS``) may move it to later, and leaves
+the begin as it is, so that no day from before it is taken for seen. Each of its days has to be in the pushed evidence,
+whole; a day that is missing there is observed later (`observed_days`), and the use of the last one is known a day
+later. The batch is due when it has them all (`TicketRepository.due_batches`), and is watched until it is cleaned.
 
 **Rows that were changed and never verified** are watched from their change on; their days count from the verification.
 
@@ -82,8 +82,14 @@ def signs_of_life(
     :param observed_from: naive UTC.
     """
     history = repositories.audit.events(batch_id)
+<<<<<<< HEAD
     # A release begins the observation again, and its errors stay what they are: those since the last verification.
     since = first_observed(history, observed_from) or observed_from
+=======
+    # Errors are those since the last verification, also of a batch that was released before releases kept the begin.
+    verified = [event["at"] for event in history if event["event"] == VERIFIED]
+    since = min([observed_from, *verified[-1:]])
+>>>>>>> 68187d4 (A release takes no day of an observation for seen)
     # The statistics have whole minutes of business time: the minute of the change counts as before it.
     local = since.replace(tzinfo=UTC).astimezone(ZoneInfo(business_timezone)).replace(tzinfo=None)
     from_minute = local.replace(second=0, microsecond=0) + timedelta(minutes=1)

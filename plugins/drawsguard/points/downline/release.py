@@ -113,8 +113,7 @@ def lift_halt(
     """Lift exactly this halt, and note who approved it and why, in one transaction.
 
     :param shown: the fresh signs that the approver saw: they are kept first, and halt the batch no more.
-    :param missing: days of the observation so far whose evidence is missing: they are observed after its end.
-
+    :param missing: days of the observation so far whose evidence is missing, for the audit.
     :raises ApprovalRefusedError: when the batch is halted again, or not any more.
     """
     keep_signs(repositories, batch.batch_id, shown)
@@ -123,9 +122,7 @@ def lift_halt(
         "batch_id": batch.batch_id,
         "halted_at": batch.halted_at,
         "halted_reason": batch.halted_reason,
-        "observe_from": now,
         "watched_until": now + timedelta(days=WATCH_DAYS),
-        "missing_days": len(missing),
     }
     if execute(repositories.connection, "downline/release/release_batch.sql", values) != 1:
         repositories.connection.rollback()

@@ -17,8 +17,10 @@ from airflow.sdk.exceptions import AirflowFailException, TaskAwaitingInput
 from drawsguard.approvals.model import Event, Kind, Role
 from drawsguard.approvals.repository import ApprovalRepository
 from drawsguard.points.database import close
+from drawsguard.points.downline.observed_days import last_observed_day, observed_days
 from drawsguard.points.downline.plan import PlanRefusedError
 from drawsguard.points.downline.proposal import plan_proposal
+from drawsguard.points.telemetry.evidence_days import EvidenceDays
 from drawsguard.refusal import RefusedError, refusal_of
 from drawsguard.settings import get_settings
 from hooks import points_databases
@@ -813,7 +815,8 @@ def test_a_halted_batch_is_released_after_approval(halted: Driver) -> None:
     assert result["approved_by"] == "approver"
     batch = halted.world.repositories.batches.get(BATCH)
     assert (batch.halted_at, batch.halted_reason, batch.state) == (None, None, "downlined")
-    assert batch.observe_from > datetime.fromisoformat("2024-08-03")  # the old use does not halt it again
+    assert batch.observe_from == datetime.fromisoformat("2024-08-02")  # its days are counted from the first one
+    assert points_databases.signs_now(halted.world.repositories, BATCH, batch.observe_from) == []
     event = halted.world.repositories.audit.events(BATCH)[-1]
     assert (event["event"], event["actor"]) == ("released", "approver")
     assert event["detail"]["requester"] == "requester"
@@ -829,6 +832,36 @@ def test_a_released_batch_is_watched_for_a_while_before_its_cleanup(halted: Driv
     until = halted.world.repositories.batches.get(BATCH).observe_until
     assert until is not None
     assert until > datetime.now(UTC).replace(tzinfo=None) + timedelta(days=1)
+
+
+@pytest.mark.parametrize("releases", [1, 2])
+def test_a_day_that_had_not_arrived_when_a_batch_was_released_is_still_needed(halted: Driver, releases: int) -> None:
+    """Released at 10:00, when the day before is not expected yet; it never arrives."""
+    now = datetime.now(UTC).replace(tzinfo=None)
+    halted.world.sql(
+        "governance",
+        "UPDATE points_lifecycle.batch SET observe_from = %s, observe_until = %s",
+        now - timedelta(days=20),
+        now + timedelta(days=10),
+    )
+    operator = release()
+    halted.answer(operator, halted.ask(operator))
+    if releases == 2:
+        halted.new_run()
+        use(halted, 5, "2024-08-04 00:00:00")
+        halted.world.repositories.observations.halt(BATCH, "used again")
+        operator = release()
+        halted.answer(operator, halted.ask(operator))
+    batch = halted.world.repositories.batches.get(BATCH)
+    assert batch.observe_from is not None
+    assert batch.observe_until is not None
+    last = last_observed_day(batch.observe_until, "UTC")
+    day_before = now.date() - timedelta(days=1)
+    whole = [batch.observe_from.date() + timedelta(days=number) for number in range(60)]
+    evidence = EvidenceDays(dict.fromkeys(whole, 1440) | {day_before: 0}, 1435)
+    found = observed_days(batch.observe_from, batch.observe_until, evidence, last + timedelta(days=9), "UTC")
+    assert found.missing == (str(day_before),)
+    assert found.end == last + timedelta(days=1)
 
 
 @pytest.mark.parametrize("change", ["new use", "later use", "halted again", "requester", "reject", "nobody"])
