@@ -31,6 +31,8 @@ from drawsguard.points.telemetry.oper_type import parser
 
 #: The audit's events of a downline that begins to change rows, of one that was verified, and of a release.
 BEGUN, VERIFIED, RELEASED = "downline_begun", "verified", "released"
+#: Where the audit of a release keeps the signs that it showed.
+SHOWN = "shown_signs"
 
 #: How long a downline may be on its way to its verification: its tasks' time, with their retries.
 VERIFIED_WITHIN = timedelta(hours=3)
@@ -99,8 +101,7 @@ def signs_of_life(
     governance, parse = repositories.connection, parser(config.oper_type_pattern)
     signs = unknown_use(governance, (batch.window_start, batch.window_end), classes, members, parse)
     signs += [s for s in signs_since(governance, from_minute, points, members, parse) if s.kind == "error"]
-    released = [event["at"] for event in history if event["event"] == RELEASED]
-    known = _shown_by(repositories, batch_id, released[-1]) if released else {}
+    known = _shown_by(event["detail"] for event in history if event["event"] == RELEASED)
     return [sign for sign in sorted(signs) if sign[:3] not in known or sign.last_seen > known[sign[:3]]]
 
 
@@ -146,9 +147,22 @@ def keep_signs(repositories: Repositories, batch_id: str, signs: Iterable[Sign])
     )
 
 
-def _shown_by(repositories: Repositories, batch_id: str, released: datetime) -> dict[tuple[str, int, str], datetime]:
-    """Return when each sign was last seen that a release knew (naive business time)."""
-    return {sign[:3]: sign.last_seen for sign, at in kept_signs(repositories, batch_id) if at <= released}
+def as_shown(signs: Iterable[Sign]) -> list[list[Any]]:
+    """Return the signs that a release showed as its audit keeps them; `signs_of_life` excuses these and no other."""
+    return [[*sign[:3], sign.last_seen.isoformat()] for sign in signs]
+
+
+def _shown_by(releases: Iterable[Mapping[str, Any]]) -> dict[tuple[str, int, str], datetime]:
+    """Return when each sign was last seen that a release showed (naive business time).
+
+    :param releases: details of the audit; one that does not say what it showed excuses nothing.
+    """
+    known: dict[tuple[str, int, str], datetime] = {}
+    for detail in releases:
+        for kind, point, text, last_seen in detail.get(SHOWN, ()):
+            key, at = (str(kind), int(point), str(text)), datetime.fromisoformat(last_seen)
+            known[key] = max(at, known.get(key, at))
+    return known
 
 
 def alert_key(batch_id: str) -> str:
@@ -190,7 +204,7 @@ def due_notices(
 
     :param owners: owner of each downlined point; empty for nobody.
     :param observe_until: end of the observation; :param now: both naive UTC.
-    :param sent: (days before, owner) of those that were sent.
+    :param sent: (days before, owner) of those that were sent in this observation.
     """
     due = [days for days in notice_days if now >= observe_until - timedelta(days=days)]
     if not due or now >= observe_until:

@@ -10,7 +10,14 @@ from drawsguard.approvals.rules import ApprovalRefusedError
 from drawsguard.links import runbook_link
 from drawsguard.points.database import execute, utc
 from drawsguard.points.digest import digest_of
-from drawsguard.points.downline.observe import RELEASED, downlined_points, keep_signs, kept_signs
+from drawsguard.points.downline.observe import (
+    RELEASED,
+    SHOWN,
+    as_shown,
+    downlined_points,
+    keep_signs,
+    kept_signs,
+)
 from drawsguard.points.downline.recheck import Sign
 from drawsguard.points.downline.repositories import Repositories
 from drawsguard.points.review.batch_repository import Batch, BatchStateError
@@ -112,7 +119,8 @@ def lift_halt(
 ) -> None:
     """Lift exactly this halt, and note who approved it and why, in one transaction.
 
-    :param shown: the fresh signs that the approver saw: they are kept first, and halt the batch no more.
+    :param shown: the fresh signs that the question's digest binds: they halt the batch no more. The audit keeps them,
+        since an observation may find and keep others between the question and this.
     :param missing: days of the observation so far whose evidence is missing, for the audit.
     :raises ApprovalRefusedError: when the batch is halted again, or not any more.
     """
@@ -135,6 +143,7 @@ def lift_halt(
         halted_at=str(batch.halted_at),
         halted_reason=batch.halted_reason,
         missing_days=list(missing),
+        **{SHOWN: as_shown(shown)},
         **dict(detail),
     )
 

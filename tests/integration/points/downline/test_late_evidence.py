@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from drawsguard.points.database import close, utc
-from drawsguard.points.downline.observe import VERIFIED, keep_signs, signs_of_life
+from drawsguard.points.downline.observe import RELEASED, VERIFIED, keep_signs, signs_of_life
 from drawsguard.points.downline.planner import used_since_report
 from drawsguard.points.downline.recheck import Sign
 from drawsguard.points.downline.release import lift_halt
@@ -81,6 +81,9 @@ def test_a_release_excuses_what_it_showed_and_nothing_else(world: World) -> None
     arrives(world, ("que_eid_5", AFTER), ("err_eid_7", later))
     signs = signs_of_life(world.repositories, world.members(), BATCH, OBSERVED_FROM, points_config(), "UTC")
     keep_signs(world.repositories, BATCH, signs[:1])  # the other one is seen by the release for the first time
+    # What an observation finds after the question was prepared is kept, too, and nobody was shown it.
+    unseen = Sign("use", 11, "que_eid_11", datetime.fromisoformat(AFTER), 1)
+    keep_signs(world.repositories, BATCH, [unseen])
     world.repositories.observations.halt(BATCH, "used")
     batch = world.repositories.batches.get(BATCH)
     lift_halt(world.repositories, batch, "approver", {"run_id": "r"}, (), signs)
@@ -90,5 +93,23 @@ def test_a_release_excuses_what_it_showed_and_nothing_else(world: World) -> None
         return signs_of_life(world.repositories, world.members(), BATCH, observed_from, points_config(), "UTC")
 
     assert news() == []
+    arrives(world, ("que_eid_11", AFTER))
+    assert news() == [unseen]
     arrives(world, ("que_eid_6", INSIDE), ("que_eid_5", "2024-07-31 10:01:00"), ("err_eid_7", "2999-08-05 10:01:00"))
-    assert [(sign.kind, sign.point_id) for sign in news()] == [("error", 7), ("use", 5), ("use", 6)]
+    assert [(s.kind, s.point_id) for s in news()] == [("error", 7), ("use", 5), ("use", 6), ("use", 11)]
+    # A second release shows what is new only; what the first one showed stays excused.
+    world.repositories.observations.halt(BATCH, "used again")
+    batch = world.repositories.batches.get(BATCH)
+    lift_halt(world.repositories, batch, "approver", {"run_id": "r2"}, (), [unseen])
+    assert [(s.kind, s.point_id) for s in news()] == [("error", 7), ("use", 5), ("use", 6)]
+
+
+def test_a_release_that_did_not_keep_what_it_showed_excuses_nothing(world: World) -> None:
+    world.downline("intranet")
+    world.repositories.plans.copy_journal(BATCH, "intranet", world.journal("intranet"))
+    world.repositories.audit.note(BATCH, VERIFIED, "airflow", "intranet")
+    arrives(world, ("que_eid_5", AFTER))
+    signs = signs_of_life(world.repositories, world.members(), BATCH, OBSERVED_FROM, points_config(), "UTC")
+    keep_signs(world.repositories, BATCH, signs)
+    world.repositories.audit.note(BATCH, RELEASED, "approver")
+    assert halts(world) == {("use", 5)}
