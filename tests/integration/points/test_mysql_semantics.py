@@ -8,13 +8,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import MySQLdb
 import pytest
 
 from drawsguard.points.cleanup.ticket_repository import lock_name
-from drawsguard.points.database import DEFINITIONS_MODE, SQL_MODE, close, prepare
+from drawsguard.points.database import DEFINITIONS_MODE, SQL_MODE, close, prepare, utc
 from drawsguard.points.downline.backup import back_up
 from drawsguard.points.downline.execution import Execution, verify_downline
 from drawsguard.points.downline.journal import Journal
@@ -289,7 +290,8 @@ def test_owners_that_differ_in_case_or_accents_are_two(world: World) -> None:
     owners = ["jose", "José", "JOSE", "lin"]
     for owner in owners:
         observations.save_notice(BATCH, 7, owner, 3)
-    assert sorted(owner for _, owner in observations.notices(BATCH)) == sorted(owners)
+    begun = utc(datetime.now(UTC) - timedelta(days=1))
+    assert sorted(owner for _, owner in observations.notices(BATCH, begun)) == sorted(owners)
 
 
 # --- locks --------------------------------------------------------------------------------------------------

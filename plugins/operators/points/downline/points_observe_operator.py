@@ -76,7 +76,8 @@ class PointsObserveOperator(BaseOperator):
                     if batch.state == BatchState.DOWNLINING:  # its end is not known yet, so nobody is told of one
                         require_verified(repositories, batch_id, observed_from, utc(datetime.now(UTC)))
                     elif not batch.halted_at and not found[batch_id]:
-                        self._tell_owners(repositories, batch_id, until + timedelta(days=len(days.missing)))
+                        ends = until + timedelta(days=len(days.missing))
+                        self._tell_owners(repositories, batch_id, observed_from, ends)
                     self._require_evidence(batch_id, days)
             except Exception as error:
                 self.log.exception("Batch %s could not be watched", batch_id)
@@ -144,12 +145,13 @@ class PointsObserveOperator(BaseOperator):
     def _monitor(self) -> MonitoringRepository:
         return MonitoringRepository(warehouse_client(), dag_id=self.dag_id, task_id=self.task_id)
 
-    def _tell_owners(self, repositories: Repositories, batch_id: str, until: datetime) -> None:
+    def _tell_owners(self, repositories: Repositories, batch_id: str, observed_from: datetime, until: datetime) -> None:
         points = downlined_points(repositories, batch_id)
         owners = {c.point_id: c.owner for c in repositories.batches.candidates(batch_id) if c.point_id in points}
         now = utc(datetime.now(UTC))
         days = get_policy().observe.notice_days
-        due = due_notices(owners, until, now, days, repositories.observations.notices(batch_id))
+        told = repositories.observations.notices(batch_id, observed_from)
+        due = due_notices(owners, until, now, days, told)
         notices = {notice.owner: notice for notice in due}
 
         def sent(owner: str) -> None:

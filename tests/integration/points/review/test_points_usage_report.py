@@ -431,6 +431,16 @@ def test_a_quiet_batch_is_not_halted_and_its_owners_are_told_once(world: World) 
 
 
 @pytest.mark.usefixtures("monitor")
+def test_owners_are_told_again_when_the_observation_begins_again(world: World) -> None:
+    """The second environment was verified after the notices of the first one's end."""
+    observe(world, 14)
+    world.sql("governance", "UPDATE points_lifecycle.notice SET sent_at = sent_at - INTERVAL 20 DAY")
+    for _ in range(2):
+        PointsObserveOperator(task_id="o").execute(context())
+        assert len(box(world)) == 2
+
+
+@pytest.mark.usefixtures("monitor")
 def test_a_batch_far_from_its_cleanup_tells_nobody(world: World) -> None:
     assert observe(world, 25, "que_eid_9999") == {BATCH: 0}
     assert len(box(world)) == 0
