@@ -104,7 +104,8 @@ def decide_before(situation: Situation, rules: PushRules, overrule_reason: str |
     _refuse_foreign_rows(situation)
     own = next((batch for batch in situation.ledger if batch.batch_id == situation.batch_id), None)
     if own is not None and situation.stored.get(own.batch_id) == own.facts and _is_settled(own, situation):
-        return Decision("resume", message=f"Batch {own.batch_id} is in MySQL already; its Hive side is not finished.")
+        left = "it is not counted yet" if own.state == "completed" else "its Hive side is not finished"
+        return Decision("resume", message=f"Batch {own.batch_id} is in MySQL already; {left}.")
     _refuse_empty(situation)
     require_as_built(situation.flow, situation.window, situation.stamp, situation.source)
     refusal = _size_refusal(situation, rules)
@@ -187,10 +188,14 @@ def decide_truncate(
 def _is_settled(own: Batch, situation: Situation) -> bool:
     """Return whether the batch needs no load: MySQL holds it as the ledger says, and Hive holds nothing newer.
 
-    :raises PushRefusedError: when it was completed before.
+    A day that was completed and never counted goes on to that: its rows are deleted with those of old batches.
+
+    :raises PushRefusedError: when it was completed before, and nothing is left to do.
     """
     same = situation.source == own.facts
     if own.state == "completed":
+        if (same or situation.source == EMPTY) and own.flow == "daily" and not own.consolidated:
+            return True
         if same or situation.source == EMPTY:
             raise PushRefusedError(
                 "already_pushed",

@@ -557,6 +557,27 @@ def test_a_day_is_added_once_however_often_it_runs() -> None:
 
 
 @pytest.mark.usefixtures("daily")
+def test_a_day_whose_count_was_missed_is_counted_when_the_run_is_cleared_from_the_guard_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    build(DAILY, DAY, "daily")
+
+    def fail(*_: Any) -> None:
+        raise ConnectionError("MySQL is restarted")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(EvidenceConsolidateOperator, "execute", fail)
+        with pytest.raises(ConnectionError):
+            push(DAY, "daily")
+    assert accumulated() == {}
+    push(DAY, "daily", cleared=1)
+    assert accumulated() == {"que_eid_1": 1, "upd_eid_2": 0}
+    with pytest.raises((AirflowFailException, RefusedError), match="already_pushed"):
+        push(DAY, "daily", cleared=2)
+    assert accumulated() == {"que_eid_1": 1, "upd_eid_2": 0}
+
+
+@pytest.mark.usefixtures("daily")
 def test_a_day_that_is_pushed_anew_with_other_rows_still_counts_once() -> None:
     build(DAILY, DAY, "daily")
     push(DAY, "daily")

@@ -41,6 +41,25 @@ READY = Situation(
 REASON = "two new products went live"
 
 
+def test_a_day_that_was_completed_and_never_counted_goes_on_to_that_and_is_not_loaded_again() -> None:
+    window = window_of(date(2024, 7, 31), 1)
+    facts = Facts(20_000, 1, 2)
+    own = Batch("daily_2024-07-30_2024-07-30", "daily", "completed", facts, purged=False, consolidated=False)
+    stamp = Stamp("2024-07-30", "2024-07-30", facts)
+    day = Situation("daily", window, EMPTY, stamp, [own], {own.batch_id: facts})
+    for source in (EMPTY, facts):
+        decision = decide_before(replace(day, source=source), RULES)
+        assert (decision.action, "not counted yet" in decision.message) == ("resume", True)
+        assert decide_truncate("daily", window, own, stamp, source, facts) is False
+        counted = replace(day, source=source, ledger=[own._replace(consolidated=True)])
+        with pytest.raises(PushRefusedError) as refusal:
+            decide_before(counted, RULES)
+        assert refusal.value.code == "already_pushed"
+    changed = facts._replace(checksum=3)
+    built = replace(day, source=changed, stamp=stamp._replace(facts=changed))
+    assert decide_before(built, RULES).action == "push"
+
+
 def with_own(own: Batch, **changes: object) -> Situation:
     changes.setdefault("stored", {YESTERDAY: OLD_FACTS, TODAY: own.facts})
     return replace(READY, ledger=[OLD, own], **changes)  # type: ignore[arg-type]
