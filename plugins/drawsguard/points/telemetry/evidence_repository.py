@@ -6,7 +6,7 @@ import json
 import os
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -172,8 +172,29 @@ class EvidenceRepository:
                 },
             )
             self._execute("forget_batch_days.sql", key)
-            days = {"flow": flow, "window_start": window.first, "window_end": window.last}
-            self._execute("record_batch_days.sql", key | days)
+            # The newest check may have seen a day that came after the build: those that the build recorded count, and a
+            # build that recorded none rests on none.
+            recorded = self._fetch("days_of_build.sql", key)
+            days = json.loads(recorded[0][0]) if recorded else {}
+            execute_many(
+                self._connection,
+                "telemetry/push/record_batch_days.sql",
+                [key | {"pt_dt": day, "minutes": minutes} for day, minutes in days.items()],
+            )
+
+    def days(self, flow: Flow, window: StatisticsWindow) -> dict[str, int]:
+        """Return the days, yyyy-MM-dd, that the newest check of a window found, with their minutes."""
+        key = {"flow": flow, "window_start": window.first, "window_end": window.last}
+        with self._transaction():
+            rows = fetch(self._connection, "telemetry/quality/days_of_window.sql", key)
+        return {str(day): int(minutes) for day, minutes in rows}
+
+    def record_build(self, batch_id: str, run_id: str, days: Mapping[str, int], started_by: str | None = None) -> None:
+        """Record the days that a build rests on, before its stamp lets it be pushed.
+
+        :param days: yyyy-MM-dd → minutes.
+        """
+        self.log_decision(batch_id, run_id, "build", "built", message=json.dumps(dict(days)), started_by=started_by)
 
     def batch_facts(self, batch_id: str) -> Facts:
         """Return what ads_evt_ops_status_ago holds of one batch."""

@@ -14,13 +14,15 @@ from drawsguard.points.telemetry.config import Flow
 from drawsguard.points.telemetry.day_plan import StatisticsWindow
 from drawsguard.points.telemetry.evidence_repository import EvidenceRepository
 from drawsguard.points.telemetry.hive_source import NO_WINDOW, run
+from drawsguard.points.telemetry.push_guard import batch_id_of
 
 
 class HiveBuildOperator(BaseOperator):
     """Replace a flow's part of ``cma.ads_evt_ops_status`` and its stamp, under the lock that the push of it holds.
 
-    The stamp says which window the rows are from. It goes first and comes back last, so that a build that broke off is
-    never pushed. Returns flow, run_date, first and last as texts; the same is with the events of its outlets.
+    The stamp says which window the rows are from. It goes first and comes back last, so that a build that broke off
+    is never pushed. The days that the rows rest on are recorded with it, and the push takes these and no newer ones.
+    Returns flow, run_date, first and last as texts; the same is with the events of its outlets.
 
     :param flow: whose part is built.
     :param window: the run's window as texts (templated).
@@ -65,8 +67,14 @@ class HiveBuildOperator(BaseOperator):
             store = EvidenceRepository(mysql)
             with store.locked(self.flow):
                 run(hive, "telemetry/push/stamp_build.sql", values | NO_WINDOW)
+                before = store.days(self.flow, window)
                 run(hive, self.file, values)
+                # A day that was checked again while Hive summed may be in the rows or not: only what both saw counts.
+                after = store.days(self.flow, window)
+                days = {day: min(before[day], after[day]) for day in sorted(before.keys() & after.keys())}
                 store.require_held(self.flow)
+                person = context["dag_run"].triggering_user_name
+                store.record_build(batch_id_of(self.flow, window), context["run_id"], days, person)
                 run(hive, "telemetry/push/stamp_build.sql", values)
         for asset in self.outlets:
             context["outlet_events"][asset].extra = dict(built)

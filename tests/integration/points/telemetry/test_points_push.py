@@ -336,6 +336,35 @@ def test_a_build_that_broke_off_carries_no_stamp_until_it_is_built_again(
     assert stored(NEXT) == {("2024-07-30 00:01:00", "que_eid_5", 3)}
 
 
+def test_a_day_that_arrives_between_build_and_push_is_no_day_of_the_batch() -> None:
+    def check(*days: tuple[str, int]) -> None:
+        """Record what a check of the window found, as the build's own run or a later one does."""
+        mysql("DELETE FROM rsp_datagovern.evidence_day")
+        for found, minutes in days:
+            mysql("INSERT INTO rsp_datagovern.evidence_day VALUES ('window', %s, %s, 1, 1, 0)", [found, minutes])
+
+    def kept() -> list[tuple[str, int]]:
+        return mysql("SELECT CAST(pt_dt AS CHAR), minutes FROM rsp_datagovern.evidence_batch_day ORDER BY pt_dt")
+
+    hive("INSERT OVERWRITE TABLE cma.base_evt_day PARTITION (pt_dt = '2024-07-30') "
+         "VALUES ('2024-07-30 00:01:00', 'que_eid_5', 3)")  # fmt: skip
+    check(("2024-07-28", 1440), ("2024-07-30", 1436))
+    HiveBuildOperator(
+        task_id="ads_evt_ops_status", flow="window", window=WINDOW.texts(), parameters={},
+        file="telemetry/window/ads_evt_ops_status.sql",
+    ).execute(context(WINDOW))  # fmt: skip
+    check(("2024-07-28", 1440), ("2024-07-29", 1440), ("2024-07-30", 1440))
+    push(reason="one metric on purpose")
+    assert kept() == [("2024-07-28", 1440), ("2024-07-30", 1436)]
+
+
+def test_a_build_that_recorded_no_days_rests_on_none() -> None:
+    mysql("INSERT INTO rsp_datagovern.evidence_day VALUES ('window', '2024-07-30', 1440, 1, 1, 0)")
+    build()
+    push()
+    assert mysql("SELECT COUNT(*) FROM rsp_datagovern.evidence_batch_day") == [(0,)]
+
+
 def test_build_and_push_of_a_flow_exclude_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
     build()
     monkeypatch.setattr(EvidenceRepository, "LOCK_WAIT_SECONDS", 0)
