@@ -3,6 +3,8 @@
 **Who runs it**: every push (the asset `rsp_datagovern.ads_evt_ops_status_ago`), and the schedule every day at 16:00
 Beijing time whether or not there was one. **What a failure with "no evidence" means**: the push failed or is late. Use
 on the days that it names is unknown, and the observation is prolonged by them; the run after the push is good again.
+**What "is not verified" means**: a downline began and broke off. Its rows at -80 are watched, and nothing of its batch
+is cleaned; the message says how to end it or take it back.
 **What a P1 alert means**: a downlined point is used, or CMA reports errors on it. The cleanup of its batch is halted:
 find out who uses the point, and restore it if it is needed. The alert ends with the first run that finds no such point
 downlined any more; then `points_release` lets the rest of the batch go on to its cleanup.
