@@ -84,14 +84,8 @@ def signs_of_life(
     :param observed_from: naive UTC.
     """
     history = repositories.audit.events(batch_id)
-<<<<<<< HEAD
-    # A release begins the observation again, and its errors stay what they are: those since the last verification.
-    since = first_observed(history, observed_from) or observed_from
-=======
     # Errors are those since the last verification, also of a batch that was released before releases kept the begin.
-    verified = [event["at"] for event in history if event["event"] == VERIFIED]
-    since = min([observed_from, *verified[-1:]])
->>>>>>> 68187d4 (A release takes no day of an observation for seen)
+    since = first_observed(history, observed_from) or observed_from
     # The statistics have whole minutes of business time: the minute of the change counts as before it.
     local = since.replace(tzinfo=UTC).astimezone(ZoneInfo(business_timezone)).replace(tzinfo=None)
     from_minute = local.replace(second=0, microsecond=0) + timedelta(minutes=1)
