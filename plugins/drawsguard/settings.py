@@ -117,13 +117,12 @@ class Settings(BaseSettings):
     collect_watch_seconds: int = Field(
         5, gt=0, description="How often it looks for news meanwhile; a look writes nothing (seconds)."
     )
-    # What is under way has to lie in the newest days, yesterday and today: at most a day together.
-    sync_lookback_minutes: int = Field(60, ge=0, le=1380, description="Overlap of each sync window (minutes).")
+    sync_lookback_minutes: int = Field(60, ge=0, description="Overlap of each sync window (minutes).")
     feature_lookback_hours: int = Field(
         48, ge=1, description="Draws this recent are compared at every feature refresh, synced or not (hours)."
     )
     repair_grace_seconds: int = Field(
-        300, ge=0, le=1800, description="A younger draw is still under way, not missing (seconds): one sync interval."
+        300, ge=0, description="A younger draw is still under way, not missing (seconds): one sync interval."
     )
     reconcile_hours: int = Field(48, ge=1, description="Draws whose values the daily reconcile compares (hours).")
     incident_min_draws: int = Field(3, ge=1, description="Missing draws at once that make an incident with a report.")

@@ -116,7 +116,11 @@ def release_approval(cluster: str) -> str:
 
 
 def cleanup_report(cluster: str) -> str:
-    ticket = SimpleNamespace(ticket_id=cluster, state="done", points=1, approved_by=cluster, digest="d" * 64)
+    of_ticket = {"ticket_id": cluster, "points": 1, "approved_by": cluster, "digest": "d" * 64}
+    tickets = [
+        SimpleNamespace(state="done", executor="own", **of_ticket),
+        SimpleNamespace(state="withdrawn", executor="dba", **of_ticket),
+    ]
     point = SimpleNamespace(
         point_id=7, cluster=cluster, ticket_id=cluster, found=1, deleted=1, left=0, wrong_type=0, reason=cluster
     )
@@ -125,14 +129,14 @@ def cleanup_report(cluster: str) -> str:
     )
     memory = SimpleNamespace(ticket_id=cluster, instance=cluster, before=1, after=None)
     result = SimpleNamespace(
-        batch_id=cluster, deleted=1, left=0, clusters=[of_cluster], tickets=[ticket], points=[point], memory=[memory]
+        batch_id=cluster, deleted=1, left=0, clusters=[of_cluster], tickets=tickets, points=[point], memory=[memory]
     )
     now = datetime(2025, 10, 3, tzinfo=UTC)
     done = {"detail": {"ticket": cluster, "note": cluster}, "actor": cluster, "at": now}
     approval = SimpleNamespace(responder=cluster, kind="approved", digest="d" * 64, recorded_at=now)
     return render_template(
         "points/cleanup/result.md", result=result, approvals=[approval], events=1, dba_done=[done],
-        states={"done": "done"}, run_url="http://ui/dags/points_cleanup/runs/manual__1",
+        states={"done": "done", "withdrawn": "withdrawn"}, run_url="http://ui/dags/points_cleanup/runs/manual__1",
     )  # fmt: skip
 
 

@@ -6,14 +6,16 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time.comms import ErrorResponse
 
 from drawsguard.draws.recent.memory import NoMemory
 from drawsguard.draws.recent.tables import SOURCE, TARGET, DrawTable, Recent
-from drawsguard.draws.repair.look import newest_are_whole
+from drawsguard.draws.repair.look import Whole, known_whole, newest_are_whole, older_days_of, remember_whole
 from drawsguard.draws.repair.repairer import ask_again, next_question
 from drawsguard.draws.sync.look import Look
+from drawsguard.settings import get_settings
 from drawsguard.warehouse.partitions import stamp
 from hooks.asset_memory import DRAWS, AssetMemory, memory_of
 
@@ -79,3 +81,17 @@ def test_a_stamp_tells_any_change_of_a_partition() -> None:
     assert stamp(before) == stamp(dict(reversed(before.items())))
     changed = [{**before, "20251001": 6}, {"20251001": 9, "20251002": 5}, {"20251002": 9}, {**before, "20251003": 1}]
     assert len({stamp(before), *map(stamp, changed)}) == 5
+
+
+def test_where_older_draws_may_be_under_way_nothing_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are missing by time alone: nothing that is remembered tells when."""
+    kept: dict[str, Any] = {}
+    memory = AssetMemory(SimpleNamespace(get=kept.get, set=kept.__setitem__))
+    looked = Look(newest(100), newest(100, table=TARGET))
+    remember_whole(Whole(older_days_of(looked), frozenset(), None), memory)
+    assert known_whole(looked, memory, NOON) is not None
+    monkeypatch.setenv("DRAWSGUARD_SYNC_LOOKBACK_MINUTES", "1436")
+    get_settings.cache_clear()
+    assert known_whole(looked, memory, NOON) is None
+    monkeypatch.undo()
+    get_settings.cache_clear()

@@ -11,6 +11,9 @@ from drawsguard.draws.recent.memory import Memory
 from drawsguard.draws.sync.look import Look
 from drawsguard.settings import get_settings
 
+#: The newest days are yesterday and today: at least so long.
+_NEWEST_DAYS = timedelta(days=1)
+
 #: What is kept when a search of the whole history has found no draw to repair.
 _WHOLE = "no draw is missing"
 
@@ -35,7 +38,13 @@ def older_days_of(looked: Look) -> list[Any]:
 
 
 def known_whole(looked: Look, memory: Memory, now: datetime) -> Whole | None:
-    """Return what the last search has found; None when something older has changed since, or a draw is due again."""
+    """Return what the last search has found; None when something older has changed since, or a draw is due again.
+
+    None also where a draw of an older day may be under way: it is missing by time alone, without any change.
+    """
+    settings = get_settings()
+    if timedelta(minutes=settings.sync_lookback_minutes, seconds=settings.repair_grace_seconds) >= _NEWEST_DAYS:
+        return None
     kept = memory.recall(_WHOLE)
     if not kept or kept["older_days"] != older_days_of(looked):
         return None
