@@ -117,13 +117,19 @@ def free_port_base() -> int:
 
 #: What runs on one worker: one running Airflow (one file has its own), one JVM with Hive, one with Spark, and
 #: what records the statements that the code sends.
+LONGEST = ("tests/integration/points/telemetry/", "tests/integration/preflight/")
 TOGETHER = (
     ("tests/e2e/test_auth_managers.py",),
     ("tests/e2e/",),
     ("tests/sql/hive/",),
     ("tests/sql/analyzer/",),
-    ("tests/integration/points/telemetry/", "tests/integration/preflight/"),
+    LONGEST,
 )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest on one worker: at the end the others would wait for it."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
 
 
 def pytest_xdist_make_scheduler(config, log):
