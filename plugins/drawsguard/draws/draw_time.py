@@ -135,14 +135,21 @@ def _fit(period: int, drawn_at: datetime, other: int, other_at: datetime, interv
 
 
 def _contradiction(period: int, drawn_at: datetime, other: int, other_at: datetime, interval: timedelta) -> str:
-    distance = least_distance(abs(period - other), interval)
-    bound = f"at {(other_at + distance).isoformat()} or later"
-    if period < other:
-        bound = f"at {(other_at - distance).isoformat()} or earlier"
     return (
         f"Drawn at {drawn_at.isoformat()}; draw {other} was drawn at {other_at.isoformat()}, so draw {period} is "
-        f"expected {bound}."
+        f"expected {_bound(period, other, other_at, interval)}."
     )
+
+
+def _bound(period: int, other: int, other_at: datetime, interval: timedelta) -> str:
+    apart = abs(period - other)
+    try:
+        distance = least_distance(apart, interval)
+        if period < other:
+            return f"at {(other_at - distance).isoformat()} or earlier"
+        return f"at {(other_at + distance).isoformat()} or later"
+    except OverflowError:  # milliseconds, or two numbers glued together: nearly anything may come as a period
+        return f"{apart} periods apart, beyond any calendar"
 
 
 def _longest_ending(values: Sequence[int]) -> list[int]:

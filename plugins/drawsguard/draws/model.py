@@ -19,8 +19,8 @@ OddEven = Literal["odd", "even"]
 #: The smallest sum that counts as big.
 BIG_FROM = 14
 
-#: What BigQuery's INT64 holds.
-MAX_PERIOD = 2**63 - 1
+#: No feed numbers its draws beyond this, and what is computed with a period stays within BigQuery's INT64.
+MAX_PERIOD = 10**15
 
 
 def big_small_of(sum_value: int) -> BigSmall:
@@ -52,7 +52,7 @@ class Draw:
 
     def __post_init__(self) -> None:
         if not 0 < self.period <= MAX_PERIOD:
-            raise ValueError(f"Period {self.period} is not a positive INT64.")
+            raise ValueError(f"Period {self.period} is not from 1 to {MAX_PERIOD}.")
         if len(self.numbers) != 3 or not all(0 <= digit <= 9 for digit in self.numbers):
             raise ValueError(f"Draw {self.period}: {self.numbers!r} are not three digits from 0 to 9.")
         if any(moment is not None and moment.tzinfo is None for moment in self._times()):

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from drawsguard.draws.draw_time import Fit, fits, least_distance, out_of_place, sure_times
+from drawsguard.draws.model import MAX_PERIOD
 
 INTERVAL = timedelta(seconds=210)
 T0 = datetime(2025, 10, 1, tzinfo=UTC)
@@ -77,6 +78,15 @@ def test_one_stored_draw_alone_refuses_none() -> None:
 def test_a_draw_with_too_great_a_period_refuses_none_that_follow() -> None:
     stored = draws(*range(1000, 1060)) | {1160: at(1060, hours=1)}
     assert out_of_place({period: at(period, hours=1) for period in range(1060, 1090)}, stored, INTERVAL) == {}
+
+
+@pytest.mark.parametrize("period", [10**8, 10**10, 10**14, MAX_PERIOD])
+@pytest.mark.parametrize("stored", [{}, STORED], ids=["nothing is stored", "stored"])
+def test_a_period_beyond_any_calendar_is_refused_alone(period: int, stored: dict[int, datetime]) -> None:
+    incoming = draws(*range(1060, 1064)) | {period: at(1064)}
+    refused = out_of_place(incoming, stored, INTERVAL)
+    assert list(refused) == [period]
+    assert f"so draw {period} is expected" in refused[period]
 
 
 def test_neighbours_that_are_corrected_together_are_not_held_against_their_old_times() -> None:

@@ -72,7 +72,7 @@ def test_a_draw_exists_only_with_what_follows_from_its_digits(
 
 @pytest.mark.parametrize("period", [0, -1, MAX_PERIOD + 1])
 def test_a_period_is_a_positive_int64(period: int) -> None:
-    with pytest.raises(ValueError, match="positive INT64"):
+    with pytest.raises(ValueError, match=f"is not from 1 to {MAX_PERIOD}"):
         Draw.derive(period, NOW, (1, 2, 3), NOW)
 
 

@@ -257,7 +257,9 @@ def _plain(text: str) -> str:
 def _period(row: dict[str, Any]) -> int:
     period = _integer(row.get("nbr"))
     if period is None or not 0 < period <= MAX_PERIOD:
-        raise _RowError("period_invalid", f"nbr is {str(row.get('nbr'))[:40]!r}, not a positive integer.")
+        raise _RowError(
+            "period_invalid", f"nbr is {str(row.get('nbr'))[:40]!r}, not an integer from 1 to {MAX_PERIOD}."
+        )
     return period
 
 

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any, Literal
 
+from drawsguard.draws.draw_time import SHORTEST_SHARE
 from drawsguard.draws.retention import EARLIEST
 from drawsguard.draws.spans import joined_ranges
 from drawsguard.draws.sync.period_hours import period_hours
@@ -23,6 +24,9 @@ MARGIN = timedelta(days=1)
 
 #: How long after a load of history its draws may wait for their sync before that is an incident.
 LOAD = timedelta(hours=1)
+
+#: Draws of one repair at most; the next run continues. A BigQuery request holds 10 MB, parameters included.
+MOST_DRAWS = 10_000
 
 #: Ranges of periods that one run compares draw by draw. Beyond it the closest are compared together, with what lies
 #: between them: everything is found in one run, at the cost of reading more.
@@ -48,6 +52,17 @@ class Gap:
     @property
     def periods(self) -> range:
         return range(self.first, self.last + 1)
+
+    def is_possible(self, interval: timedelta) -> bool:
+        """Whether so many draws can have been drawn between the neighbours; if not, one of these has a wrong period.
+
+        A short gap always is: there a neighbour's time can as well be what is wrong.
+
+        :param interval: between two draws.
+        """
+        draws = len(self.periods)
+        least_seconds = draws * interval.total_seconds() * SHORTEST_SHARE  # a timedelta ends at a billion days
+        return draws <= MOST_DRAWS or least_seconds <= (self.end - self.start).total_seconds()
 
 
 def find_gaps(statements: StatementRunner, window: Window, settled_before: datetime) -> list[Gap]:

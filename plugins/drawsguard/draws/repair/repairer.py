@@ -21,6 +21,7 @@ from drawsguard.draws.corrections import SETTLING
 from drawsguard.draws.draw_time import sure_times
 from drawsguard.draws.recent.memory import Memory, NoMemory
 from drawsguard.draws.repair.gaps import (
+    MOST_DRAWS,
     Gap,
     cut_out,
     cut_to,
@@ -47,9 +48,6 @@ MOST_MERGES = 8
 
 #: Missing draws that are no further apart than this (periods) are repaired together.
 NEIGHBOURHOOD = 40
-
-#: Draws of one repair at most; the next run continues. A BigQuery request holds 10 MB, parameters included.
-MOST_DRAWS = 10_000
 
 #: A draw that neither the source nor the feed had is asked for again after this share of the time it is missing.
 ASK_AGAIN_AFTER = 0.25
@@ -208,16 +206,29 @@ class Repairer:
         """Repair the gaps, group by group: ask the feed for what the source lacks, merge these draws, verify, record.
 
         Of more than `MOST_DRAWS` draws the first ones are repaired. Whatever fails is in the result's ``failures``; the
-        caller raises `Repair.failure` when it has told of the rest.
+        caller raises `Repair.failure` when it has told of the rest. A gap that is none (see `Gap.is_possible`) is a
+        failure, and neither asked for nor recorded.
         """
         detected_at = self.clock()
         known = self._open()
+        interval = timedelta(seconds=get_settings().draw_interval_seconds)
+        impossible = [gap for gap in gaps if not gap.is_possible(interval)]
+        gaps = [gap for gap in gaps if gap not in impossible]
         before = {row["period"] for row in known}
         # What was never asked for comes first, or many draws that nobody has would keep all others waiting.
         fresh = [part for gap in gaps for part in cut_out(gap, before)]
         again = [part for gap in gaps for part in cut_to(gap, before)]
         gaps = first_draws([*fresh, *again], MOST_DRAWS)
         result = Repair(gaps, detected_at, detected_at, known=before)
+        result.failures += [
+            RepairIncompleteError(
+                f"Draws {gap.first - 1} and {gap.last + 1} lie {gap.end - gap.start} apart, too near for the "
+                f"{len(gap.periods)} draws between them: one of the two has a wrong period. Find out which, "
+                f"and delete its versions from {get_settings().table('source', 'draws')} and its row from "
+                f"{get_settings().table('target', 'draws')}; the next run is then whole again."
+            )
+            for gap in impossible
+        ]
         lately = self._asked_lately(known, detected_at)
         for group in grouped(gaps):
             self._repair_group(group, lately, result)

@@ -16,7 +16,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from google.cloud.bigquery import Client
 
 from drawsguard.draws.collect.feed import FeedUnreachableError
-from drawsguard.draws.model import Draw
+from drawsguard.draws.model import MAX_PERIOD, Draw
 from drawsguard.draws.repair.gaps import find_gaps
 from drawsguard.draws.repair.repairer import Repairer, RepairIncompleteError
 from drawsguard.draws.sync.target import DrawsDifferError
@@ -223,6 +223,30 @@ def test_draws_that_nobody_has_are_named_and_not_asked_for_all_the_time(client: 
     ).result()
     assert run(run_id="later")["open"] == sorted(lost)
     assert rows(client, polls)[0]["n"] == asked, "asked a moment ago: not again yet"
+
+
+def test_a_wrong_period_typed_by_hand_is_named_each_time_and_never_searched_for(
+    client: Client, feed: FeedState
+) -> None:
+    run()
+    typed, lost, newest, hole = MAX_PERIOD, set(log(client)), settled(feed)[-1], settled(feed)[20]
+    under_way = [period for period in truth(feed) if period > newest]
+    remove(client, [hole, *under_way], "source", "target")
+    for side in ("source", "target"):
+        table = get_settings().table(side, "draws")
+        client.query(
+            f"INSERT INTO {table} SELECT * REPLACE ({typed} AS period) FROM {table} "
+            f"WHERE timestamp >= TIMESTAMP '2000-01-01' AND period = {newest}"
+        ).result()
+    with pytest.raises(RepairIncompleteError, match=rf"and {typed} lie .* one of the two has a wrong period"):
+        run(run_id="next")
+    assert hole in {row.period for row in target_rows(client)}, "what is missing beside it is repaired"
+    with pytest.raises(RepairIncompleteError, match="wrong period"):
+        run(run_id="after")
+    assert set(log(client)) == {hole, *lost}
+    assert not rows(
+        client, f"SELECT * FROM {get_settings().table('monitor', 'incident_reports')} WHERE incident_id LIKE '%after'"
+    )
 
 
 def test_with_the_feed_down_what_was_collected_is_repaired_first(

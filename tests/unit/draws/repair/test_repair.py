@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from drawsguard.draws.collect.feed import FeedHttpError
+from drawsguard.draws.model import MAX_PERIOD
 from drawsguard.draws.repair.gaps import (
     Gap,
     cut_out,
@@ -50,6 +51,17 @@ def gap(first: int, last: int, start: float, end: float, cause: str = "not_colle
 )
 def test_exact_runs_the_closest_of_which_are_joined(periods: list[int], at_most: int, expected: list[range]) -> None:
     assert ranges(periods, at_most) == expected
+
+
+def test_more_draws_than_fit_between_two_are_not_missing_but_a_wrong_period() -> None:
+    interval = timedelta(seconds=210)
+    year = 365 * 24 * 60
+    assert gap(2, 2, 10, -10).is_possible(interval), "a neighbour's time may be wrong"
+    assert gap(1001, 11_000, 0, 1).is_possible(interval)
+    assert gap(1001, 1000 + 150_000, 0, year).is_possible(interval), "a year of draws"
+    assert not gap(1001, 11_001, 0, 1).is_possible(interval)
+    assert not gap(3_342_901, 33_429_010, 0, year).is_possible(interval), "a digit too many"
+    assert not gap(1, MAX_PERIOD - 1, 0, 100 * year).is_possible(interval)
 
 
 def test_a_missing_draw_is_looked_for_between_the_draws_whose_times_are_beyond_doubt() -> None:
