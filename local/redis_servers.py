@@ -73,11 +73,22 @@ class Server:
 
 
 class Cluster:
-    """A Redis Cluster of three masters, each with a replica when asked for."""
+    """A Redis Cluster of three masters, each with a replica when asked for.
 
-    def __init__(self, *, replicas: int = 0) -> None:
+    :param node_timeout_ms: after which a node that does not answer is replaced (milliseconds). Short where one is ended
+        on purpose; else no node is given up that only waits for the processor.
+    """
+
+    def __init__(self, *, replicas: int = 0, node_timeout_ms: int = 15_000) -> None:
         # A replica gets its master's data at once; by default the master waits five seconds for more replicas.
-        quick = ("--cluster-node-timeout", "1000", "--repl-diskless-sync-delay", "0", "--appendfsync", "no")
+        quick = (
+            "--cluster-node-timeout",
+            str(node_timeout_ms),
+            "--repl-diskless-sync-delay",
+            "0",
+            "--appendfsync",
+            "no",
+        )
         options = ("--cluster-enabled", "yes", "--appendonly", "yes", *quick)
         self.servers = [Server(*options) for _ in range(3 * (1 + replicas))]
         addresses = [f"127.0.0.1:{server.port}" for server in self.servers]

@@ -255,8 +255,12 @@ class Stack:
     def kill(self, name: str) -> None:
         """End a service with SIGKILL, as a crash would, and leave it stopped (for fault tests)."""
         self._rpc().signalProcessGroup(name, "KILL")
-        with contextlib.suppress(Fault):  # it may be gone before supervisord is asked to keep it so
-            self._rpc().stopProcess(name)
+        deadline = time.monotonic() + 60
+        while self.running()[name] not in ("STOPPED", "FATAL"):
+            with contextlib.suppress(Fault):  # it may be gone already, and is then started again
+                self._rpc().stopProcess(name)
+            if time.monotonic() > deadline:
+                raise StackError(f"{name}: supervisord does not stop it")
 
     def status(self) -> int:
         """Print a line for each service; return 0 when all are running, else 3 (as service scripts do)."""

@@ -20,7 +20,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 #: How late a slow answer is (seconds): longer than a channel waits.
-SLOW_SECONDS = 8
+SLOW_SECONDS = 30
 
 Reply = tuple[int, Any, dict[str, str]]
 

@@ -100,7 +100,8 @@ def shown_digest(config: Config, run_id: str, task_id: str, dag_id: str = "point
         if run["state"] in ("failed", "success"):
             raise ApiError(f"run {run_id} of {dag_id} ended as {run['state']} before {task_id} asked")
         details = admin.awaiting_approval(dag_id, run_id)
-        return next((d for d in details if d["task_instance"]["task_id"] == task_id), None)
+        waiting = (d for d in details if d["task_instance"]["state"] == "awaiting_input")
+        return next((d for d in waiting if d["task_instance"]["task_id"] == task_id), None)
 
     detail = wait_for(f"{task_id} to ask", asked, timeout=900)
     return str(detail["params"][DIGEST_FIELD]["value"])

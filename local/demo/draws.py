@@ -11,8 +11,8 @@ from local.demo.context import DemoContext
 
 OUTAGE = timedelta(hours=9)
 SLOT = timedelta(minutes=5)
-#: The simulated feed publishes no draw later than this.
-LATEST = timedelta(hours=1)
+#: The simulated feed publishes no draw, and no correction of one, later than this.
+LATEST = timedelta(hours=2, minutes=20)
 
 
 def load(api: AirflowApi, context: DemoContext) -> None:

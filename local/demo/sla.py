@@ -20,7 +20,7 @@ def miss(api: AirflowApi, context: DemoContext) -> None:
     with context.sync_turn:
         api.set_pool_slots(POOL, 0)
         api.pause("draw_sync", paused=False)
-        (run,) = wait_for("a scheduled run of draw_sync", lambda: api.runs("draw_sync", run_type="scheduled"), 60)
+        (run,) = wait_for("a scheduled run of draw_sync", lambda: api.runs("draw_sync", run_type="scheduled"), 300)
         if _deadlines(api, run["dag_run_id"]):
             _wait_for_the_mail(api, context)
             return
@@ -45,7 +45,7 @@ def _until_the_mark() -> float:
 def _wait_for_the_mail(api: AirflowApi, context: DemoContext) -> None:
     context.say("holding the pool of draw_sync: its scheduled run is going to miss its deadline")
     try:
-        wait_for("the SLA-miss mail", lambda: mails(context), timeout=120)
+        wait_for("the SLA-miss mail", lambda: mails(context), timeout=300)
     finally:
         api.set_pool_slots(POOL, 1)
     context.say(f"mail: {mails(context)[0]['Subject']}")
@@ -56,7 +56,7 @@ def _deadlines(api: AirflowApi, run_id: str) -> list[dict[str, Any]]:
 
 
 def mails(context: DemoContext) -> list[dict[str, str]]:
-    return [mail for mail in context.mails() if "SLA" in mail["Subject"]]
+    return [mail for mail in context.mails() if "SLA missed: draw_sync" in mail["Subject"]]
 
 
 def run(api: AirflowApi, context: DemoContext) -> dict[str, Any]:

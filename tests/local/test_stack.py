@@ -131,10 +131,10 @@ def test_supervisord_waits_without_using_the_processor(small_stack):
     small_stack.up(["mysql"])
 
     before = supervisor.cpu_times()
-    time.sleep(6)
+    time.sleep(12)
     after = supervisor.cpu_times()
     used = after.user + after.system - before.user - before.system
-    assert used < 0.1, f"supervisord used {used:.2f} s of processor time in 6 s; 1 s a minute is allowed"
+    assert used < 0.2, f"supervisord used {used:.2f} s of processor time in 12 s; 1 s a minute is allowed"
 
 
 def test_a_taken_port_is_named_with_the_variable_that_moves_it(small_stack):

@@ -20,7 +20,7 @@ from hooks.artifacts_probe import is_seen, probe
 from hooks.confirmed_workbook import find_workbook
 from tests.object_stores import BUCKET, ObjectStore, object_store
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(90)]
+pytestmark = [pytest.mark.integration]
 
 
 @pytest.fixture(scope="module", params=["gs", "s3", "folder"])

@@ -1115,7 +1115,7 @@ kind = RedisCluster if arguments["cluster"] else redis.Redis
 instance = RedisInstance("utd-001-redis", lambda: kind(**arguments["redis"]))
 ledger = MySqlLedger(prepare(MySQLdb.connect(**arguments["mysql"])), config.samples)
 print("ready", flush=True)
-Sweep(ticket, [instance], ledger, settings, config.samples, throttle=Throttle(1e9, 4000, 1000)).run()
+Sweep(ticket, [instance], ledger, settings, config.samples, throttle=Throttle(1e9, 500, 1000)).run()
 """
 
 
@@ -1127,7 +1127,7 @@ def killed_on(request):
         options = client.get_connection_kwargs()
         yield client, {name: options[name] for name in ("port", "password", "db")}, lambda: None
         return
-    cluster = Cluster(replicas=1)
+    cluster = Cluster(replicas=1, node_timeout_ms=1000)
     slots = iter(range(0, 16384, 311))
 
     def reshard():

@@ -278,7 +278,7 @@ def test_killed_while_slots_move_goes_on_and_counts_each_deletion_once(filled, f
 @pytest.fixture
 def mortal_six() -> Iterator[Cluster]:
     """A cluster of a test's own, whose servers may end."""
-    running = Cluster(replicas=1)
+    running = Cluster(replicas=1, node_timeout_ms=1000)
     fill(running)
     yield running
     running.close()
@@ -329,7 +329,7 @@ def test_failover_and_a_moving_slot_at_once(mortal_six, monkeypatch):
 
 
 def test_cluster_with_uncovered_slots_is_never_called_clean():
-    cluster = Cluster()
+    cluster = Cluster(node_timeout_ms=1000)
     try:
         fill(cluster)
         cluster.servers[1].kill()

@@ -232,7 +232,7 @@ def test_restarted_server_is_waited_for_and_scanned_afresh():
         client.mset({f"evt:{n}:7": 1 for n in range(2000)})
         client.mset({f"evt:{n}:8": 1 for n in range(2000)})
         ledger = MemoryLedger()
-        throttle = Throttle(1e9, 2000, 1000)
+        throttle = Throttle(1e9, 500, 1000)
         running = sweep(ticket((7, "string", "evt:{uid}:7")), fresh(server), ledger, throttle=throttle)
 
         def restart():
@@ -261,7 +261,7 @@ def test_server_that_stays_away_fails_with_everything_recorded():
         running = sweep(
             ticket((7, "string", "evt:{uid}:7")),
             fresh(server),
-            throttle=Throttle(1e9, 100, 1000),
+            throttle=Throttle(1e9, 25, 1000),
             update={"recovery_seconds": 1},
         )
         threading.Timer(0.3, server.kill).start()
