@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from airflow.sdk.definitions.deadline import BaseDeadlineReference, DeadlineReference, deadline_reference
 
-from drawsguard.deadlines import NOT_TOLD
+from drawsguard.deadlines import NOT_TOLD, delivers
 
 if TYPE_CHECKING:
+    from airflow.models import DagRun
+    from sqlalchemy import ColumnElement, Select
     from sqlalchemy.orm import Session
 
-#: So long after people were told, a late delivery counts as the end of what they were told of.
+#: So long people need not hear again of runs that are late and then deliver.
 QUIET = timedelta(hours=6)
-
-#: Runs of an outage that are looked at: two days of one that runs every minute.
-LONGEST_OUTAGE = 3000
 
 
 def deadline_start(
@@ -38,45 +36,26 @@ def deadline_start(
     return interval_end if (now - interval_end).total_seconds() <= stale_after_seconds else None
 
 
-@dataclass(frozen=True)
-class Told:
-    """A missed deadline that people were told of.
-
-    :param deadline: when it was missed (aware).
-    :param allowed: what it allows a run, from the end of its interval on.
-    """
-
-    deadline: datetime
-    allowed: timedelta
-
-
-def goes_on(told: Told, deliveries: Iterable[timedelta], interval_end: datetime) -> bool:
-    """Whether the outage that people were told of has not ended.
-
-    It ends when data are delivered in time. Late ones end it as well, after a while: who is late each time is told of
-    it every few hours, and not with every run.
-
-    :param deliveries: how long after the end of its interval each run since then has delivered, that run included.
-    :param interval_end: of the run that begins now (aware).
-    """
-    if interval_end - told.deadline >= QUIET:
-        return not any(True for _ in deliveries)
-    return all(after > told.allowed for after in deliveries)
-
-
 @deadline_reference(DeadlineReference.TYPES.DAGRUN_CREATED)
 @dataclass(eq=False)
 class FreshIntervalEnd(BaseDeadlineReference):
-    """The data interval's end of a run that the schedule created within ``stale_after_seconds`` of it.
+    """The data interval's end of a run that the schedule created within ``stale_after_seconds`` of it, or of the end of
+    the run that held it up.
 
-    None while an outage goes on that people were told of (see `goes_on`): it is one outage, and one mail. For those who
-    were told it ends also when a person resolves its alert.
+    An outage has one deadline, that of its first run, so that it is one mail: a run has none while the newest deadline
+    before it waits or was told, and nothing was delivered since. For those who were told an outage ends also when a
+    person resolves its alert. Each mail of the last six hours whose run delivered after all doubles what is allowed:
+    who is late again and again is not told each time, and a run that hangs always is.
 
     :param delivered_by: the task whose success means that the data are there; empty: the whole run.
+    :param daily: whether runs of an asset, or by hand, deliver a day's data as well.
+    :param allowed_seconds: what the deadline allows, see `notifiers.sla_deadline`.
     """
 
     stale_after_seconds: int = 120
     delivered_by: str = ""
+    daily: bool = False
+    allowed_seconds: float = 0
 
     required_kwargs: ClassVar[set[str]] = {"dag_id", "run_id"}
 
@@ -88,88 +67,117 @@ class FreshIntervalEnd(BaseDeadlineReference):
         run = session.scalar(select(DagRun).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id))
         if run is None:
             return None
-        start = deadline_start(str(run.run_type), run.data_interval_end, datetime.now(UTC), self.stale_after_seconds)
-        if start is None:
+        start = self._start(session, run)
+        if start is None or self._goes_on(session, run):
             return None
-        told = self._told(session, run)
-        if told is None:
-            return start
-        last, since = told
-        over = not goes_on(last, self._deliveries(session, run, since), start)
-        return start if over or resolved_since(session, dag_id, last.deadline) else None
+        return start + timedelta(seconds=self.allowed_seconds) * ((1 << self._told_in_vain(session, run, start)) - 1)
+
+    def _start(self, session: Session, run: DagRun) -> datetime | None:
+        """Return when the run could begin: at the end of its interval, or of the run that held it up."""
+        from airflow.models import DagRun
+        from sqlalchemy import func, select
+
+        def since(moment: datetime | None) -> datetime | None:
+            return deadline_start(str(run.run_type), moment, datetime.now(UTC), self.stale_after_seconds)
+
+        before = select(func.max(DagRun.end_date)).where(DagRun.dag_id == run.dag_id, DagRun.id != run.id)
+        return since(run.data_interval_end) or since(session.scalar(before))
+
+    def _goes_on(self, session: Session, run: Any) -> bool:
+        """Whether an earlier run's deadline stands for this run: it waits or was told, and nothing came since."""
+        from airflow.models import DagRun
+        from airflow.models.deadline import Deadline
+
+        newest = self._deadlines(run).order_by(DagRun.run_after.desc()).limit(1)
+        found = session.execute(newest.with_only_columns(Deadline.deadline_time, DagRun.run_after)).first()
+        if found is None:
+            return False
+        deadline, due = found
+        return not self._delivered(session, run, due) and not resolved_since(session, run.dag_id, deadline)
+
+    def _told_in_vain(self, session: Session, run: Any, start: datetime) -> int:
+        """Return how many misses people were told of within `QUIET` before ``start`` whose run delivered after all."""
+        from airflow.models import DagRun
+        from airflow.models.deadline import Deadline
+        from sqlalchemy import func
+
+        told = self._deadlines(run).where(
+            Deadline.missed, Deadline.deadline_time > start - QUIET, self._has_delivered()
+        )
+        return session.scalar(told.with_only_columns(func.count(DagRun.id.distinct()))) or 0
 
     @staticmethod
-    def _told(session: Session, run: Any) -> tuple[Told, datetime] | None:
-        """Return the newest missed deadline before ``run`` that people were told of, and when its run was due."""
+    def _deadlines(run: Any) -> Select[Any]:
+        """Select the deadlines of earlier runs; not those that passed and people were not told of."""
         from airflow.models import DagRun
         from airflow.models.callback import Callback
         from airflow.models.deadline import Deadline
         from sqlalchemy import or_, select
 
-        found = session.execute(
-            select(Deadline.deadline_time, DagRun.data_interval_end, DagRun.run_after)
+        return (
+            select(Deadline.id)
+            .select_from(Deadline)
             .join(DagRun, DagRun.id == Deadline.dagrun_id)
             .join(Callback, Callback.id == Deadline.callback_id)
             .where(
                 DagRun.dag_id == run.dag_id,
                 DagRun.run_type == "scheduled",
                 DagRun.run_after < run.run_after,
-                Deadline.missed,
-                # A miss that waits for the triggerer has no outcome yet: it will be told.
+                # One that waits, for its time or for the triggerer, has no outcome yet: it will be told.
                 or_(Callback.output.is_(None), Callback.output.not_like(f"%{NOT_TOLD}%")),
             )
-            .order_by(Deadline.deadline_time.desc())
-            .limit(1)
-        ).first()
-        if found is None:
-            return None
-        deadline, interval_end, since = found
-        return Told(deadline, deadline - (interval_end or since)), since
+        )
 
-    def _deliveries(self, session: Session, run: Any, since: datetime) -> Iterable[timedelta]:
-        """Yield how late each scheduled run since then, and before ``run``, has delivered; the newest first."""
+    def _has_delivered(self) -> ColumnElement[bool]:
+        """Of a scheduled run: whether it, or its task that delivers, has succeeded."""
         from airflow.models import DagRun
-        from airflow.models.taskinstance import TaskInstance
-        from sqlalchemy import and_, literal, select
 
-        of = and_(
-            TaskInstance.dag_id == DagRun.dag_id,
-            TaskInstance.run_id == DagRun.run_id,
-            TaskInstance.task_id == self.delivered_by,
+        succeeded: ColumnElement[bool] = DagRun.state == "success"
+        return succeeded | _succeeded(self.delivered_by) if self.delivered_by else succeeded
+
+    def _delivered(self, session: Session, run: Any, due: datetime) -> bool:
+        """Whether what was due at ``due``, or later, was delivered before ``run``."""
+        from airflow.models import DagRun
+        from sqlalchemy import and_, case, select
+
+        runs = select(DagRun.run_type, DagRun.run_after, DagRun.conf).where(
+            DagRun.dag_id == run.dag_id,
+            DagRun.run_after >= due,
+            DagRun.id != run.id,
+            # A run of an asset in which everything was skipped has succeeded, and delivered nothing.
+            case(
+                (DagRun.run_type == "scheduled", self._has_delivered()),
+                else_=and_(DagRun.state == "success", _succeeded()),
+            ),
         )
-        task = (TaskInstance.state, TaskInstance.end_date) if self.delivered_by else (literal(None), literal(None))
-        query = (
-            select(DagRun.data_interval_end, DagRun.state, DagRun.end_date, *task)
-            .where(
-                DagRun.dag_id == run.dag_id,
-                DagRun.run_type == "scheduled",
-                DagRun.run_after >= since,
-                DagRun.run_after < run.run_after,
-            )
-            .order_by(DagRun.run_after.desc())
-            .limit(LONGEST_OUTAGE)
+        return any(
+            delivers(str(run_type), run_after, conf, due, daily=self.daily)
+            for run_type, run_after, conf in session.execute(runs)
         )
-        if self.delivered_by:
-            query = query.outerjoin(TaskInstance, of)
-        for interval_end, run_state, run_ended, task_state, task_ended in session.execute(query):
-            ends = [
-                ended or datetime.now(UTC)
-                for state, ended in ((task_state, task_ended), (run_state, run_ended))
-                if str(state) == "success"
-            ]
-            if ends and interval_end is not None:
-                yield min(ends) - interval_end
 
     def serialize_reference(self) -> dict[str, Any]:
         return super().serialize_reference() | {
             "stale_after_seconds": self.stale_after_seconds,
             "delivered_by": self.delivered_by,
+            "daily": self.daily,
+            "allowed_seconds": self.allowed_seconds,
         }
 
     @classmethod
     def deserialize_reference(cls, reference_data: dict[str, Any]) -> Self:
-        # A DAG that an earlier release serialized may have no delivered_by, and more than these.
-        return cls(reference_data["stale_after_seconds"], reference_data.get("delivered_by", ""))
+        # A DAG that an earlier release serialized may have fewer of these, and more than these.
+        known = ("stale_after_seconds", "delivered_by", "daily", "allowed_seconds")
+        return cls(**{name: reference_data[name] for name in known if name in reference_data})
+
+
+def _succeeded(task_id: str = "") -> ColumnElement[bool]:
+    """Whether a task of the run, this one if it is named, has succeeded."""
+    from airflow.models import DagRun
+    from airflow.models.taskinstance import TaskInstance
+    from sqlalchemy import exists
+
+    of = [TaskInstance.dag_id == DagRun.dag_id, TaskInstance.run_id == DagRun.run_id, TaskInstance.state == "success"]
+    return exists().where(*of, *([TaskInstance.task_id == task_id] if task_id else [])).correlate(DagRun)
 
 
 def resolved_since(session: Session, dag_id: str, moment: datetime) -> bool:

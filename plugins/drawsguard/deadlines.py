@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
+from zoneinfo import ZoneInfo
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from drawsguard.settings import Settings, config_file
+from drawsguard.settings import Settings, config_file, get_settings
 
 #: Where a person edits them.
 DEADLINES_CONFIG = config_file("deadlines.yaml")
@@ -40,6 +42,7 @@ class Deadline(_Entry):
     """When a scheduled run is late, who is notified, and how urgent it is.
 
     ``delivered_by`` is the task whose success means that the data are there, however the run ends; empty: the run.
+    ``daily``: runs that an asset or a person starts deliver the data of a day as well.
     """
 
     name: str = Field(min_length=1)
@@ -48,6 +51,7 @@ class Deadline(_Entry):
     priority: Literal["P0", "P1", "P2"] | None = None
     owner: Literal["draws", "points"]
     delivered_by: str = ""
+    daily: bool = False
     look_at: tuple[Hint, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -73,6 +77,29 @@ class Deadline(_Entry):
     def hints(self) -> list[list[str]]:
         """Return what to look at as (Chinese, English) pairs."""
         return [[hint.zh, hint.en] for hint in self.look_at]
+
+
+def delivers(
+    run_type: str, run_after: datetime, conf: Mapping[str, Any] | None, due: datetime | None, *, daily: bool
+) -> bool:
+    """Return whether a run, once it has succeeded, has made what was due at a time, or what is due later.
+
+    A run that an asset or a person starts makes it where a day's data are due: of its business day, or of the day that
+    its param ``run_date`` names. A backfill is for older data.
+
+    :param run_type: Airflow's type of the run, e.g. ``scheduled``.
+    :param run_after: when the run was to start (aware); of a scheduled one that is the end of its interval.
+    :param conf: what it was triggered with.
+    :param due: the end of an interval (aware); None when that is not known, so that any run may be the one.
+    :param daily: of the deadline, see `Deadline`.
+    """
+    if run_type != "scheduled" and not (daily and run_type in ("asset_triggered", "manual")):
+        return False
+    if due is None:
+        return True
+    zone = ZoneInfo(get_settings().business_timezone)
+    day = str((conf or {}).get("run_date") or run_after.astimezone(zone).date())
+    return run_after >= due and (run_type == "scheduled" or day >= str(due.astimezone(zone).date()))
 
 
 class _Deadlines(_Entry):

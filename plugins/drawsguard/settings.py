@@ -179,7 +179,8 @@ class Settings(BaseSettings):
     nos_conn_id: str = Field("nos_default", description="NOS service: storage structures of points.")
     airflow_conn_id: str = Field(
         "airflow_api_default",
-        description="This Airflow's REST API: a user who may read pools, users and the audit log (preflight, monitor).",
+        description="This Airflow's REST API: a user who may read runs, pools, users and the audit log (preflight, "
+        "monitor, deadlines).",
     )
 
     # --- Identity (OIDC) --------------------------------------------------------------------------

@@ -28,14 +28,18 @@ def sla_deadline(dag_id: str) -> DeadlineAlert:
         "to": deadline.address(settings),
         "look_at": deadline.hints(),
         "delivered_by": deadline.delivered_by,
+        "daily": deadline.daily,
     }
+    allowed = deadline.interval(settings)
     if deadline.priority is None:
         callback = AsyncCallback(SlaMissMail, kwargs=mail)
     else:
         callback = AsyncCallback(SlaMissAlert, kwargs={"priority": deadline.priority, **mail})
     return DeadlineAlert(
         name=deadline.name,
-        reference=FreshIntervalEnd(delivered_by=deadline.delivered_by),
-        interval=deadline.interval(settings),
+        reference=FreshIntervalEnd(
+            delivered_by=deadline.delivered_by, daily=deadline.daily, allowed_seconds=allowed.total_seconds()
+        ),
+        interval=allowed,
         callback=callback,
     )

@@ -8,7 +8,8 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 
-from drawsguard.deadlines import NOT_TOLD
+from drawsguard.deadlines import NOT_TOLD, delivers
+from hooks.later_runs import runs_since
 from notifiers.template_mail import TemplateMail, run_url
 
 logger = logging.getLogger(__name__)
@@ -27,6 +28,7 @@ class SlaMissMail(TemplateMail):
     :param look_at: what to look at first, in the order of likelihood: (Chinese, English) pairs.
     :param priority: of the alert that the miss is as well; None when it is a mail only.
     :param delivered_by: the task whose success means that the data are there; empty: the whole run.
+    :param daily: whether runs of an asset, or by hand, deliver a day's data as well.
     """
 
     def __init__(
@@ -36,22 +38,24 @@ class SlaMissMail(TemplateMail):
         look_at: list[list[str]],
         priority: str | None = None,
         delivered_by: str = "",
+        daily: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(to=to, name="sla_miss", **kwargs)
         self.look_at = look_at
         self.priority = priority
         self.delivered_by = delivered_by
+        self.daily = daily
 
     async def async_notify(self, context: Any) -> str:  # type: ignore[override] # Airflow keeps what is returned
         """Tell people, unless the data are there; return the outcome, which `FreshIntervalEnd` reads.
 
         A run may have delivered them and failed in something else, or have ended since the deadline passed: the
-        triggerer may have been down meanwhile.
+        triggerer may have been down meanwhile. A later run may have delivered what it failed to.
         """
         run = context["dag_run"]
         if await self.delivered(run):
-            logger.info("%s: the run is late or failed, its data are there", run["dag_run_id"])
+            logger.info("%s: the run is late or failed, the data are there", run["dag_run_id"])
             return NOT_TOLD
         await self.tell({**context, "dag_run": {**run, "state": await self._state(run) or run["state"]}})
         return "told"
@@ -71,24 +75,53 @@ class SlaMissMail(TemplateMail):
         await super().async_notify(context)
 
     async def delivered(self, run: dict[str, Any]) -> bool:
-        """Whether Airflow knows that the delivering task, or the run, has succeeded; what cannot be asked is no yes.
+        """Whether Airflow knows that the data are there, of this run or of a later one; what cannot be asked is no yes.
 
         A person who sets the run to success says that there is nothing to wait for, whatever became of its tasks.
         """
+        of = run["dag_id"], run["dag_run_id"], "scheduled"
+        return await self._has_delivered(*of, await self._state(run)) or await self._delivered_since(run)
+
+    async def _delivered_since(self, run: dict[str, Any]) -> bool:
+        """Whether another run has delivered what this one was to, or what is due later."""
+        dag_id, due = run["dag_id"], moment_of(run["data_interval_end"])
+        try:
+            runs = await sync_to_async(runs_since)(dag_id, due)
+        except Exception:
+            logger.exception("Airflow could not be asked for the runs of %s since %s", dag_id, due)
+            return False
+        for one in runs:
+            run_id, run_type, after = one["dag_run_id"], one["run_type"], moment_of(one["run_after"])
+            if (
+                run_id != run["dag_run_id"]
+                and delivers(run_type, after, one["conf"], due, daily=self.daily)
+                and await self._has_delivered(dag_id, run_id, run_type, one["state"])
+            ):
+                return True
+        return False
+
+    async def _has_delivered(self, dag_id: str, run_id: str, run_type: str, state: str | None) -> bool:
+        """Whether a run in this state has delivered; of an asset's, in which all may be skipped, a task has to."""
+        if run_type != "scheduled":
+            return state == "success" and await self._succeeded(dag_id, run_id, None)
+        return state == "success" or bool(
+            self.delivered_by and await self._succeeded(dag_id, run_id, [self.delivered_by])
+        )
+
+    @staticmethod
+    async def _succeeded(dag_id: str, run_id: str, task_ids: list[str] | None) -> bool:
+        """Whether one of these tasks, None: any, has succeeded in a run."""
         # Imported where the triggerer needs it: a DAG file only names this class.
         from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
-        if self.delivered_by:
-            try:
-                count = await sync_to_async(RuntimeTaskInstance.get_ti_count)(
-                    dag_id=run["dag_id"], task_ids=[self.delivered_by], run_ids=[run["dag_run_id"]], states=["success"]
-                )
-            except Exception:
-                logger.exception("Airflow could not be asked for the state of %s", self.delivered_by)
-                return False
-            if count > 0:
-                return True
-        return await self._state(run) == "success"
+        try:
+            count = await sync_to_async(RuntimeTaskInstance.get_ti_count)(
+                dag_id=dag_id, task_ids=task_ids, run_ids=[run_id], states=["success"]
+            )
+        except Exception:
+            logger.exception("Airflow could not be asked for the tasks of %s %s", dag_id, run_id)
+            return False
+        return count > 0
 
     async def _state(self, run: dict[str, Any]) -> str | None:
         """Return the state of the run now; None when it cannot be asked."""

@@ -9,8 +9,8 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 
-from drawsguard.alerts.signals import MAIL_SENT, end, fire, firing_run, is_firing, sla_key
-from drawsguard.deadlines import NOT_TOLD, deadline_of
+from drawsguard.alerts.signals import MAIL_SENT, end, fire, firing_run, sla_key
+from drawsguard.deadlines import NOT_TOLD, deadline_of, delivers
 from drawsguard.monitoring.observation import Priority
 from drawsguard.settings import get_settings
 from drawsguard.templates import render_template
@@ -24,8 +24,10 @@ TASK = "deadline"
 
 
 class SlaMissAlert(SlaMissMail):
-    """Sends the mail and reports the miss to the monitor, whose alert skips mail if that one was accepted; one of each
-    as long as it lasts.
+    """Sends the mail and reports the miss to the monitor, whose alert skips mail if that one was accepted.
+
+    That an outage is one of each is up to its deadline alone (`deadlines.fresh_interval`): a signal may hold only since
+    nobody could report its end.
 
     Each is done whether or not the other succeeds. Airflow does not repeat a failed callback: it shows it in the
     triggerer's log and in the table ``callback``.
@@ -37,15 +39,13 @@ class SlaMissAlert(SlaMissMail):
         super().__init__(priority=priority, **kwargs)
 
     async def tell(self, context: Any) -> None:
-        # In threads: the triggerer's event loop serves others meanwhile.
-        if await sync_to_async(_is_reported)(context["dag_run"]["dag_id"]):
-            return
         refused: Exception | None = None
         try:
             await self.mail(context)
         except Exception as error:  # noqa: BLE001 - raised below, after the alert
             refused = error
         try:
+            # In a thread: the triggerer's event loop serves others meanwhile.
             await sync_to_async(self._report)(self.values(context), refused is None)
         except Exception as error:
             if refused is not None:
@@ -54,7 +54,8 @@ class SlaMissAlert(SlaMissMail):
         # A delivery that came before the signal found nothing to end.
         run = context["dag_run"]
         if await self.delivered(run):
-            await sync_to_async(_end)(run["dag_id"], run["dag_run_id"], moment_of(run["data_interval_end"]))
+            due = moment_of(run["data_interval_end"])
+            await sync_to_async(_end)(run["dag_id"], run["dag_run_id"], lambda missed: missed is None or due >= missed)
         if refused is not None:
             raise refused
 
@@ -69,24 +70,14 @@ class SlaMissAlert(SlaMissMail):
         )
 
 
-def _is_reported(dag_id: str) -> bool:
-    """Whether an earlier miss was reported and is not over; what cannot be read was not."""
-    now = datetime.now(UTC)
-    try:
-        return is_firing(_repository(dag_id), sla_key(dag_id), now)
-    except Exception:
-        logger.exception("The signals of %s cannot be read; the miss is told", dag_id)
-        return False
-
-
 def report_run_success(context: Any) -> None:
     """End the alert of a missed deadline; for ``on_success_callback`` of a DAG with one.
 
-    Only a scheduled run counts: it alone has a deadline. It ends the miss of its own interval, or of an earlier one.
+    A run ends the miss of what it delivers, or of an earlier interval. One in which everything was skipped has no
+    ``dag_run`` here, and delivers nothing.
     """
-    run = context["dag_run"]
-    if _is_scheduled(run):
-        _end(run.dag_id, run.run_id, run.data_interval_end)
+    if (run := context.get("dag_run")) is not None:
+        _end_by(run)
 
 
 def report_delivery(context: Any) -> None:
@@ -106,22 +97,32 @@ def report_delivery(context: Any) -> None:
             )
         )
 
-    if _is_scheduled(run):
-        _end(run.dag_id, run.run_id, run.data_interval_end, worth_a_query)
+    _end_by(run, worth_a_query)
 
 
-def _is_scheduled(run: Any) -> bool:
-    return str(getattr(run.run_type, "value", run.run_type)) == "scheduled"
+def _end_by(run: Any, worth_a_query: Callable[[], bool] = lambda: True) -> None:
+    """End the alert of a DAG's missed deadline if this run delivers what it waits for; a cleared old one does not."""
+    run_type = str(getattr(run.run_type, "value", run.run_type))
+
+    def covers(missed: datetime | None) -> bool:
+        # Airflow gives a run that a person triggers the interval of the last slot.
+        since = run.data_interval_end if run_type == "scheduled" else run.run_after
+        return delivers(run_type, since, run.conf, missed, daily=daily)
+
+    daily = deadline_of(run.dag_id).daily
+    if delivers(run_type, run.run_after, None, None, daily=daily):
+        _end(run.dag_id, run.run_id, covers, worth_a_query)
 
 
 def _end(
-    dag_id: str, run_id: str, interval_end: datetime | None, worth_a_query: Callable[[], bool] = lambda: True
+    dag_id: str,
+    run_id: str,
+    covers: Callable[[datetime | None], bool],
+    worth_a_query: Callable[[], bool] = lambda: True,
 ) -> None:
-    """End the alert of a DAG's missed deadline if the data of this interval are what it waits for, or later ones.
+    """End the alert of a DAG's missed deadline if what it waits for was delivered.
 
-    An old run that is cleared and succeeds delivers nothing of what is late.
-
-    :param interval_end: end of the data interval that was delivered (aware).
+    :param covers: given the end of the interval that was missed (None: not known), says whether it was.
     :param worth_a_query: whether to ask the warehouse when nothing less can tell.
     """
     repository, key, now = _repository(dag_id), sla_key(dag_id), datetime.now(UTC)
@@ -131,10 +132,9 @@ def _end(
             if not worth_a_query():
                 return False
             missed_by = firing_run(repository, key, now)
-        missed = interval_end_of(missed_by)
-        return missed is None or interval_end is None or interval_end >= missed
+        return covers(interval_end_of(missed_by))
 
-    detail = "计划内的运行已交付数据 a scheduled run has delivered its data"
+    detail = "已交付数据 the data were delivered"
     end(repository, key, detail, run_id=run_id, now=now, is_over=is_over)
 
 

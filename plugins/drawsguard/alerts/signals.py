@@ -81,11 +81,6 @@ def firing_run(repository: MonitoringRepository, key: str, now: datetime) -> str
     return ""
 
 
-def is_firing(repository: MonitoringRepository, key: str, now: datetime) -> bool:
-    """Whether the newest signal of the condition ``key`` is that it holds."""
-    return firing_run(repository, key, now) != ""
-
-
 def end(
     repository: MonitoringRepository,
     key: str,

@@ -122,7 +122,7 @@ class Task:
 def context(task: Task, tags: tuple[str, ...] = ("tier:0",)) -> dict[str, Any]:
     run = SimpleNamespace(
         run_type="scheduled", data_interval_start=END - timedelta(minutes=5), data_interval_end=END,
-        dag_id=task.dag_id, run_id=task.run_id,
+        dag_id=task.dag_id, run_id=task.run_id, run_after=END, conf={},
     )  # fmt: skip
     dag = DAG(task.dag_id, schedule=None, tags=set(tags), doc_md="A failure means that draws are late.")
     return {"ti": task, "dag_run": run, "dag": dag, "exception": ValueError("no such table")}
@@ -271,9 +271,8 @@ def miss(run_id: str, dag_id: str = "draw_sync", delivered_by: str = "") -> Any:
 def test_an_outage_is_one_mail_and_one_alert_in_chat_and_its_end_is_told_to_both(
     manager: AlertManager, sinks: Any, mails: list[Any]
 ) -> None:
-    for run in ("scheduled__1", "scheduled__2"):
-        miss(run)
-        rounds(manager, 1)
+    miss("scheduled__1")
+    rounds(manager, 2)
     assert ["SLA missed: draw_sync" in mail["subject"] for mail in mails] == [True]
     (title,) = sinks["chat"]()
     assert title == "[P0] 超过期限：draw_sync，立即处理 · Deadline missed: draw_sync, act now"
@@ -401,6 +400,44 @@ def test_only_the_interval_of_the_miss_or_a_later_one_ends_it(
 )
 def test_the_interval_of_a_miss_is_read_off_its_run(run_id: str, interval_end: datetime | None) -> None:
     assert interval_end_of(run_id) == interval_end
+
+
+@pytest.mark.parametrize(
+    ("run_type", "hours", "conf", "ends"),
+    [
+        ("asset_triggered", 1, {}, True),
+        ("asset_triggered", -1, {}, False),
+        ("manual", 1, {}, True),
+        ("manual", 1, {"run_date": "2025-10-03"}, True),
+        ("manual", 1, {"run_date": "2025-10-01"}, False),
+        ("backfill", 1, {}, False),
+    ],
+)
+def test_a_run_that_delivers_the_day_ends_its_miss(
+    client: Client, manager: AlertManager, run_type: str, hours: int, conf: dict[str, str], ends: bool
+) -> None:
+    fire(manager._repository, "sla:points_push", Priority.P1, "late", run_id=scheduled(END), now=datetime.now(UTC))
+    run = context(Task("points_push", "push", run_id=f"{run_type}__1"))["dag_run"]
+    run.run_type, run.conf, run.run_after = run_type, conf, END + timedelta(hours=hours)
+    run.data_interval_end = END if run_type == "manual" else None  # as Airflow has it
+    report_run_success({"dag_run": run})
+    assert signals(client) == (["firing", "ok"] if ends else ["firing"])
+
+
+def test_a_run_in_which_all_was_skipped_ends_nothing(client: Client, manager: AlertManager) -> None:
+    fire(manager._repository, "sla:points_push", Priority.P1, "late", run_id=scheduled(END), now=datetime.now(UTC))
+    report_run_success({"dag": None, "run_id": "asset_triggered__1", "reason": "success"})  # all that Airflow passes
+    assert signals(client) == ["firing"]
+
+
+def test_a_miss_is_told_although_the_end_of_the_one_before_was_not_reported(
+    client: Client, manager: AlertManager, mails: list[Any]
+) -> None:
+    """A person set its run to success, or the warehouse was away."""
+    fire(manager._repository, "sla:draw_sync", Priority.P0, "late", run_id="scheduled__1", now=datetime.now(UTC))
+    assert miss("scheduled__2") == "told"
+    assert len(mails) == 1
+    assert signals(client) == ["firing", "firing"]
 
 
 @pytest.mark.parametrize("failed", [(), ("scheduled__1",)])

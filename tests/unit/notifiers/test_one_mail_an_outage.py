@@ -10,28 +10,8 @@ from uuid import uuid4
 import pytest
 from airflow.sdk.definitions.callback import AsyncCallback
 
-from deadlines.fresh_interval import FreshIntervalEnd, Told, goes_on
+from deadlines.fresh_interval import FreshIntervalEnd
 from drawsguard.deadlines import NOT_TOLD
-
-DUE = datetime(2025, 10, 3, 7, 30, tzinfo=UTC)
-ALLOWED = timedelta(minutes=30)
-IN_TIME, LATE = timedelta(minutes=10), timedelta(minutes=50)
-
-
-@pytest.mark.parametrize(
-    ("deliveries", "hours_later", "on"),
-    [
-        ([], 1, True),
-        ([], 48, True),
-        ([IN_TIME], 1, False),
-        ([LATE], 24, False),  # late, but there: the outage of a day is over
-        ([LATE], 1, True),  # of a run of every five minutes it is not, while each is late
-        ([LATE, LATE], 5, True),
-        ([LATE, IN_TIME, LATE], 1, False),
-    ],
-)
-def test_an_outage_lasts_until_data_are_delivered(deliveries: list[timedelta], hours_later: int, on: bool) -> None:
-    assert goes_on(Told(DUE, ALLOWED), deliveries, DUE + timedelta(hours=hours_later)) is on
 
 
 class Airflow:

@@ -137,23 +137,41 @@ def told(run_id: str, session: Any) -> None:
 
 
 @pytest.mark.parametrize("dag_id", PROMISES)
-@pytest.mark.parametrize(("state", "delivered", "late"), [("failed", False, False), ("success", True, True)])
-def test_an_outage_is_told_once_however_many_runs_it_makes_late(
-    scheduler_dags: dict[str, Any], dag_id: str, state: str, delivered: bool, late: bool
-) -> None:
+def test_an_outage_is_told_once_however_many_runs_it_makes_late(scheduler_dags: dict[str, Any], dag_id: str) -> None:
     from airflow.utils.session import create_session
 
     scheduler_dag = scheduler_dags[dag_id]
     with create_session() as session:
         (first,) = deadlines(scheduler_dag, session, "scheduled", timedelta(seconds=90))
-        ended(first.dagrun, state, session, delivered=delivered, late=late)
+        ended(first.dagrun, "failed", session, delivered=False)
+        assert deadlines(scheduler_dag, session, "scheduled", timedelta(seconds=85)) == [], "the first one's waits"
+        ended(_newest(dag_id, session), "failed", session, delivered=False)
         told(first.dagrun.run_id, session)
         for ago in (80, 70, 60):
             assert deadlines(scheduler_dag, session, "scheduled", timedelta(seconds=ago)) == []
-            ended(_newest(dag_id, session), state, session, delivered=delivered, late=late)
+            ended(_newest(dag_id, session), "failed", session, delivered=False)
         assert deadlines(scheduler_dag, session, "scheduled", timedelta(seconds=50)) == []
         ended(_newest(dag_id, session), "success", session, delivered=True)
-        assert deadlines(scheduler_dag, session, "scheduled", timedelta(seconds=40)), "over: the next outage is another"
+        (next_one,) = deadlines(scheduler_dag, session, "scheduled", timedelta(seconds=40))
+        assert next_one.deadline_time == next_one.dagrun.data_interval_end + PROMISES[dag_id][1](), "another outage"
+        session.rollback()
+
+
+@pytest.mark.parametrize("dag_id", PROMISES)
+def test_after_a_late_delivery_that_was_told_each_run_has_a_deadline_of_twice_the_time(
+    scheduler_dags: dict[str, Any], dag_id: str
+) -> None:
+    from airflow.utils.session import create_session
+
+    scheduler_dag, promise = scheduler_dags[dag_id], PROMISES[dag_id][1]()
+    with create_session() as session:
+        (first,) = deadlines(scheduler_dag, session, "scheduled", timedelta(seconds=90))
+        ended(first.dagrun, "success", session, delivered=True, late=True)
+        told(first.dagrun.run_id, session)
+        for ago in (80, 70, 60):
+            (one,) = deadlines(scheduler_dag, session, "scheduled", timedelta(seconds=ago))
+            assert one.deadline_time == one.dagrun.data_interval_end + 2 * promise
+            ended(one.dagrun, "success", session, delivered=True, late=True)
         session.rollback()
 
 
