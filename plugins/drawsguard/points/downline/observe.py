@@ -9,6 +9,7 @@ whole; a day that is missing there is observed later (`observed_days`), and the 
 later. The batch is due when it has them all (`TicketRepository.due_batches`), and is watched until it is cleaned.
 
 **Rows that were changed and never verified** are watched from their change on; their days count from the verification.
+When all of them were restored, nothing is left to verify or to watch.
 
 **What halts it** is what nobody knew who approved (`signs_of_life`), whenever it was: the last days before a downline
 are in no evidence yet when it is approved, and records arrive late. Errors count from the observation's begin.
@@ -115,7 +116,7 @@ def require_verified(repositories: Repositories, batch_id: str, changed: datetim
         raise UnverifiedError(
             f"its downline was begun at {since:%Y-%m-%d %H:%M} UTC and is not verified. Its rows at -80 are watched, "
             "but no day of their observation counts, and nothing is cleaned. Clear the task verify of its run, trigger "
-            "a new run of points_downline, or run points_restore to undo."
+            "a new run of points_downline, or restore all its rows with points_restore to undo."
         )
 
 

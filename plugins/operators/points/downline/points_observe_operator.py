@@ -45,7 +45,8 @@ class PointsObserveOperator(BaseOperator):
     """Look for use and errors of downlined points: each halts its batch's cleanup and raises one P1 alert per batch.
 
     The alert ends when none of the batch's downlined points shows signs of life any more, i.e. after their restore, and
-    only on evidence that is up to date: without it nobody knows. Days without evidence prolong the observation.
+    only on evidence that is up to date: without it nobody knows. A downline that broke off and was restored needs none:
+    nothing of it is at -80. Days without evidence prolong the observation.
     Returns the number of signs of life of each batch. A batch that fails does not keep the others from being watched.
     """
 
@@ -68,7 +69,8 @@ class PointsObserveOperator(BaseOperator):
                     if batch.halted_at:  # the run that halted it may have died before this
                         cleanup_databases.withdraw_from_dba(batch_id, repositories)
                     span = _span(repositories, batch)
-                    if span is None:
+                    if span is None:  # whatever the evidence: nothing of it can be used
+                        self._end_alert(batch_id, context["run_id"])
                         continue
                     observed_from, until = span
                     days = points_databases.observed_now(repositories, observed_from, until)
@@ -113,8 +115,7 @@ class PointsObserveOperator(BaseOperator):
         if not signs and not days.up_to_date:
             return 0
         if not signs:
-            detail = "已下线积分不再有使用或报错。No downlined point of the batch shows signs of life any more."
-            signals.end(self._monitor(), alert_key(batch_id), detail, run_id=run_id, now=datetime.now(UTC))
+            self._end_alert(batch_id, run_id)
             return 0
         keep_signs(repositories, batch_id, signs)
         if repositories.observations.halt(
@@ -142,6 +143,10 @@ class PointsObserveOperator(BaseOperator):
         signals.fire(self._monitor(), alert_key(batch_id), Priority.P1, detail, run_id=run_id, now=now)
         return len(signs)
 
+    def _end_alert(self, batch_id: str, run_id: str) -> None:
+        detail = "已下线积分不再有使用或报错。No downlined point of the batch shows signs of life any more."
+        signals.end(self._monitor(), alert_key(batch_id), detail, run_id=run_id, now=datetime.now(UTC))
+
     def _monitor(self) -> MonitoringRepository:
         return MonitoringRepository(warehouse_client(), dag_id=self.dag_id, task_id=self.task_id)
 
@@ -167,10 +172,15 @@ class PointsObserveOperator(BaseOperator):
 
 
 def _span(repositories: Repositories, batch: Observed) -> tuple[datetime, datetime] | None:
-    """Return from when and until when a batch is watched (naive UTC); None when none of its rows is at -80 yet."""
+    """Return from when and until when a batch is watched (naive UTC); None when a downline has none of its rows at -80.
+
+    That is before the first row is changed, or after all of them were restored.
+    """
     changed = None
     if batch.state == BatchState.DOWNLINING:
         changed = points_databases.copy_journals(repositories, batch.batch_id)
+        if changed is None:
+            return None
     if batch.observe_from is not None and batch.observe_until is not None:
         return batch.observe_from, batch.observe_until
     return (changed, changed + timedelta(days=get_policy().observe.days)) if changed else None

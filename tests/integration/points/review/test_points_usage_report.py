@@ -18,6 +18,7 @@ from airflow.providers.smtp.hooks.smtp import SmtpHook
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from openpyxl import load_workbook
 
+from drawsguard.alerts import signals
 from drawsguard.alerts.config import load_alert_config
 from drawsguard.alerts.manager import AlertManager
 from drawsguard.alerts.message import Text
@@ -26,6 +27,10 @@ from drawsguard.dry_run import is_dry_run
 from drawsguard.monitoring.checks import load_checks
 from drawsguard.points.database import close
 from drawsguard.points.downline import observe as observe_rules
+from drawsguard.points.downline.execution import Execution
+from drawsguard.points.downline.journal import Journal
+from drawsguard.points.downline.restore import plan_restore
+from drawsguard.points.environments import ENVIRONMENTS
 from drawsguard.refusal import RefusedError
 from drawsguard.settings import get_settings
 from drawsguard.warehouse.monitoring_repository import MonitoringRepository
@@ -407,6 +412,33 @@ def test_a_batch_of_which_nothing_was_changed_yet_is_not_watched(world: World) -
     world.confirm()
     world.sql("governance", "UPDATE points_lifecycle.batch SET state = 'downlining'")
     assert PointsObserveOperator(task_id="o").execute(context()) == {}
+
+
+@pytest.mark.parametrize("verified", [False, True])
+def test_a_downline_that_broke_off_and_was_restored_is_over(
+    world: World, monitor: MonitoringRepository, monkeypatch: pytest.MonkeyPatch, verified: bool
+) -> None:
+    """The intranet broke off; or it was verified, and the extranet broke off. Everything was restored, as advised."""
+    world.confirm()
+    world.downline("intranet")
+    if verified:
+        world.repositories.observations.start(BATCH, 30)
+        world.downline("extranet")
+    world.cover(points_databases.evidence_expected_until())
+    seen = datetime.now(ZoneInfo("Asia/Shanghai")).replace(tzinfo=None)
+    world.sql("governance", "INSERT INTO rsp_datagovern.ads_evt_ops_status VALUES ('que_eid_4', %s, 3)", seen)
+    PointsObserveOperator(task_id="o").execute(context())
+    key = observe_rules.alert_key(BATCH)
+    assert signals.is_firing(monitor, key, datetime.now(UTC))
+    for name in ENVIRONMENTS if verified else ("intranet",):
+        with world.environment(name) as connection:
+            journal = Journal(connection, BATCH, name)
+            plan = plan_restore(connection, journal, BATCH, name)
+            Execution(connection, journal, lambda: False, plan.digest, 9).restore(plan)
+    monkeypatch.setattr(observe_rules, "VERIFIED_WITHIN", timedelta(0))
+    assert PointsObserveOperator(task_id="o").execute(context()) == {}
+    assert not signals.is_firing(monitor, key, datetime.now(UTC))
+    assert world.repositories.batches.get(BATCH).state == "downlining"
 
 
 @pytest.mark.usefixtures("monitor")
