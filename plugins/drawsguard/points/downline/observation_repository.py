@@ -70,12 +70,9 @@ class ObservationRepository:
         execute_many(self.connection, "downline/observe/put_observation.sql", values)
         self.connection.commit()
 
-    def notices(self, batch_id: str, observe_from: datetime) -> set[tuple[int, str]]:
-        """Return (days before, owner) of the notices that were sent since the observation began.
-
-        :param observe_from: its begin (naive UTC): one that was begun again has another end, and tells everybody again.
-        """
-        values = {"batch_id": batch_id, "observe_from": observe_from}
+    def notices(self, batch_id: str, since: datetime) -> set[tuple[int, str]]:
+        """Return (days before, owner) of the notices that were sent since a moment (naive UTC)."""
+        values = {"batch_id": batch_id, "since": since}
         rows = fetch(self.connection, "downline/observe/notices.sql", values)
         self.connection.rollback()
         return {(int(days), str(owner)) for days, owner in rows}

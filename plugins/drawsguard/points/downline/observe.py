@@ -69,6 +69,17 @@ def first_observed(history: Iterable[Mapping[str, Any]], observed_from: datetime
     return first
 
 
+def date_set(history: Iterable[Mapping[str, Any]], observed_from: datetime) -> datetime:
+    """Return when the end of a batch's observation was set last: when it began, or by a release since (naive UTC).
+
+    Owners who were told an earlier end are told again.
+
+    :param history: the audit of the batch; :param observed_from: the begin that the batch has now (naive UTC).
+    """
+    released: list[datetime] = [event["at"] for event in history if event["event"] == RELEASED]
+    return max([observed_from, *released])
+
+
 def signs_of_life(
     repositories: Repositories,
     members: Mapping[int, Iterable[int]],

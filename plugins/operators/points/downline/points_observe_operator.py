@@ -20,6 +20,7 @@ from drawsguard.points.downline.observe import (
     Notice,
     alert_detail,
     alert_key,
+    date_set,
     downlined_points,
     due_notices,
     keep_signs,
@@ -155,7 +156,8 @@ class PointsObserveOperator(BaseOperator):
         owners = {c.point_id: c.owner for c in repositories.batches.candidates(batch_id) if c.point_id in points}
         now = utc(datetime.now(UTC))
         days = get_policy().observe.notice_days
-        told = repositories.observations.notices(batch_id, observed_from)
+        since = date_set(repositories.audit.events(batch_id), observed_from)
+        told = repositories.observations.notices(batch_id, since)
         due = due_notices(owners, until, now, days, told)
         notices = {notice.owner: notice for notice in due}
 

@@ -29,6 +29,7 @@ from drawsguard.points.database import close
 from drawsguard.points.downline import observe as observe_rules
 from drawsguard.points.downline.execution import Execution
 from drawsguard.points.downline.journal import Journal
+from drawsguard.points.downline.release import lift_halt
 from drawsguard.points.downline.restore import plan_restore
 from drawsguard.points.environments import ENVIRONMENTS
 from drawsguard.refusal import RefusedError
@@ -467,6 +468,19 @@ def test_owners_are_told_again_when_the_observation_begins_again(world: World) -
     """The second environment was verified after the notices of the first one's end."""
     observe(world, 14)
     world.sql("governance", "UPDATE points_lifecycle.notice SET sent_at = sent_at - INTERVAL 20 DAY")
+    for _ in range(2):
+        PointsObserveOperator(task_id="o").execute(context())
+        assert len(box(world)) == 2
+
+
+@pytest.mark.usefixtures("monitor")
+def test_owners_are_told_again_after_a_release(world: World) -> None:
+    """The batch was halted beyond the date that its owners were told last; its release sets another."""
+    observe(world, 7)
+    assert len(box(world)) == 1
+    world.sql("governance", "UPDATE points_lifecycle.batch SET observe_until = UTC_TIMESTAMP(6) - INTERVAL 5 DAY")
+    world.repositories.observations.halt(BATCH, "used")
+    lift_halt(world.repositories, world.repositories.batches.get(BATCH), "approver", {"run_id": "r"}, (), ())
     for _ in range(2):
         PointsObserveOperator(task_id="o").execute(context())
         assert len(box(world)) == 2
