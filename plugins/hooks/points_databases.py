@@ -107,9 +107,12 @@ def observed_now(opened: Repositories, observe_from: datetime, observe_until: da
 
     :param observe_from: :param observe_until: naive UTC.
     """
-    zone = get_settings().business_timezone
+    settings = get_settings()
     days = evidence_days(opened.connection, days_from(observe_from, observe_until), points_config().quality)
-    return observed_days(observe_from, observe_until, days, evidence_expected_until(), zone)
+    return observed_days(
+        observe_from, observe_until, days, evidence_expected_until(), settings.business_timezone,
+        window_days=settings.points_window_days, least=get_policy().observe.days,
+    )  # fmt: skip
 
 
 def evidence_expected_until() -> date:

@@ -18,11 +18,13 @@ from drawsguard.points.database import execute, execute_many, fetch, transaction
 from drawsguard.points.digest import digest_of
 from drawsguard.points.downline.observed_days import days_from, observed_days
 from drawsguard.points.downline.structure_repository import Structure as StoredStructure
+from drawsguard.points.policy import get_policy
 from drawsguard.points.review.batch_repository import BatchRepository
 from drawsguard.points.review.batch_state import BatchState
 from drawsguard.points.telemetry.config import points_config
 from drawsguard.points.telemetry.evidence_days import evidence_days
 from drawsguard.refusal import RefusedError
+from drawsguard.settings import get_settings
 
 Clock = Callable[[], datetime]
 
@@ -97,11 +99,14 @@ class TicketRepository:
         It has ended when the usage evidence holds as many whole days as it takes: a day's evidence comes on the day
         after, and until then, or when it never comes, nobody knows whether a point was used on it.
         """
-        now = self.clock()
+        now, window_days, least = self.clock(), get_settings().points_window_days, get_policy().observe.days
         due = []
         for batch_id, observe_from, observe_until in self._read("cleanup/due_batches.sql", {"now": utc(now)}):
             days = evidence_days(self.connection, days_from(observe_from, observe_until), points_config().quality)
-            if observed_days(observe_from, observe_until, days, now.date(), business_timezone).end is not None:
+            observed = observed_days(
+                observe_from, observe_until, days, now.date(), business_timezone, window_days=window_days, least=least
+            )
+            if observed.end is not None:
                 due.append(str(batch_id))
         return due
 

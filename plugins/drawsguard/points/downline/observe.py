@@ -5,8 +5,9 @@
 kept as ``observe_until`` (`ObservationRepository.start`). A halt leaves it as it is and keeps the batch from cleanup
 until it is released; a release (`drawsguard.points.downline.release`, ``WATCH_DAYS``) may move it to later, and leaves
 the begin as it is, so that no day from before it is taken for seen. Each of its days has to be in the pushed evidence,
-whole; a day that is missing there is observed later (`observed_days`), and the use of the last one is known a day
-later. The batch is due when it has them all (`TicketRepository.due_batches`), and is watched until it is cleaned.
+whole, as far back as that reaches; a day that is missing there is observed later (`observed_days`), and the use of the
+last one is known a day later. The batch is due when it has them all (`TicketRepository.due_batches`), and is watched
+until it is cleaned.
 
 **Rows that were changed and never verified** are watched from their change on; their days count from the verification.
 When all of them were restored, nothing is left to verify or to watch.

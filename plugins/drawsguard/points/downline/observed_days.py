@@ -13,7 +13,7 @@ class ObservedDays(NamedTuple):
     """The business days of an observation.
 
     :param first: the day of the last downline; :param last: the last day, if none is missing.
-    :param missing: days between them that the statistics do not hold whole, up to the evidence that is expected now.
+    :param missing: days between them that the statistics could hold whole and do not, up to what is expected now.
     :param end: the day that completes the observation; None while days are still to come.
     :param up_to_date: whether the newest day that has to be there is; a batch that is complete needs no newer one.
     """
@@ -26,23 +26,36 @@ class ObservedDays(NamedTuple):
 
 
 def observed_days(
-    observe_from: datetime, observe_until: datetime, evidence: EvidenceDays, expected: date, business_timezone: str
+    observe_from: datetime,
+    observe_until: datetime,
+    evidence: EvidenceDays,
+    expected: date,
+    business_timezone: str,
+    *,
+    window_days: int,
+    least: int,
 ) -> ObservedDays:
     """Return what was observed of a batch: it takes as many whole days as lie between its first and its last.
+
+    A release after a long halt leaves days behind that no evidence reaches any more. Those are not waited for: it takes
+    as many as lie between the first that is within reach and the last, and not less than any observation takes.
 
     :param observe_from: begin, :param observe_until: end of the observation (naive UTC).
     :param evidence: the statistics' days, from the first on.
     :param expected: the last day whose evidence has to be there.
+    :param window_days: how many days the evidence reaches back, its newest included.
+    :param least: whole days that an observation takes, however much of it is out of reach.
     """
     last = last_observed_day(observe_until, business_timezone)
     first = min(last, observe_from.replace(tzinfo=UTC).astimezone(ZoneInfo(business_timezone)).date())
-    needed = max(1, (last - first).days + 1)
-    whole = evidence.whole_since(first)
+    reached = max(first, max(evidence.minutes, default=expected) - timedelta(days=window_days - 1))
+    needed = max((last - reached).days + 1, min((last - first).days + 1, least))
+    whole = evidence.whole_since(reached)
     end = whole[needed - 1] if len(whole) >= needed else None
     until = max(last, expected) if end is None else end
     newest = min(until, expected)
-    up_to_date = newest < first or evidence.whole(newest)
-    return ObservedDays(first, last, tuple(evidence.missing(first, newest)), end, up_to_date)
+    up_to_date = newest < reached or evidence.whole(newest)
+    return ObservedDays(first, last, tuple(evidence.missing(reached, newest)), end, up_to_date)
 
 
 def days_from(observe_from: datetime, observe_until: datetime) -> date:

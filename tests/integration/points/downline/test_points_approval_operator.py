@@ -16,10 +16,12 @@ from airflow.sdk.exceptions import AirflowFailException, TaskAwaitingInput
 
 from drawsguard.approvals.model import Event, Kind, Role
 from drawsguard.approvals.repository import ApprovalRepository
+from drawsguard.points.cleanup.ticket_repository import TicketRepository
 from drawsguard.points.database import close
 from drawsguard.points.downline.observed_days import last_observed_day, observed_days
 from drawsguard.points.downline.plan import PlanRefusedError
 from drawsguard.points.downline.proposal import plan_proposal
+from drawsguard.points.downline.release import WATCH_DAYS
 from drawsguard.points.telemetry.evidence_days import EvidenceDays
 from drawsguard.refusal import RefusedError, refusal_of
 from drawsguard.settings import get_settings
@@ -859,9 +861,31 @@ def test_a_day_that_had_not_arrived_when_a_batch_was_released_is_still_needed(ha
     day_before = now.date() - timedelta(days=1)
     whole = [batch.observe_from.date() + timedelta(days=number) for number in range(60)]
     evidence = EvidenceDays(dict.fromkeys(whole, 1440) | {day_before: 0}, 1435)
-    found = observed_days(batch.observe_from, batch.observe_until, evidence, last + timedelta(days=9), "UTC")
+    expected = last + timedelta(days=9)
+    found = observed_days(batch.observe_from, batch.observe_until, evidence, expected, "UTC", window_days=180, least=30)
     assert found.missing == (str(day_before),)
     assert found.end == last + timedelta(days=1)
+
+
+def test_a_batch_that_was_halted_for_longer_than_evidence_is_kept_is_due_after_its_release(halted: Driver) -> None:
+    now = datetime.now(UTC).replace(tzinfo=None)
+    halted.world.sql(
+        "governance",
+        "UPDATE points_lifecycle.batch SET observe_from = %s, observe_until = %s",
+        now - timedelta(days=300),
+        now - timedelta(days=270),
+    )
+    operator = release()
+    halted.answer(operator, halted.ask(operator))
+    until = halted.world.repositories.batches.get(BATCH).observe_until
+    assert until is not None
+    last = last_observed_day(until, "Asia/Shanghai")
+    tickets = TicketRepository(
+        halted.world.repositories.connection, lambda: datetime.now(UTC) + timedelta(days=WATCH_DAYS + 1)
+    )
+    for newest, due in ((last - timedelta(days=1), []), (last, [BATCH])):
+        halted.world.cover(newest)
+        assert tickets.due_batches("Asia/Shanghai") == due
 
 
 @pytest.mark.parametrize("change", ["new use", "later use", "halted again", "requester", "reject", "nobody"])
