@@ -13,9 +13,9 @@ PART = "Airflow"
 POOLS = config_file("pools.json")
 
 _REST = (
-    "建立连接 airflow_api_default（HTTP：地址、可读 Pools 与用户的帐号）。"
+    "建立连接 airflow_api_default（HTTP：地址、可读运行、Pools、用户与审计日志的帐号）。"
     "Make the connection airflow_api_default (HTTP: address, "
-    "and a user who may read pools and users)."
+    "and a user who may read runs, pools, users and the audit log)."
 )
 _IMPORT = "airflow pools import include/config/pools.json"
 _APPROVERS = "改正 DRAWSGUARD_APPROVERS（docs/auth.md）。Correct DRAWSGUARD_APPROVERS (docs/auth.md)."
@@ -45,6 +45,17 @@ def pools(world: World) -> Iterator[Finding]:
                     f"两个写入者会相撞。Two writers would meet. {_IMPORT}",
                 )
     yield passed(listed(sorted(set(wanted) & set(found)), most=len(wanted)))
+
+
+def history(world: World) -> Iterator[Finding]:
+    """Runs and the audit log can be read: by them a later delivery ends a miss, and a pause is no outage."""
+    try:
+        world.airflow("/dags/~/dagRuns?limit=1")["dag_runs"]
+        world.airflow("/eventLogs?limit=1")["event_logs"]
+    except LookupError as error:
+        yield warned(f"未检查 not looked at: {error}", _REST)
+        return
+    yield passed("运行与审计日志可读 runs and the audit log can be read")
 
 
 def approvers(world: World) -> Iterator[Finding]:
@@ -136,6 +147,7 @@ def settings_of_deployment(world: World) -> Iterator[Finding]:
 CHECKS = (
     Check(f"{PART}: settings", "settings", "设置 Settings", settings_of_deployment, ""),
     Check(f"{PART}: pools", "pools", "池 Pools", pools, _REST),
+    Check(f"{PART}: history", "history", "运行与审计日志 Runs and audit log", history, _REST),
     Check(f"{PART}: approvers", "approvers", "审批人 Approvers", approvers, _APPROVERS),
     Check(f"{PART}: folder", "folder", "产物存放处 Artifacts", folder, _FOLDER),
 )

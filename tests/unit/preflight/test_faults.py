@@ -11,6 +11,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
+import requests
 from google.api_core.exceptions import BadRequest, NotFound
 from google.cloud.bigquery import SchemaField, TimePartitioning
 
@@ -389,6 +390,20 @@ def pools(**changes: Any) -> dict[str, Any]:
 
     wanted = json.loads(airflow.POOLS.read_text())
     return {"/pools": {"pools": [{"name": name, **(pool | changes.get(name, {}))} for name, pool in wanted.items()]}}
+
+
+def test_a_user_who_may_not_read_runs_or_the_audit_log_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    pages: dict[str, Any] = {"/dags/~/dagRuns": {"dag_runs": []}, "/eventLogs": {"event_logs": []}}
+    assert found(airflow.CHECKS, "history", World(pages=pages))[0].status is Status.PASS
+    for page in pages:
+        left = {path: answer for path, answer in pages.items() if path != page}
+        assert found(airflow.CHECKS, "history", World(pages=left))[0].status is Status.WARN
+
+    def refuses(self: World, path: str) -> Any:
+        raise requests.HTTPError(f"403 Forbidden: {path}")
+
+    monkeypatch.setattr(World, "airflow", refuses)
+    assert "403" in only(found(airflow.CHECKS, "history", World()), Status.FAIL).found
 
 
 def test_pools_as_configured_pass_and_without_rest_nobody_knows() -> None:
