@@ -18,7 +18,7 @@ from drawsguard.points.downline.observe import downlined_points, first_observed
 from drawsguard.points.downline.repositories import Repositories
 from drawsguard.points.downline.structure_repository import Structure as StoredStructure
 from drawsguard.points.environments import environments
-from drawsguard.points.review.batch_state import BatchState
+from drawsguard.points.review.batch_state import BatchState, may_follow
 from drawsguard.points.telemetry.config import cluster_instances
 from drawsguard.settings import get_settings
 from hooks import points_databases
@@ -66,7 +66,10 @@ def kept_points(batch_id: str, points: frozenset[int], repositories: Repositorie
 def given_up_points(batch_id: str, points: frozenset[int], repositories: Repositories) -> frozenset[int]:
     """Return which points of a batch it will never clean; none where it is not known since when it is observed."""
     standings = _standings(batch_id, points, repositories) if points else ""
-    return frozenset() if isinstance(standings, str) else given_up(points, standings)
+    if isinstance(standings, str):
+        return frozenset()
+    state = repositories.batches.get(batch_id).state
+    return given_up(points, standings, downline_may_follow=may_follow(state, BatchState.DOWNLINING))
 
 
 def _standings(batch_id: str, points: frozenset[int], repositories: Repositories) -> list[Standing] | str:

@@ -25,12 +25,14 @@ class Standing(NamedTuple):
     :param taken: points that the batch took out of service here and did not restore, whoever changed them since.
     :param lost: of those that are kept, the ones that somebody else revived, took down again or changed since: no later
         day makes their rows what the batch left.
+    :param untouched: points that are served here, and of which the batch never changed a row here.
     """
 
     downlined: frozenset[int]
     kept: Mapping[int, str]
     taken: frozenset[int] = frozenset()
     lost: frozenset[int] = frozenset()
+    untouched: frozenset[int] = frozenset()
 
 
 def standing_in(
@@ -47,8 +49,10 @@ def standing_in(
     """
     left: dict[int, Counter[Row]] = defaultdict(Counter)
     changed_at: dict[int, datetime] = {}
-    for row, state, changed, _ in Journal(connection, batch_id, environment).entries():
-        if row.kind == "point" and row.row_id in points and state == "downlined":
+    entries = [e for e in Journal(connection, batch_id, environment).entries() if e.row.kind == "point"]
+    touched = {entry.row.row_id for entry in entries}
+    for row, state, changed, _ in entries:
+        if row.row_id in points and state == "downlined":
             left[row.row_id][Row(row.row_id, row.identity, DOWNLINED, row.last_modify_time, row.cluster)] += 1
             changed_at[row.row_id] = max(changed, changed_at.get(row.row_id, changed))
     served, dead = _rows(connection, points)
@@ -61,7 +65,8 @@ def standing_in(
     lost: set[int] = set()
     for point in sorted(points):
         if point in served:
-            lost.add(point)
+            if point in touched:
+                lost.add(point)
             kept[point] = f"在 {environment} 仍在服务。It is served on the {environment}; it is not cleaned."
         elif point in unlisted:
             kept[point] = (
@@ -87,7 +92,8 @@ def standing_in(
                 f"在 {environment} 下线后未观察满期。It was taken out of service on the {environment} at "
                 f"{changed_at[point]} UTC, after its observation began."
             )
-    return Standing(frozenset(changed_at) - kept.keys(), kept, frozenset(changed_at), frozenset(lost))
+    down = frozenset(changed_at)
+    return Standing(down - kept.keys(), kept, down, frozenset(lost), served - touched)
 
 
 def not_cleaned(points: Iterable[int], standings: Iterable[Standing]) -> dict[int, str]:
@@ -108,17 +114,20 @@ def not_cleaned(points: Iterable[int], standings: Iterable[Standing]) -> dict[in
     return reasons
 
 
-def given_up(points: Iterable[int], standings: Iterable[Standing]) -> frozenset[int]:
+def given_up(points: Iterable[int], standings: Iterable[Standing], *, downline_may_follow: bool) -> frozenset[int]:
     """Return the points that a batch will never clean: restored, never taken down by it, or changed by somebody since.
 
     A reason that may pass, such as a table that nobody listed yet, gives no point up.
 
     :param points: the points in question.
     :param standings: how they stand in each environment.
+    :param downline_may_follow: whether the batch may still take points down, e.g. in the other environment.
     """
     standings = list(standings)
     taken = frozenset[int]().union(*(standing.taken for standing in standings))
     lost = frozenset[int]().union(*(standing.lost for standing in standings))
+    if not downline_may_follow:
+        lost = lost.union(*(standing.untouched for standing in standings))
     return frozenset(point for point in points if point not in taken or point in lost)
 
 

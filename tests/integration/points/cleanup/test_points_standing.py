@@ -227,6 +227,28 @@ def test_a_point_is_given_up_for_what_does_not_pass_only(world: World) -> None:
         world.sql("extranet", "DROP TABLE define_nosdata_general_v2")
 
 
+def test_a_point_that_the_batch_never_took_down_somewhere_is_not_given_up(stack: Any) -> None:
+    """Down on the intranet, observed there, and the extranet not done yet: it may follow, or the batch be restored."""
+    world = new_world(stack.require("mysql").config)
+    world.load(*small_world())
+    world.confirm()
+    world.downline("intranet")
+    world.repositories.observations.start(BATCH, 30)
+    assert kept_points(BATCH, POINTS, world.repositories).keys() == POINTS - {7}
+    assert given_up_points(BATCH, POINTS, world.repositories) == frozenset()
+    restore(world, "intranet", 4)
+    assert given_up_points(BATCH, POINTS, world.repositories) == {4}
+    world.sql("governance", "UPDATE points_lifecycle.batch SET state = 'cleaning'")  # no downline may follow that
+    assert given_up_points(BATCH, POINTS, world.repositories) == POINTS - {7}
+    world.sql("governance", "UPDATE points_lifecycle.batch SET state = 'downlined'")
+    world.downline("extranet")
+    world.repositories.observations.start(BATCH, 30)
+    restore(world, "extranet", 5)  # this one was down there
+    assert kept_points(BATCH, POINTS, world.repositories).keys() == {4, 5}
+    assert given_up_points(BATCH, POINTS, world.repositories) == {4, 5}
+    close(world.governance)
+
+
 # --- the states of a batch ------------------------------------------------------------------------------
 def test_the_store_takes_no_other_step(world: World) -> None:
     batches = world.repositories.batches
