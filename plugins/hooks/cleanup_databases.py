@@ -46,15 +46,17 @@ def instances_by_cluster() -> dict[str, frozenset[str]]:
 def plan_batch(batch_id: str, tickets: TicketRepository, repositories: Repositories) -> TicketPlan:
     """Return the tickets that follow from a batch's structures, its journals, and the points served now.
 
-    Points whose tickets are done are on no other; a point that may be cleaned later than they gets a ticket of its own.
+    Points whose tickets are done are on no other; a point that may be cleaned later than they gets a ticket of its own,
+    and so do all points of a ticket of the DBA that is not what it was.
 
     :raises hooks.nos_hook.NosError: when NOS does not answer: served points cannot be distinguished from others.
     """
-    done, numbers = tickets.done_points(batch_id), tickets.numbers(batch_id)
+    done = tickets.done_points(batch_id)
     stored = [s for s in repositories.structures.of_batch(batch_id) if s.point_id not in done]
     kept = kept_points(batch_id, frozenset(structure.point_id for structure in stored), repositories)
     living = living_points({structure.cluster for structure in stored}, tickets)
-    return plan_tickets(batch_id, stored, living, instances_by_cluster(), get_config(), kept, numbers)
+    plan = plan_tickets(batch_id, stored, living, instances_by_cluster(), get_config(), kept)
+    return tickets.numbered(batch_id, plan)
 
 
 def kept_points(batch_id: str, points: frozenset[int], repositories: Repositories) -> dict[int, str]:

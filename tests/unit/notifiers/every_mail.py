@@ -180,8 +180,11 @@ def _result(name: str) -> Mail:
 
 
 def _tickets(name: str) -> Mail:
-    ticket = SimpleNamespace(ticket_id=name, executor="own", points=12345, estimated_keys=None)
-    return _points(name, "cleanup/tickets", tickets=[ticket], executors=EXECUTORS, unticketed=2)
+    tickets = [
+        SimpleNamespace(ticket_id=name, executor=executor, state=state, points=12345, estimated_keys=None)
+        for executor, state in (("own", "open"), ("dba", "withdrawn"), ("dba", "handed_over"))
+    ]
+    return _points(name, "cleanup/tickets", tickets=tickets, executors=EXECUTORS, unticketed=2)
 
 
 def inspection(name: str) -> Mail:

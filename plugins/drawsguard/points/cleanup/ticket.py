@@ -49,8 +49,7 @@ class Ticket:
     :param rule: the routing rule that grouped them.
     :param instances: the Redis instances to clean, by name.
     :param structures: the points' storage structures, by eid.
-    :param number: 1, or one more than the tickets of this batch, cluster and class that are done: a ticket that is done
-        takes no further points.
+    :param number: the first of its batch, cluster and class that it may have; see `TicketRepository.numbered`.
     """
 
     batch_id: str
@@ -62,7 +61,7 @@ class Ticket:
 
     @property
     def ticket_id(self) -> str:
-        """Unique name, the same whenever the batch's tickets are made until it is done."""
+        """Unique name; what the DBA does has one for each digest."""
         name = f"{self.batch_id}/{self.cluster}/{self.rule.name}"
         return name if self.number == 1 else f"{name}/{self.number}"
 
@@ -137,7 +136,6 @@ def plan_tickets(
     instances: Mapping[str, frozenset[str]],
     config: CleanupConfig,
     kept: Mapping[int, str] = MappingProxyType({}),
-    numbers: Mapping[tuple[str, str], int] = MappingProxyType({}),
 ) -> TicketPlan:
     """Put every point of a batch on one ticket, or on the list of those without a ticket.
 
@@ -147,7 +145,6 @@ def plan_tickets(
     :param instances: the Redis instances of each cluster.
     :param config: routing rules and variable classes.
     :param kept: why points are not cleaned, by eid, e.g. because the batch did not take them out of service.
-    :param numbers: the number of the next ticket, by cluster and rule, where earlier ones are done.
     :raises TicketError: when an eid occurs twice: it would be on two tickets.
     """
     points = list(points)
@@ -182,7 +179,6 @@ def plan_tickets(
             rules[name],
             tuple(sorted(instances[cluster])),
             tuple(sorted(structures, key=lambda structure: structure.eid)),
-            numbers.get((cluster, name), 1),
         )
         for (cluster, name), structures in sorted(groups.items())
     )

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import count
 from typing import Any, NamedTuple
 
 from drawsguard.approvals.model import Action, Approved
@@ -264,7 +264,7 @@ class TicketRepository:
         if ticket.executor != "dba" or ticket.state != "handed_over":
             raise TicketStateError(
                 f"Ticket {ticket_id} is {ticket.state} and its executor is {ticket.executor}: only a ticket that was "
-                "handed over to the DBA is closed by hand. The workbook of the batch lists them."
+                "handed over to the DBA is closed by hand. The newest workbook of the batch lists them."
             )
         return ticket
 
@@ -289,10 +289,14 @@ class TicketRepository:
             raise TicketStateError(f"Ticket {ticket_id} was changed meanwhile. Trigger a new run.")
         return batch_id
 
-    def numbers(self, batch_id: str) -> dict[tuple[str, str], int]:
-        """Return the number that the next ticket of a cluster and class gets, where some of them are done."""
-        done = Counter((t.cluster, t.ticket_class) for t in self.tickets(batch_id) if t.state == "done")
-        return {group: times + 1 for group, times in done.items()}
+    def numbered(self, batch_id: str, plan: TicketPlan) -> TicketPlan:
+        """Return a plan in which no ticket is one that is done, or that the DBA knows with another digest.
+
+        The DBA's commands are in a workbook, where nothing changes them: with other points or patterns the ticket gets
+        another number, and the one in hand is withdrawn. The pipeline's own keep theirs: their approvals have a digest.
+        """
+        stored = {ticket.ticket_id: ticket for ticket in self.tickets(batch_id)}
+        return replace(plan, tickets=tuple(_numbered(ticket, stored) for ticket in plan.tickets))
 
     def done_points(self, batch_id: str) -> frozenset[int]:
         """Return the points of a batch whose tickets are done."""
@@ -369,6 +373,19 @@ class TicketRepository:
 def lock_name(ticket_id: str) -> str:
     """Return the name of a ticket's lock: MySQL takes 64 characters at most."""
     return f"cleanup-{digest_of([ticket_id])[:32]}"
+
+
+def _numbered(ticket: Ticket, stored: Mapping[str, StoredTicket]) -> Ticket:
+    candidates = (replace(ticket, number=number) for number in count(1))
+    return next(found for found in candidates if _may_be(found, stored.get(found.ticket_id)))
+
+
+def _may_be(ticket: Ticket, stored: StoredTicket | None) -> bool:
+    """Return whether a planned ticket may have the id of a stored one."""
+    if stored is None:
+        return True
+    same = stored.digest == ticket.digest or stored.executor == ticket.executor == "own"
+    return same and stored.state != "done"
 
 
 def _point_rows(batch_id: str, plan: TicketPlan, estimates: Mapping[int, Estimate]) -> Iterator[dict[str, Any]]:

@@ -526,6 +526,60 @@ def test_a_halt_withdraws_what_the_dba_has_in_hand_and_the_report_says_so(connec
     assert events.count("dba_tickets_withdrawn") == 1
 
 
+MQ_PAIR = (MQ, (5, "redis_mq", "string", "mq:{user}:5", None))
+
+
+@pytest.mark.parametrize("before", [{5}, set()])
+def test_a_ticket_in_the_dbas_hands_stays_what_its_workbook_says(connection, living, folder, monkeypatch, before):
+    """Day 31: a workbook. Day 32: point 5 may be cleaned as well, or no longer. The DBA runs the workbook of day 31."""
+    batch_id = add_batch(connection, *MQ_PAIR)
+    store = TicketRepository(connection)
+    mails = []
+    monkeypatch.setattr(cleanup_ticket_operator, "send_mail", lambda *_, **values: mails.append(values))
+
+    def make(kept_points):
+        keep(monkeypatch, dict.fromkeys(kept_points, "It is served."))
+        new_run()
+        assert CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context()) == []
+        return {t.ticket_id.removeprefix(f"{batch_id}/redis_mq/"): (t.state, t.points) for t in store.tickets(batch_id)}
+
+    first, second = ("handed_over", 2 - len(before)), ("handed_over", 1 + len(before))
+    assert make(before) == {"dba_whole": first}
+    digest = store.ticket(f"{batch_id}/redis_mq/dba_whole").digest
+    if not before:
+        assert store.withdraw_points(batch_id, {5}) == [f"{batch_id}/redis_mq/dba_whole"]
+    for _ in range(2):
+        assert make({5} - before) == {"dba_whole": ("withdrawn", first[1]), "dba_whole/2": second}
+    assert store.ticket(f"{batch_id}/redis_mq/dba_whole").digest == digest
+    assert [t.ticket_id for t in mails[-1]["tickets"] if t.state == "withdrawn"] == [f"{batch_id}/redis_mq/dba_whole"]
+    with pytest.raises(AirflowFailException, match="is withdrawn"):
+        dba_done(f"{batch_id}/redis_mq/dba_whole")
+    assert store.done_points(batch_id) == frozenset()
+    assert make(before)["dba_whole"] == first  # what it was: the workbook says the same
+    make({5} - before)
+    assert dba_done(f"{batch_id}/redis_mq/dba_whole/2") == batch_id
+    assert store.done_points(batch_id) == {3} | before
+    make(())
+    assert [t.ticket_id for t in store.tickets(batch_id) if t.state == "handed_over"] == (
+        [] if before else [f"{batch_id}/redis_mq/dba_whole/3"]
+    )
+
+
+def test_a_route_that_goes_to_the_dba_gives_its_points_another_ticket(
+    connection, instance, living, folder, asked, monkeypatch
+):
+    batch_id = add_batch(connection, FLAG[0])
+    (own,) = CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context())
+    routes = [rule.model_copy(update={"executor": "dba"}) for rule in get_config().routes]
+    theirs = get_config().model_copy(update={"routes": routes})
+    monkeypatch.setattr(cleanup_databases, "get_config", lambda: theirs)
+    assert CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context()) == []
+    assert [(t.ticket_id, t.executor, t.state) for t in TicketRepository(connection).tickets(batch_id)] == [
+        (own, "own", "withdrawn"),
+        (f"{own}/2", "dba", "handed_over"),
+    ]
+
+
 @pytest.mark.parametrize("state", ["running", "incomplete"])
 def test_a_ticket_that_follows_no_more_is_withdrawn_although_it_was_begun(
     connection, instance, living, folder, asked, monkeypatch, state
