@@ -147,8 +147,7 @@ def require_dba_may_have(ticket_id: str, tickets: TicketRepository, repositories
     if batch.halted_at is not None:
         withdraw_from_dba(batch_id, repositories)
         raise TicketStateError(f"Batch {batch_id} is halted: {batch.halted_reason}. Its data stays.")
-    closed = batch.state == BatchState.CLEANED  # before tickets of the DBA kept a batch from it
-    if batch.observe_from is None or not (closed or batch_id in tickets.due_batches(get_settings().business_timezone)):
+    if batch.observe_from is None or batch_id not in tickets.due_batches(get_settings().business_timezone):
         raise TicketStateError(
             f"Batch {batch_id} is {batch.state} and observed until {batch.observe_until} UTC: it is not due for "
             "cleanup."

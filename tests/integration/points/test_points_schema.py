@@ -103,7 +103,7 @@ def test_tables_of_version_one_are_taken_over_with_their_rows(config: Config) ->
     assert run(config, "intranet", "SELECT batch_id FROM points_journal_intranet.points_journal") == [("b1",)]
 
 
-@pytest.mark.parametrize("broken_after", range(1, 8))
+@pytest.mark.parametrize("broken_after", range(1, 9))
 def test_a_migration_that_broke_off_is_finished_by_the_next(
     config: Config, monkeypatch: pytest.MonkeyPatch, broken_after: int
 ) -> None:
@@ -121,6 +121,7 @@ def test_a_migration_that_broke_off_is_finished_by_the_next(
         v0002_audit,
         v0003_exact_names,
         v0004_evidence_days,
+        v0005_reopen_batches,
     )
 
     monkeypatch.setattr(schema, "run", dying)
@@ -130,6 +131,33 @@ def test_a_migration_that_broke_off_is_finished_by_the_next(
     assert migrated(config, "governance")[-1] == newest("governance")
     assert run(config, "governance", "SELECT COUNT(*) FROM governance_audit.audit") == [(1,)]
     assert run(config, "governance", "SELECT COUNT(*) FROM governance_audit.approval_v1") == [(1,)]
+
+
+def test_a_batch_that_was_closed_with_a_ticket_of_the_dba_is_being_cleaned_again(config: Config) -> None:
+    migrated(config, "governance")
+    closed = {
+        "handed": ("dba", "handed_over"),
+        "taken back": ("dba", "withdrawn"),
+        "done": ("dba", "done"),
+        "own": ("own", "withdrawn"),
+    }
+    for name, (executor, state) in closed.items():
+        run(
+            config, "governance",
+            "INSERT INTO points_lifecycle.batch (batch_id, environment, window_start, window_end, candidates,"
+            " candidate_digest, state, created_at)"
+            " VALUES (%s, 'intranet', '2024-02-03', '2024-07-31', 1, 'd', 'cleaned', '2024-08-02')", name,
+        )  # fmt: skip
+        run(
+            config, "governance",
+            "INSERT INTO points_lifecycle.cleanup_ticket (ticket_id, batch_id, cluster, class, executor, digest,"
+            " points, instances, state, made_at) VALUES (%s, %s, 'c', 'r', %s, 'd', 1, '[]', %s, '2024-09-02')",
+            f"{name}/c/r", name, executor, state,
+        )  # fmt: skip
+    run(config, "governance_schema", "UPDATE points_lifecycle.schema_version SET version_num = '0004'")
+    assert migrated(config, "governance") == ["0005"]
+    found = run(config, "governance", "SELECT batch_id FROM points_lifecycle.batch WHERE state = 'cleaning'")
+    assert {name for (name,) in found} == {"handed", "taken back"}
 
 
 def test_two_migrations_of_a_server_do_not_run_side_by_side(config: Config) -> None:
@@ -143,7 +171,7 @@ def test_two_migrations_of_a_server_do_not_run_side_by_side(config: Config) -> N
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(map(str, found)).count(str(["0001", "0002", "0003", "0004"])) == 1
+    assert sorted(map(str, found)).count(str(["0001", "0002", "0003", "0004", "0005"])) == 1
 
 
 def _tried(config: Config) -> Any:

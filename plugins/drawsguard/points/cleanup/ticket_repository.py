@@ -272,7 +272,7 @@ class TicketRepository:
         """Note that the DBA has done a ticket, and return its batch, which is being cleaned from then on.
 
         :raises TicketStateError: when it is unknown, not the DBA's, or not in the DBA's hands, or its batch is halted.
-        :raises BatchStateError: when its batch is being downlined again.
+        :raises BatchStateError: when its batch is being downlined again, or closed.
         """
         batch_id = self.handed_over(ticket_id).batch_id
         with self._transaction():
@@ -280,8 +280,7 @@ class TicketRepository:
             batch = batches.find(batch_id)
             if batch is None or batch.halted_at is not None:
                 raise TicketStateError(f"Batch {batch_id} is halted: {batch and batch.halted_reason}. Its data stays.")
-            if batch.state != BatchState.CLEANED:  # closed before, when the DBA's tickets did not count
-                batches.move(batch_id, BatchState.CLEANING)
+            batches.move(batch_id, BatchState.CLEANING)
             values = {"ticket_id": ticket_id, "now": utc(self.clock())}
             changed = execute(self.connection, "cleanup/finish_handed_over.sql", values)
         if changed != 1:

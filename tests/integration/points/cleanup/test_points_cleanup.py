@@ -33,7 +33,7 @@ from drawsguard.points.cleanup.ticket_repository import (
     TicketStateError,
     lock_name,
 )
-from drawsguard.points.database import prepare
+from drawsguard.points.database import prepare, statement
 from drawsguard.points.downline.observation_repository import ObservationRepository
 from drawsguard.points.downline.observed_days import last_observed_day
 from drawsguard.points.downline.recheck import Sign
@@ -524,6 +524,24 @@ def test_a_halt_withdraws_what_the_dba_has_in_hand_and_the_report_says_so(connec
     assert f"DBA: {ticket_id} — 已撤销" in text
     events = [event["event"] for event in repositories.audit.events(batch_id)]
     assert events.count("dba_tickets_withdrawn") == 1
+
+
+def test_a_batch_that_an_older_version_closed_is_halted_and_released_like_any_other(
+    connection, living, folder, monkeypatch
+):
+    """It was closed with its ticket in the DBA's hands; use is found when the DBA reports it as done."""
+    batch_id, ticket_id = handed_over(connection)
+    execute(connection, "UPDATE points_lifecycle.batch SET state = 'cleaned' WHERE batch_id = %s", batch_id)
+    execute(connection, statement("schema/governance/reopen_batches.sql"))
+    monkeypatch.setattr(points_databases, "signs_now", lambda *_: [Sign("use", 3, "upd_eid_3", NOW, 1)])
+    with pytest.raises(AirflowFailException, match="signs of life"):
+        dba_done(ticket_id)
+    assert TicketRepository(connection).ticket(ticket_id).state == "withdrawn"
+    monkeypatch.setattr(points_databases, "signs_now", lambda *_: [])
+    execute(connection, "UPDATE points_lifecycle.batch SET halted_at = NULL WHERE batch_id = %s", batch_id)
+    CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context())
+    assert dba_done(ticket_id) == batch_id
+    assert reported(batch_id) is True
 
 
 MQ_PAIR = (MQ, (5, "redis_mq", "string", "mq:{user}:5", None))
@@ -1157,7 +1175,7 @@ from drawsguard.points.cleanup.structure import read_structure
 from drawsguard.points.cleanup.sweep import Sweep
 from drawsguard.points.cleanup.throttle import Throttle
 from drawsguard.points.cleanup.ticket import Ticket
-from drawsguard.points.database import prepare
+from drawsguard.points.database import prepare, statement
 from drawsguard.points.downline.structure_repository import Structure
 
 config, arguments = get_config(), json.loads(sys.argv[1])
