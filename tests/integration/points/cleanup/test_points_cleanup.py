@@ -598,6 +598,27 @@ def test_a_route_that_goes_to_the_dba_gives_its_points_another_ticket(
     ]
 
 
+def test_a_ticket_that_was_withdrawn_and_comes_back_is_swept_again(
+    connection, instance, living, folder, asked, monkeypatch
+):
+    """Its last scan was done when its point was revived, which has written since."""
+    batch_id = add_batch(connection, FLAG[0])
+    store = TicketRepository(connection)
+    (ticket_id,) = CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context())
+    with monkeypatch.context() as patched:
+        patched.setattr(MySqlLedger, "finish_passes", lambda *_: pytest.fail("killed"))
+        with pytest.raises(BaseException, match="killed"):
+            approve(ticket_id, store.ticket(ticket_id).digest)
+    keep(monkeypatch, {1: "It is served."})
+    assert CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context()) == []
+    instance.set("flag:7:1", 1)
+    keep(monkeypatch, {})
+    new_run()
+    assert CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context()) == [ticket_id]
+    approve(ticket_id, store.ticket(ticket_id).digest)
+    assert instance.keys() == []
+
+
 @pytest.mark.parametrize("state", ["running", "incomplete"])
 def test_a_ticket_that_follows_no_more_is_withdrawn_although_it_was_begun(
     connection, instance, living, folder, asked, monkeypatch, state
