@@ -1,11 +1,13 @@
--- Purpose: what became of each point of a batch. "left" and "wrong_type" are those of the last confirming pass.
+-- Purpose: what became of each point of a batch. "found" and "deleted" are those of all its tickets, also of one that the
+--          point has left since; "left" and "wrong_type" are those of the last confirming pass of the one it is on.
 -- Grain: one row a point of the batch.
 -- Parameters: batch_id.
 WITH deleting AS (
-  SELECT ticket_id, point_id, SUM(found) AS found, SUM(deleted) AS deleted
-  FROM points_lifecycle.cleanup_count
-  WHERE phase = 'delete'
-  GROUP BY ticket_id, point_id
+  SELECT c.point_id, SUM(c.found) AS found, SUM(c.deleted) AS deleted
+  FROM points_lifecycle.cleanup_ticket t
+  JOIN points_lifecycle.cleanup_count c ON c.ticket_id = t.ticket_id AND c.phase = 'delete'
+  WHERE t.batch_id = %(batch_id)s
+  GROUP BY c.point_id
 ),
 confirming AS (
   SELECT c.ticket_id, c.point_id, SUM(c.found) AS remaining, SUM(c.wrong_type) AS wrong_type
@@ -21,7 +23,7 @@ SELECT p.point_id, p.cluster, p.ticket_id, p.reason, p.estimated_keys, p.estimat
   COALESCE(d.found, 0) AS found, COALESCE(d.deleted, 0) AS deleted, COALESCE(c.remaining, 0) AS remaining,
   COALESCE(c.wrong_type, 0) AS wrong_type
 FROM points_lifecycle.cleanup_point p
-LEFT JOIN deleting d ON d.ticket_id = p.ticket_id AND d.point_id = p.point_id
+LEFT JOIN deleting d ON d.point_id = p.point_id
 LEFT JOIN confirming c ON c.ticket_id = p.ticket_id AND c.point_id = p.point_id
 WHERE p.batch_id = %(batch_id)s
 ORDER BY p.cluster, p.point_id

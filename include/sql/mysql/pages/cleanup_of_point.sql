@@ -1,11 +1,13 @@
--- Purpose: what the cleanup of each batch did about a point: its ticket, or why it has none, and the keys or fields freed.
+-- Purpose: what the cleanup of each batch did about a point: its ticket, or why it has none, and the keys or fields freed
+--          by all tickets that it was on.
 -- Grain: one row a batch.
 -- Parameters: batches, point_id.
 SELECT p.batch_id, p.cluster, p.ticket_id, p.reason, t.executor, t.state, t.approved_by, t.started_at, t.finished_at,
        (
          SELECT SUM(c.deleted)
-         FROM points_lifecycle.cleanup_count AS c
-         WHERE c.ticket_id = p.ticket_id AND c.phase = 'delete' AND c.point_id = p.point_id
+         FROM points_lifecycle.cleanup_ticket AS o
+         JOIN points_lifecycle.cleanup_count AS c ON c.ticket_id = o.ticket_id
+         WHERE o.batch_id = p.batch_id AND c.phase = 'delete' AND c.point_id = p.point_id
        ) AS freed
 FROM points_lifecycle.cleanup_point AS p
 LEFT JOIN points_lifecycle.cleanup_ticket AS t ON t.ticket_id = p.ticket_id

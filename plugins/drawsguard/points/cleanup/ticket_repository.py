@@ -63,7 +63,7 @@ class StoredTicket(NamedTuple):
 
 
 class PointResult(NamedTuple):
-    """What became of a point: its ticket, or the reason why it has none, and its counts."""
+    """What became of a point: its ticket, or the reason why it has none, and its counts on all tickets of the batch."""
 
     point_id: int
     cluster: str
@@ -328,6 +328,11 @@ class TicketRepository:
         """Return what became of each point of a batch, by cluster and id."""
         rows = self._read("cleanup/result_points.sql", {"batch_id": batch_id})
         return [PointResult(*row[:6], *(int(number) for number in row[6:])) for row in rows]
+
+    def deleted(self, ticket_id: str) -> int:
+        """Return how many keys and fields a ticket has deleted."""
+        ((deleted,),) = self._read("cleanup/ticket_deleted.sql", {"ticket_id": ticket_id})
+        return int(deleted)
 
     def memory(self, batch_id: str) -> list[MemoryResult]:
         """Return the memory of the instances before and after the batch's tickets."""

@@ -134,7 +134,7 @@ class RedisCleanupOperator(ApprovalOperator):
         """Sweep, and note the end; keys that are left, or a stop, fail the task after everything is recorded."""
         if prepared is None:
             with cleanup_repositories() as (tickets, _):
-                return {"deleted": _deleted(tickets, self.ticket_id), "wrong_type": 0}
+                return {"deleted": tickets.deleted(self.ticket_id), "wrong_type": 0}
         return self._sweep(prepared, approved)
 
     def _current(self, stored: StoredTicket, tickets: TicketRepository, repositories: Repositories) -> Ticket:
@@ -213,7 +213,7 @@ class RedisCleanupOperator(ApprovalOperator):
     @staticmethod
     def _note_end(ticket: Ticket, approver: str) -> None:
         with cleanup_repositories() as (tickets, repositories):  # the sweep's connection may be lost
-            deleted = _deleted(tickets, ticket.ticket_id)
+            deleted = tickets.deleted(ticket.ticket_id)
             state = tickets.ticket(ticket.ticket_id).state
             repositories.audit.note(
                 ticket.batch_id, "cleanup_ended", approver, ticket=ticket.ticket_id, state=state, deleted=deleted
@@ -267,11 +267,6 @@ def _require_nothing_left(ticket: Ticket, result: SweepResult) -> None:
             f"scan, by point: {result.left}. Somebody still writes to these points; find out who, then run "
             "points_cleanup again. Everything deleted is counted."
         )
-
-
-def _deleted(tickets: TicketRepository, ticket_id: str) -> int:
-    batch_id = tickets.ticket(ticket_id).batch_id
-    return sum(point.deleted for point in tickets.results(batch_id) if point.ticket_id == ticket_id)
 
 
 def _stop_switch() -> bool:

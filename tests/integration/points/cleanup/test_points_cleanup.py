@@ -33,7 +33,7 @@ from drawsguard.points.cleanup.ticket_repository import (
     TicketStateError,
     lock_name,
 )
-from drawsguard.points.database import prepare, statement
+from drawsguard.points.database import fetch, prepare, statement
 from drawsguard.points.downline.observation_repository import ObservationRepository
 from drawsguard.points.downline.observed_days import last_observed_day
 from drawsguard.points.downline.recheck import Sign
@@ -619,6 +619,51 @@ def test_a_ticket_that_was_withdrawn_and_comes_back_is_swept_again(
     assert instance.keys() == []
 
 
+@pytest.mark.parametrize("points", [PAIR, PAIR[1:]])
+def test_what_was_deleted_of_a_point_is_reported_although_it_left_its_ticket(
+    connection, instance, living, folder, asked, monkeypatch, points
+):
+    """A sweep deletes keys of point 5 and is stopped; the point is revived, and may be cleaned again another day."""
+    batch_id = add_batch(connection, *points)
+    instance.mset({"flag:7:1": 1, "flag:7:5": 1, "flag:8:5": 1} if points == PAIR else {"flag:7:5": 1, "flag:8:5": 1})
+    store = TicketRepository(connection)
+    (ticket_id,) = CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context())
+    with monkeypatch.context() as patched:
+        patched.setattr(MySqlLedger, "finish_passes", lambda *_: pytest.fail("killed"))
+        with pytest.raises(BaseException, match="killed"):
+            approve(ticket_id, store.ticket(ticket_id).digest)
+    assert instance.keys() == []
+    instance.set("flag:9:5", 1)
+    keep(monkeypatch, {5: "It is served."})
+    new_run()
+    own = CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context())
+    assert own == [ticket_id][: len(points) - 1]
+    for left in own:
+        approve(left, store.ticket(left).digest)
+    assert [(p.point_id, p.ticket_id, p.found, p.deleted) for p in store.results(batch_id)] == [
+        *[(1, ticket_id, 1, 1)][: len(points) - 1],
+        (5, None, 2, 2),
+    ]
+    assert [
+        e["detail"]["deleted"] for e in Repositories(connection).audit.events(batch_id) if "deleted" in e["detail"]
+    ] == [len(points) + 1] * len(points)
+    assert freed(connection, batch_id, 5) == 2
+    keep(monkeypatch, {})
+    new_run()
+    (after,) = CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context())
+    approve(after, store.ticket(after).digest)
+    assert instance.keys() == []
+    assert [(p.ticket_id, p.deleted, p.left) for p in store.results(batch_id) if p.point_id == 5] == [(after, 3, 0)]
+    assert freed(connection, batch_id, 5) == 3
+
+
+def freed(connection, batch_id, point_id):
+    """Return how many keys of a point are shown as freed by a batch."""
+    ((*_, number),) = fetch(connection, "pages/cleanup_of_point.sql", {"batches": (batch_id,), "point_id": point_id})
+    connection.rollback()
+    return number
+
+
 @pytest.mark.parametrize("state", ["running", "incomplete"])
 def test_a_ticket_that_follows_no_more_is_withdrawn_although_it_was_begun(
     connection, instance, living, folder, asked, monkeypatch, state
@@ -1196,7 +1241,7 @@ from drawsguard.points.cleanup.structure import read_structure
 from drawsguard.points.cleanup.sweep import Sweep
 from drawsguard.points.cleanup.throttle import Throttle
 from drawsguard.points.cleanup.ticket import Ticket
-from drawsguard.points.database import prepare, statement
+from drawsguard.points.database import fetch, prepare, statement
 from drawsguard.points.downline.structure_repository import Structure
 
 config, arguments = get_config(), json.loads(sys.argv[1])
