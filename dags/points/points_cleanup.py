@@ -1,10 +1,11 @@
 """A failure means that Redis data of points out of service was not (completely) removed; nothing else is touched.
 
 **What it does.** Every day it takes the batches whose observation has ended without use or objection. *write_tickets*
-puts every point on exactly one ticket, or on a list with the reason why not, and mails the workbook 清理积分.
+puts every point on exactly one ticket, or on a list with the reason why not, and mails the workbook 清理积分 (again
+when a ticket changes or an approval is asked for).
 *clean* asks for approval of each ticket that the pipeline executes itself and, once another person has approved it,
-deletes what its patterns match (SCAN and UNLINK, or HDEL), slowly, and scans again to confirm. *report* writes and
-mails 积分清理结果.
+deletes what its patterns match (SCAN and UNLINK, or HDEL), slowly, and scans again to confirm. *report* writes
+积分清理结果 and mails it when it says something new.
 
 **Who runs it.** The scheduler; a person may trigger it for one batch. Who confirmed the batch or triggered the run
 cannot approve. No answer means no; the approval is asked for again the next day.

@@ -42,14 +42,32 @@ def send_each(letters: Mapping[str, Callable[[], object]], told: Collection[str]
         )
 
 
-def tell_each(audit: AuditRepository, batch_id: str, run_id: str, letters: Mapping[str, Callable[[], object]]) -> None:
-    """Send the letters about a batch once in a run: whom it told is in the audit.
+def told_before(audit: AuditRepository, batch_id: str, run_id: str, says: str | None = None) -> set[str]:
+    """Return who needs no letter about a batch.
 
+    :param says: digest of what the letters say: whose last one said the same needs none. None: who had one in this run.
+    """
+    told = [event["detail"] for event in audit.events(batch_id) if event["event"] == TOLD]
+    if says is None:
+        return {detail["to"] for detail in told if detail.get("run_id") == run_id}
+    last = {detail["to"]: detail.get("says") for detail in told}
+    return {name for name, said in last.items() if said == says}
+
+
+def tell_each(
+    audit: AuditRepository,
+    batch_id: str,
+    run_id: str,
+    letters: Mapping[str, Callable[[], object]],
+    says: str | None = None,
+) -> None:
+    """Send the letters about a batch once in a run, or once until they say something else; the audit has who was told.
+
+    :param says: digest of what the letters say; None: every run sends them.
     :raises NotAllToldError: after all, naming those that were refused.
     """
-    told = {
-        event["detail"]["to"]
-        for event in audit.events(batch_id)
-        if event["event"] == TOLD and event["detail"].get("run_id") == run_id
-    }
-    send_each(letters, told, lambda name: audit.note(batch_id, TOLD, "airflow", to=name, run_id=run_id))
+
+    def sent(name: str) -> None:
+        audit.note(batch_id, TOLD, "airflow", to=name, run_id=run_id, says=says)
+
+    send_each(letters, told_before(audit, batch_id, run_id, says), sent)

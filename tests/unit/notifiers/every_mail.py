@@ -26,6 +26,7 @@ from drawsguard.monitoring.inspection import (
 )
 from drawsguard.monitoring.observation import Priority
 from drawsguard.points.cleanup.lifetime import LifetimePoint, LifetimeReport
+from drawsguard.points.cleanup.result import STATES
 from drawsguard.points.cleanup.ticket_workbook import EXECUTORS
 from drawsguard.points.downline.recheck import Sign
 from drawsguard.points.review.classify import PointClass
@@ -184,7 +185,7 @@ def _tickets(name: str) -> Mail:
         SimpleNamespace(ticket_id=name, executor=executor, state=state, points=12345, estimated_keys=None)
         for executor, state in (("own", "open"), ("dba", "withdrawn"), ("dba", "handed_over"))
     ]
-    return _points(name, "cleanup/tickets", tickets=tickets, executors=EXECUTORS, unticketed=2)
+    return _points(name, "cleanup/tickets", tickets=tickets, executors=EXECUTORS, states=STATES, unticketed=2)
 
 
 def inspection(name: str) -> Mail:

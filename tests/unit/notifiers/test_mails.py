@@ -14,6 +14,8 @@ from airflow.sdk import DAG
 from jinja2 import UndefinedError
 
 from deadlines.fresh_interval import FreshIntervalEnd, deadline_start
+from drawsguard.points.cleanup.result import STATES
+from drawsguard.points.cleanup.ticket_workbook import EXECUTORS
 from drawsguard.settings import REPOSITORY
 from drawsguard.templates import render_template
 from notifiers.points_mail import send_mail
@@ -86,6 +88,30 @@ def test_an_owner_who_replies_reaches_the_points_team(sent: list[dict[str, Any]]
     assert mail["custom_headers"] == {"Reply-To": "points-oncall@example.com"}
     assert "points-oncall@example.com" in mail["html_content"]
     assert "2025-10-03 09:05 北京时间" in mail["html_content"]
+
+
+@pytest.mark.parametrize(
+    ("left", "said"), [("open", "Approve during"), ("handed_over", "Hand them to the DBA"), ("done", "Nothing to do")]
+)
+def test_tickets_that_are_done_or_withdrawn_are_no_work(sent: list[dict[str, Any]], left: str, said: str) -> None:
+    states = [("T", left, "own" if left == "open" else "dba"), ("T/1", "withdrawn", "dba"), ("T/2", "done", "own")]
+    tickets = [
+        SimpleNamespace(ticket_id=name, state=state, executor=executor, points=1, estimated_keys=None)
+        for name, state, executor in states
+    ]
+    send_mail(
+        "lin@example.com", "cleanup/tickets", batch_id="b1", tickets=tickets, executors=EXECUTORS, states=STATES,
+        unticketed=0, run_url="http://ui/run",
+    )  # fmt: skip
+    body = sent[0]["html_content"]
+    work, _, rest = body.partition("Keys (estimate)")[2].partition("</table>")
+    assert said in body
+    assert "T/1" not in work
+    assert "T/2" not in work
+    assert (STATES[left] in work) is (left != "done")
+    assert "已撤销 withdrawn: T/1" in rest
+    assert "The DBA must not run its commands" in rest
+    assert "已完成 done: T/2" in rest
 
 
 def test_the_points_team_gets_the_mails_of_its_dags(sent: list[dict[str, Any]]) -> None:

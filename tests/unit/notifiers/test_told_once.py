@@ -55,6 +55,17 @@ def test_the_others_are_told_once_and_the_failure_is_named(bad: str) -> None:
     assert len(post.delivered) == 6
 
 
+def test_what_says_the_same_as_the_last_mail_is_not_sent_again() -> None:
+    post, audit = Post("a"), Audit()
+    letters = post.letters("a", "b")
+    with pytest.raises(NotAllToldError, match="1 of 2"):
+        tell_each(audit, "b1", "day 1", letters, "x")  # type: ignore[arg-type]
+    post.refused.clear()
+    for day, says in enumerate("xxyyx", start=2):
+        tell_each(audit, "b1", f"day {day}", letters, says)  # type: ignore[arg-type]
+    assert post.delivered == ["b", "a", "a", "b", "a", "b"]
+
+
 def test_a_mail_that_cannot_be_noted_is_a_failure_too() -> None:
     post = Post()
 

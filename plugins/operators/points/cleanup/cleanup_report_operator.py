@@ -11,6 +11,7 @@ from airflow.sdk.exceptions import AirflowException
 from drawsguard.approvals.model import ANSWERS, Action
 from drawsguard.points.cleanup.result import STATES, CleanupResult, write_result
 from drawsguard.points.cleanup.ticket_repository import TicketRepository
+from drawsguard.points.digest import digest_of
 from drawsguard.points.downline.repositories import Repositories
 from drawsguard.settings import get_settings
 from drawsguard.templates import render_template
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class CleanupReportOperator(BaseOperator):
-    """Write and mail the result of every batch that this run made tickets for, whatever their outcome.
+    """Write the result of every batch that this run made tickets for, whatever their outcome, and mail what is new.
 
     A batch is closed when it is due and each of its points is on a ticket that is done, the DBA's included, or gets
     none for a reason that does not pass: it was restored, somebody else changed it, no route fits it.
@@ -90,7 +91,10 @@ class CleanupReportOperator(BaseOperator):
             def send() -> None:
                 send_mail(get_settings().points_email, "cleanup/result", files, result=result, run_url=url)
 
-            tell_each(repositories.audit, batch_id, run_id, {"cleanup result": send})
+            # Not the points' reasons and estimates: they differ from day to day while nothing happens.
+            counts = [list(vars(cluster).values()) for cluster in result.clusters]
+            says = digest_of([counts, *([t.ticket_id, t.digest, t.state] for t in result.tickets)])
+            tell_each(repositories.audit, batch_id, run_id, {"cleanup result": send}, says)
         # After the mail: what is closed is not reported again.
         closed = tickets.close_batch(
             batch_id,

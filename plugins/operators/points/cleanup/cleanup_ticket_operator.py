@@ -11,9 +11,11 @@ from airflow.sdk import BaseOperator
 
 from drawsguard.points.cleanup.config import get_config
 from drawsguard.points.cleanup.estimate import Estimate, estimate_points
+from drawsguard.points.cleanup.result import STATES
 from drawsguard.points.cleanup.ticket import TicketPlan
 from drawsguard.points.cleanup.ticket_repository import TicketRepository
 from drawsguard.points.cleanup.ticket_workbook import EXECUTORS, workbook_name, write_tickets
+from drawsguard.points.digest import digest_of
 from drawsguard.points.downline.repositories import Repositories
 from drawsguard.refusal import RefusedError
 from drawsguard.settings import get_settings
@@ -22,20 +24,23 @@ from hooks.cleanup_databases import cleanup_folder, cleanup_repositories, plan_b
 from hooks.redis_instance_hook import RedisInstanceHook
 from notifiers.points_mail import send_mail
 from notifiers.template_mail import run_url
-from notifiers.told_once import tell_each
+from notifiers.told_once import tell_each, told_before
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 #: The audit's events of a batch that has its tickets, and of one that has none, with the reason.
 TICKETS_MADE, TICKETS_FAILED = "cleanup_tickets", "cleanup_tickets_failed"
+#: Its name for the mail with the tickets.
+LETTER = "cleanup tickets"
 
 
 class CleanupTicketOperator(BaseOperator):
     """Make the tickets of every due batch, store them, and mail them as a workbook.
 
     Due is a batch that was downlined, whose observation has ended with the evidence of all its days, and that nothing
-    halted. Making tickets again replaces those that are not finished.
+    halted. Making tickets again replaces those that are not finished; without a change, and with nothing to approve, it
+    writes no workbook and sends no mail.
 
     :param batch_id: make the tickets of this batch only, if it is due; empty for all.
     :returns: the ids of the pipeline's tickets that wait for approval or are not finished.
@@ -85,20 +90,24 @@ class CleanupTicketOperator(BaseOperator):
         plan = plan_batch(batch_id, store, repositories)
         estimates = self._estimate(plan)
         store.save_tickets(batch_id, plan, estimates)
-        business_time = datetime.now(UTC).astimezone(ZoneInfo(get_settings().business_timezone))
+        tickets = store.tickets(batch_id)
+        planned = {ticket.ticket_id for ticket in plan.tickets}  # what a sweep still holds may follow no more
+        waiting = [
+            ticket.ticket_id
+            for ticket in tickets
+            if ticket.ticket_id in planned
+            and ticket.executor == "own"
+            and ticket.state in ("open", "running", "incomplete")
+        ]
+        # Each run asks for its approvals again, and says so; what the DBA has in hand is said once.
+        says = None if waiting else digest_of([t.ticket_id, t.digest, t.state] for t in tickets)
+        made: dict[str, Any] = {"tickets": {t.ticket_id: t.digest for t in tickets}, "unticketed": len(plan.unticketed)}
         with artifacts.drafts() as folder:
-            workbook = folder / workbook_name(business_time)
-            write_tickets(workbook, batch_id, plan, estimates)
-            address = artifacts.store(workbook, cleanup_folder(batch_id))
-            tickets = store.tickets(batch_id)
-            repositories.audit.note(
-                batch_id,
-                TICKETS_MADE,
-                "airflow",
-                tickets={ticket.ticket_id: ticket.digest for ticket in tickets},
-                unticketed=len(plan.unticketed),
-                workbook=address,
-            )
+            workbook = folder / workbook_name(datetime.now(UTC).astimezone(ZoneInfo(get_settings().business_timezone)))
+            if waiting or LETTER not in told_before(repositories.audit, batch_id, run_id, says):
+                write_tickets(workbook, batch_id, plan, estimates)
+                made["workbook"] = artifacts.store(workbook, cleanup_folder(batch_id))
+            repositories.audit.note(batch_id, TICKETS_MADE, "airflow", **made)
 
             def send() -> None:
                 send_mail(
@@ -108,21 +117,15 @@ class CleanupTicketOperator(BaseOperator):
                     batch_id=batch_id,
                     tickets=tickets,
                     executors=EXECUTORS,
+                    states=STATES,
                     unticketed=len(plan.unticketed),
                     run_url=url,
                 )
 
-            tell_each(repositories.audit, batch_id, run_id, {"cleanup tickets": send})
+            tell_each(repositories.audit, batch_id, run_id, {LETTER: send}, says)
         for point in plan.unticketed:
             self.log.warning("Point %s (%s) has no ticket: %s", point.eid, point.cluster, point.reason)
-        planned = {ticket.ticket_id for ticket in plan.tickets}  # what a sweep still holds may follow no more
-        return [
-            ticket.ticket_id
-            for ticket in tickets
-            if ticket.ticket_id in planned
-            and ticket.executor == "own"
-            and ticket.state in ("open", "running", "incomplete")
-        ]
+        return waiting
 
     def _estimate(self, plan: TicketPlan) -> dict[int, Estimate]:
         """Estimate the pipeline's tickets, one sample of each instance for all of them."""

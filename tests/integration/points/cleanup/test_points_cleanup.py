@@ -320,6 +320,7 @@ def test_batch_from_tickets_to_closed(connection, instance, living, folder, aske
         "told",
         "cleanup_reported",
         "dba_ticket_done",
+        "told",
         "cleanup_reported",
     ]
     assert [(e.action, e.kind, e.responder, e.subject) for e in kept() if e.kind != "asked"] == [
@@ -443,6 +444,7 @@ def test_a_sweep_ends_when_its_ticket_gets_other_points_beside_it(
 
 
 MQ = (3, "redis_mq", "string", "mq:{user}:3", None)
+MQ_PAIR = (MQ, (5, "redis_mq", "string", "mq:{user}:5", None))
 
 
 def handed_over(connection):
@@ -526,6 +528,46 @@ def test_a_halt_withdraws_what_the_dba_has_in_hand_and_the_report_says_so(connec
     assert events.count("dba_tickets_withdrawn") == 1
 
 
+def test_what_waits_for_the_dba_is_mailed_once(connection, living, folder, monkeypatch):
+    batch_id = add_batch(connection, *MQ_PAIR)
+    mails, workbooks, write = [], [], cleanup_ticket_operator.write_tickets
+    for module in (cleanup_ticket_operator, cleanup_report_operator):
+        monkeypatch.setattr(module, "send_mail", lambda _, name, *__, **___: mails.append(name))
+    monkeypatch.setattr(cleanup_ticket_operator, "write_tickets", lambda *a: (workbooks.append(a[0]), write(*a)))
+
+    def day(*left_out):
+        keep(monkeypatch, dict.fromkeys(left_out, "It is served."))
+        new_run()
+        mails.clear()
+        CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context())
+        reported(batch_id)
+        return [*mails]
+
+    assert day(5) == ["cleanup/tickets", "cleanup/result"]
+    assert [day(5), day(5)] == [[], []]
+    assert len(workbooks) == 1
+    assert day() == ["cleanup/tickets", "cleanup/result"]  # another ticket
+    assert day() == []
+    assert len(workbooks) == 2
+    dba_done(f"{batch_id}/redis_mq/dba_whole/2")
+    mails.clear()
+    assert reported(batch_id) is True
+    assert mails == ["cleanup/result"]
+
+
+def test_tickets_that_wait_for_an_approval_are_mailed_with_each_question(
+    connection, instance, living, folder, asked, monkeypatch
+):
+    batch_id = add_batch(connection, FLAG[0])
+    mails = []
+    monkeypatch.setattr(cleanup_ticket_operator, "send_mail", lambda _, name, *__, **___: mails.append(name))
+    for _ in range(2):
+        new_run()
+        CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context())
+        CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context())  # a retry
+    assert mails == ["cleanup/tickets"] * 2
+
+
 def test_a_batch_that_an_older_version_closed_is_halted_and_released_like_any_other(
     connection, living, folder, monkeypatch
 ):
@@ -542,9 +584,6 @@ def test_a_batch_that_an_older_version_closed_is_halted_and_released_like_any_ot
     CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context())
     assert dba_done(ticket_id) == batch_id
     assert reported(batch_id) is True
-
-
-MQ_PAIR = (MQ, (5, "redis_mq", "string", "mq:{user}:5", None))
 
 
 @pytest.mark.parametrize("before", [{5}, set()])
