@@ -188,6 +188,7 @@ class AlertManager:
         rows = self._repository.query(
             "alerts/check_history",
             since=now - PAST,
+            now=now,
             silence_seconds=int(SILENCE.total_seconds()),
             lately=now - LATELY,
             patience_seconds=int(self._config.patience.catch_up.total_seconds()),

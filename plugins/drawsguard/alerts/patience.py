@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from drawsguard.alerts.state import passed
 from drawsguard.monitoring.observation import Observation
 
 #: What says that the monitor was away; it does not wait for others to catch up.
@@ -71,9 +72,9 @@ class Patience:
         :param paused: asked about an absence of the monitor that is its only one lately.
         """
         if not history.has_passed:
-            return now - history.first_checked_at < self.start
+            return not passed(history.first_checked_at, now, self.start)
         if not key.startswith(ABSENCE):
-            return now - history.patient_since < self.catch_up
+            return not passed(history.patient_since, now, self.catch_up)
         known = history.away_since is not None and history.interruptions == 1
         return known and paused(history.away_since, history.resumed_at)  # type: ignore[arg-type]  # known
 

@@ -159,7 +159,7 @@ class Board:
         def explains(other: Alert) -> bool:
             if other.resolved_at is None:
                 return True
-            return alert.fired_at <= other.resolved_at and not _passed(other.resolved_at, now, aftermath)
+            return alert.fired_at <= other.resolved_at and not passed(other.resolved_at, now, aftermath)
 
         return any(
             fnmatch.fnmatchcase(other.key, pattern)
@@ -170,7 +170,7 @@ class Board:
         )  # fmt: skip
 
 
-def _passed(since: datetime, now: datetime, delay: timedelta) -> bool:
+def passed(since: datetime, now: datetime, delay: timedelta) -> bool:
     """Whether a delay is over; one that begins in the future was stamped by a clock ahead, and delays nothing."""
     return not timedelta() <= now - since < delay
 
@@ -315,7 +315,7 @@ def due_messages(board: Board, now: datetime, policy: Policy) -> list[tuple[Mess
 def _announcement(alert: Alert, now: datetime, policy: Policy) -> Message | None:
     """Return what an open alert's age asks for: the first announcement, a reminder, or nothing now."""
     if alert.notified_at is None:
-        waited = alert.priority is Priority.P0 or _passed(alert.fired_at, now, policy.p1_delay)
+        waited = alert.priority is Priority.P0 or passed(alert.fired_at, now, policy.p1_delay)
         return Message.FIRING if waited else None
     due = now - (alert.reminded_at or alert.notified_at) >= policy.reminder_delay
     if alert.priority is not Priority.P0 or not due or alert.reminders >= policy.reminder_limit:
@@ -327,7 +327,7 @@ def _may_try(alert: Alert, now: datetime, policy: Policy) -> bool:
     if alert.delivery_failures == 0 or alert.last_delivery_at is None:
         return True
     delay = policy.retry_delay if alert.delivery_failures < policy.retry_limit else policy.slow_retry_delay
-    return _passed(alert.last_delivery_at, now, delay)
+    return passed(alert.last_delivery_at, now, delay)
 
 
 #: What a message leaves in the log.

@@ -224,6 +224,14 @@ def test_an_interruption_after_an_uninterrupted_time_restarts_the_patience(clien
     assert rounds.failing(again + 10 * MINUTE, STALE) == {STALE}
 
 
+def test_one_round_of_a_clock_ahead_holds_no_alert_back(client: Client, sink: str) -> None:
+    rounds = Rounds(client)
+    rounds.log(minutes(NOW - 30 * MINUTE, NOW), "pass", STALE)
+    rounds.log([NOW + timedelta(hours=8)], "pass", STALE)
+    rounds.log(minutes(NOW + MINUTE, NOW + 5 * MINUTE), "pass", STALE)
+    assert rounds.failing(NOW + 5 * MINUTE, STALE) == {STALE}
+
+
 def test_after_a_pause_of_days_everything_is_as_at_a_first_start(client: Client, sink: str) -> None:
     rounds, back = Rounds(client), NOW + timedelta(days=9)
     rounds.log(minutes(NOW - 30 * MINUTE, NOW), "pass", STALE, IDENTITY)

@@ -2,13 +2,14 @@
 --   when the monitor was last interrupted, and since when patience counts: the newest interruption restarts it if the
 --   monitor had run uninterrupted for long enough before, else the one that restarted it last does.
 -- Grain: one row a check and subject.
--- Parameters: @since (TIMESTAMP): older results are not read; @silence_seconds (INT64): a longer time between two rounds
---   is an interruption; @lately (TIMESTAMP): interruptions that ended since then are counted; @patience_seconds (INT64):
---   the least uninterrupted time after which an interruption restarts the patience.
+-- Parameters: @since, @now (TIMESTAMP): older results are not read, nor those that a clock ahead has stamped;
+--   @silence_seconds (INT64): a longer time between two rounds is an interruption; @lately (TIMESTAMP): interruptions that
+--   ended since then are counted; @patience_seconds (INT64): the least uninterrupted time after which an interruption
+--   restarts the patience.
 WITH results AS (
   SELECT check_name, subject, checked_at, status
   FROM `{{ project }}.{{ monitor_dataset }}.check_log`
-  WHERE checked_at >= @since
+  WHERE checked_at >= @since AND checked_at <= @now
 ),
 rounds AS (
   SELECT checked_at, LAG(checked_at) OVER (ORDER BY checked_at) AS previous

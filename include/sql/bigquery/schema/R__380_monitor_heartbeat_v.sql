@@ -2,7 +2,7 @@
 --   monitoring_checks, and the monitor when it is back.
 -- Grain: one row. The longest gap is the longest interruption that ended within the last hour, or continues now. It is
 --   seen as long as the round before it is at most a week old; a log without any round is a gap of 99999 s.
--- Parameters: none; judged now.
+-- Parameters: none; judged now. Rounds after now are of a clock that was ahead, and left out.
 CREATE OR REPLACE VIEW `{{ project }}.{{ monitor_dataset }}.monitor_heartbeat_v`
 OPTIONS (description = 'Last round of the monitor, and its longest interruption that reaches into the last hour.') AS
 SELECT
@@ -31,7 +31,9 @@ LEFT JOIN (
   FROM (
     SELECT DISTINCT checked_at
     FROM `{{ project }}.{{ monitor_dataset }}.check_log`
-    WHERE checked_at >= TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL 7 DAY)
+    WHERE
+      checked_at >= TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL 7 DAY)
+      AND checked_at <= CURRENT_TIMESTAMP()
   ) AS moments
 ) AS rounds
   ON TRUE;
