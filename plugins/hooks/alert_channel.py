@@ -11,12 +11,16 @@ from __future__ import annotations
 import html
 import json
 import logging
+import socket
+import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import apprise
 import requests
+from apprise.logger import logger as apprise_logger
 from apprise.plugins.dingtalk import NotifyDingTalk
 from apprise.plugins.email import NotifyEmail
 from apprise.plugins.feishu import NotifyFeishu
@@ -42,6 +46,17 @@ KINDS = {
 }
 
 Channel = apprise.NotifyBase
+
+
+class Answer(NamedTuple):
+    """What became of a text.
+
+    :param problem: why it was not taken as a whole; empty when it was.
+    :param hung: whether it was no refusal: no answer came in time.
+    """
+
+    problem: str = ""
+    hung: bool = False
 
 
 @dataclass(frozen=True)
@@ -118,8 +133,8 @@ def name_of(channel: Channel) -> str:
     return str(channel.url(privacy=True)).split("?", 1)[0]
 
 
-def deliver(channel: Channel, text: Text) -> str:
-    """Send a text to a channel; return why it was not taken as a whole, or nothing."""
+def deliver(channel: Channel, text: Text) -> Answer:
+    """Send a text to a channel; whatever a library raises is an answer."""
     bot = next((bot for kind, bot in BOTS.items() if isinstance(channel, kind)), None)
     try:
         if isinstance(channel, NotifyEmail):
@@ -127,27 +142,60 @@ def deliver(channel: Channel, text: Text) -> str:
             return _notify(channel, text, title=subject_line(text.title), body=body, body_format=form)
         for title, body in _parts(channel, text, bot):
             if bot:
-                problem = _post(channel, bot, f"{title}\n{body}")
+                answer = _post(channel, bot, f"{title}\n{body}")
             else:
-                problem = _notify(channel, text, title=title, body=body, body_format=apprise.NotifyFormat.TEXT)
-            if problem:
-                return problem
+                answer = _notify(channel, text, title=title, body=body, body_format=apprise.NotifyFormat.TEXT)
+            if answer.problem:
+                return answer
     except Exception as error:  # noqa: BLE001 - whatever a library raises, the other channels get the alert
-        return f"{type(error).__name__}: {error}"
-    return ""
+        return Answer(f"{type(error).__name__}: {error}", _timed_out(error))
+    return Answer()
 
 
-def _notify(channel: Channel, text: Text, **message: Any) -> str:
-    with apprise.LogCapture(level=logging.WARNING) as captured:
+def _timed_out(error: BaseException | None) -> bool:
+    """Whether an error, or one that led to it, is that no answer came in time, or that a name was not found."""
+    while error is not None:
+        if isinstance(error, TimeoutError | requests.Timeout | socket.gaierror):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+@contextmanager
+def _timeouts() -> Iterator[list[BaseException]]:
+    """Collect the timeouts that Apprise swallows: each is handled while it writes a line of its log about it.
+
+    For mail that is a debug line. Those hold whole addresses, and so are kept from every handler.
+    """
+    found: list[BaseException] = []
+    level, shown = apprise_logger.level, apprise_logger.getEffectiveLevel()
+
+    def note(record: logging.LogRecord) -> bool:
+        error = sys.exc_info()[1]
+        if error is not None and _timed_out(error):
+            found.append(error)
+        return record.levelno >= shown
+
+    apprise_logger.setLevel(min(shown, logging.DEBUG))
+    apprise_logger.addFilter(note)
+    try:
+        yield found
+    finally:
+        apprise_logger.removeFilter(note)
+        apprise_logger.setLevel(level)
+
+
+def _notify(channel: Channel, text: Text, **message: Any) -> Answer:
+    with apprise.LogCapture(level=logging.WARNING) as captured, _timeouts() as timeouts:
         accepted = channel.notify(notify_type=KINDS[text.priority], **message)
         said = captured.getvalue().strip().splitlines()
-    return "" if accepted else said[-1] if said else "refused without a reason"
+    return Answer() if accepted else Answer(said[-1] if said else "refused without a reason", bool(timeouts))
 
 
-def _post(channel: Any, bot: Bot, text: str) -> str:
-    """Post a text to every chat of a channel; return why one did not take it, or nothing."""
+def _post(channel: Any, bot: Bot, text: str) -> Answer:
+    """Post a text to every chat of a channel; it is taken when all have taken it."""
     posts = bot.requests(channel, text)
-    problems = [] if posts else ["the address names no chat"]
+    problems, hung = [] if posts else ["the address names no chat"], False
     for post in posts:
         channel.throttle()
         try:
@@ -161,9 +209,10 @@ def _post(channel: Any, bot: Bot, text: str) -> str:
             )
         except requests.RequestException as error:
             problems.append(f"no answer: {type(error).__name__}")  # its text holds the address, and so the token
+            hung = hung or _timed_out(error)
         else:
             problems.append(refusal_in(answer.status_code, answer.text, bot.codes, bot.good))
-    return "; ".join(filter(None, problems))
+    return Answer("; ".join(filter(None, problems)), hung)
 
 
 def refusal_in(status: int, body: str, codes: tuple[str, ...], good: int | bool = 0) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import apprise
 from airflow.providers.apprise.hooks.apprise import AppriseHook
 
+from drawsguard.alerts.manager import NotTriedError
 from drawsguard.alerts.message import Text
 from drawsguard.monitoring.observation import Priority
 from hooks.alert_channel import deliver, name_of
@@ -28,8 +28,8 @@ class AlertDeliveryHook(AppriseHook):
     a channel's answer; a lost alert must be visible, so each channel is called separately here. Apprise itself keeps
     to the rate that each service allows.
 
-    An instance serves one round: a channel that let it wait and did not take a text is not tried again by it, so that
-    one that hangs costs a round its time once.
+    An instance serves one round: a channel that gave no answer in time is not tried again by it, so that one that hangs
+    costs a round its time once.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -72,10 +72,12 @@ class AlertDeliveryHook(AppriseHook):
         """Send a text to every channel of its priority; return those that took it, and ``name: why`` of the others.
 
         A channel that refuses, hangs or has a wrong address keeps no other from getting the text.
+
+        :raises NotTriedError: when every channel that the text is for has hung before.
         """
         taken: list[str] = []
         problems: list[str] = []
-        mailed = False
+        mailed, waits = False, 0
         for entry in self._entries():
             tags = _tags(entry)
             if not _addressed(text, tags):
@@ -88,24 +90,27 @@ class AlertDeliveryHook(AppriseHook):
             except ValueError as error:
                 problems.append(str(error))
                 continue
-            problem = NOT_AGAIN if entry["path"] in self._hung else self._deliver(channel, entry["path"], text)
+            if entry["path"] in self._hung:
+                problem, waits = NOT_AGAIN, waits + 1
+            else:
+                problem = self._deliver(channel, entry["path"], text)
             if problem:
                 problems.append(f"{name_of(channel)}: {problem}")
                 self.log.error("Channel %s did not accept %r: %s", name_of(channel), text.title, problem)
             else:
                 taken.append(name_of(channel))
+        if problems and waits == len(problems) and not taken:
+            raise NotTriedError("; ".join(problems))
         if mailed and not taken and not problems:
             return ["mail, when it was detected"], []
         return taken, problems
 
     def _deliver(self, channel: apprise.NotifyBase, path: str, text: Text) -> str:
         """Return why the channel did not take the text, or nothing; keep that it hung."""
-        started = time.monotonic()
-        problem = deliver(channel, text)
-        # Connecting and reading have a limit each; the shorter one is the least that a hanging channel takes.
-        if problem and time.monotonic() - started >= min(channel.socket_connect_timeout, channel.socket_read_timeout):
+        answer = deliver(channel, text)
+        if answer.hung:
             self._hung.add(path)
-        return problem
+        return answer.problem
 
 
 def _tags(entry: dict[str, Any]) -> set[str]:

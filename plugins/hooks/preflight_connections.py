@@ -54,7 +54,7 @@ class AlertChannel:
 
     def send(self, title: str, body: str) -> str:
         """Send a message; return why it was not accepted, or nothing."""
-        return deliver(self.channel, Text(title, body, Priority.P2))
+        return deliver(self.channel, Text(title, body, Priority.P2)).problem
 
 
 @dataclass(frozen=True)

@@ -51,11 +51,18 @@ Letter = tuple[Text, list[tuple[Message, Alert]]]
 LookAgain = Callable[[Check, list[str]], list[Observation]]
 
 
+class NotTriedError(Exception):
+    """No channel was tried with a text, since each that it is for has hung in this round."""
+
+
 class Delivery(Protocol):
     """The channels: sends a text, returns those that accepted it and why others did not."""
 
     def send(self, text: Text) -> tuple[list[str], list[str]]:
-        """Return ``(channels, problems)``; a problem begins with the channel's name and a colon."""
+        """Return ``(channels, problems)``; a problem begins with the channel's name and a colon.
+
+        :raises NotTriedError: when no channel was tried.
+        """
 
     def names(self) -> set[str]:
         """Return the names of the channels that are configured."""
@@ -228,7 +235,7 @@ class AlertManager:
     def _deliver(self, board: Board, delivery: Delivery, now: datetime) -> list[Event]:
         """Send what is due, and record each message's fate before the next one: a task that dies repeats at most one.
 
-        What the round has no time for is due in the next one.
+        What the round has no time for, or tries no channel with, is due in the next one.
         """
         results: list[Event] = []
         heard: dict[str, Observation] = {}
@@ -240,8 +247,15 @@ class AlertManager:
                     "%d of %d messages wait for the next round: channels are slow", len(letters) - number, len(letters)
                 )
                 break
-            channels, problems = delivery.send(text)
-            heard |= _of_channels(channels, problems)
+            try:
+                channels, problems = delivery.send(text)
+            except NotTriedError as error:
+                log.warning("%s waits for the next round: %s", text.title, error)
+                continue
+            for key, one in _of_channels(channels, problems).items():
+                # Once it has refused, the first reason is the real one: later texts may not even be tried.
+                if not (one.firing and key in heard and heard[key].firing):
+                    heard[key] = one
             why = "; ".join(problems) or "no channel is configured"
             fate = [
                 delivered(alert, message, now, channels) if channels else undelivered(alert, now, why)

@@ -288,7 +288,8 @@ class Message(enum.StrEnum):
 
 
 def due_messages(board: Board, now: datetime, policy: Policy) -> list[tuple[Message, Alert]]:
-    """Return what has to be sent now, most urgent first, and of equal urgency what was not refused before.
+    """Return what has to be sent now, most urgent first; of equal urgency what was not refused before, then what was
+    tried longest ago.
 
     P0 is due at once and P1 after a short delay, in which a transient condition is not announced; P2 waits for the
     digest. Muted alerts, and those that another announced alert explains, are not announced. A failed delivery is tried
@@ -298,7 +299,7 @@ def due_messages(board: Board, now: datetime, policy: Policy) -> list[tuple[Mess
     one message that tells of it.
     """
     due: list[tuple[Message, Alert]] = []
-    for alert in sorted(board.alerts.values(), key=lambda one: (one.priority, one.delivery_failures > 0, one.fired_at)):
+    for alert in sorted(board.alerts.values(), key=_turn):
         if alert.priority is Priority.P2 or not _may_try(alert, now, policy):
             continue
         if alert.open:
@@ -310,6 +311,11 @@ def due_messages(board: Board, now: datetime, policy: Policy) -> list[tuple[Mess
         elif (alert.notified_at is not None or alert.unheard) and alert.recovery_notified_at is None:
             due.append((Message.RECOVERY, alert))
     return due
+
+
+def _turn(alert: Alert) -> tuple[object, ...]:
+    refused_at = alert.last_delivery_at if alert.delivery_failures else None
+    return alert.priority, refused_at is not None, refused_at or alert.fired_at, alert.fired_at
 
 
 def _announcement(alert: Alert, now: datetime, policy: Policy) -> Message | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import socket
 import time
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from apprise.plugins.slack import NotifySlack
 from apprise.plugins.telegram import NotifyTelegram
 from apprise.plugins.wecombot import NotifyWeComBot
 
+from drawsguard.alerts.manager import NotTriedError
 from drawsguard.alerts.message import Text
 from drawsguard.monitoring.observation import Priority
 from hooks.alert_channel import MOST_PARTS, Limit, pieces, refusal_in
@@ -131,6 +133,42 @@ def test_a_channel_that_hangs_is_tried_once_in_a_round(chats: Chats, monkeypatch
     server.shutdown()
 
 
+def test_nothing_is_said_of_a_text_for_which_no_channel_was_tried(
+    chats: Chats, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A channel of Apprise's own, which says in its log only that it got no answer."""
+    slow = Chats(mood="slow")
+    server = serving(slow)
+    monkeypatch.setattr(NotifySlack, "webhook_url", f"http://127.0.0.1:{server.server_port}/slack/services")
+    delivery = hook(monkeypatch, ADDRESSES["slack"])
+    assert len(delivery.send(text())[1]) == 1
+    with pytest.raises(NotTriedError, match="no answer in time"):
+        delivery.send(text())
+    assert slow.calls == 1
+    server.shutdown()
+
+
+def test_a_channel_that_closes_the_connection_does_not_hang(chats: Chats, monkeypatch: pytest.MonkeyPatch) -> None:
+    delivery = hook(monkeypatch, ADDRESSES["slack"])
+    chats.mood = "hang up"
+    for _ in range(2):
+        assert len(delivery.send(text())[1]) == 1
+    assert chats.calls == 2
+
+
+def test_what_apprise_says_to_find_its_errors_stays_out_of_the_log(
+    chats: Chats, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It holds whole addresses."""
+    caplog.set_level(logging.INFO)
+    delivery = hook(monkeypatch, ADDRESSES["slack"])
+    for mood in ("refuse", "accept"):
+        chats.mood = mood
+        delivery.send(text())
+    assert {record.levelname for record in caplog.records if record.name == "apprise"} == {"WARNING", "INFO"}
+    assert not any(secret in caplog.text for secret in SECRETS)
+
+
 def test_a_channel_that_refuses_at_once_is_tried_with_each_text(chats: Chats, monkeypatch: pytest.MonkeyPatch) -> None:
     delivery = hook(monkeypatch, ADDRESSES["lark"])
     chats.mood = "refuse"
@@ -201,6 +239,7 @@ class Mailbox:
     def __init__(self) -> None:
         self.recipient, self.message, self.pause = "250 OK", "250 OK", 0.0
         self.mails: list[Any] = []
+        self.asked = 0
 
     async def handle_RCPT(  # noqa: N802 - aiosmtpd calls it so
         self, _server: Any, _session: Any, envelope: Any, address: str, _options: Any
@@ -210,6 +249,7 @@ class Mailbox:
         return self.recipient
 
     async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802
+        self.asked += 1
         await asyncio.sleep(self.pause)
         if self.message.startswith("250"):
             self.mails.append(message_from_bytes(envelope.content, policy=policy.default))
@@ -224,7 +264,7 @@ def mailbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Mailbox, AlertDel
         port = probe.getsockname()[1]
     controller = Controller(box, hostname="127.0.0.1", port=port)
     controller.start()
-    yield box, hook(monkeypatch, f"mailto://127.0.0.1:{port}/?from=a@example.com&to=b@example.com&cto=2&rto=2")
+    yield box, hook(monkeypatch, f"mailto://127.0.0.1:{port}/?from=a@example.com&to=b@example.com&cto=2&rto=1")
     controller.stop()
 
 
@@ -258,3 +298,14 @@ def test_a_mail_server_that_says_nothing_is_not_waited_for(mailbox: tuple[Mailbo
     taken, problems = delivery.send(text())
     assert (taken, len(problems)) == ([], 1)
     assert time.monotonic() - started < SLOW_SECONDS
+    with pytest.raises(NotTriedError):
+        delivery.send(text())
+
+
+def test_a_mail_server_that_thinks_before_it_refuses_does_not_hang(mailbox: tuple[Mailbox, AlertDeliveryHook]) -> None:
+    """Two of three recipients got each text again, and the other texts nobody."""
+    box, delivery = mailbox
+    box.pause, box.message = 1.5, "552 message too large"
+    for _ in range(2):
+        assert len(delivery.send(text())[1]) == 1
+    assert box.asked == 2

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from drawsguard.alerts.config import load_alert_config
-from drawsguard.alerts.manager import AlertManager
+from drawsguard.alerts.manager import AlertManager, NotTriedError
 from drawsguard.alerts.message import Text
 from drawsguard.alerts.state import acknowledge, mute
 from drawsguard.monitoring.checks import load_checks
@@ -186,6 +186,50 @@ def test_what_was_refused_keeps_nothing_of_its_urgency_waiting(log: Log) -> None
     for n in range(2):
         manager(log, clock=lambda: refusing.now).round(seen, refusing, NOW + n * MINUTE)
     assert sorted(log.of("delivery_failed")) == [one.key for one in seen], "the one that was refused came first again"
+
+
+class HangingChannel(Channel):
+    """A channel that hangs: what it is sent after the first text of a round it is not sent. ``beside`` takes all."""
+
+    def __init__(self, beside: Channel | None = None) -> None:
+        super().__init__()
+        self.tried: list[Text] = []
+        self._hung, self._beside = False, beside
+
+    def new_round(self) -> HangingChannel:
+        self._hung = False
+        return self
+
+    def send(self, text: Text) -> tuple[list[str], list[str]]:
+        taken = self._beside.send(text)[0] if self._beside else []
+        if self._hung and not taken:
+            raise NotTriedError
+        if self._hung:
+            return taken, [f"{self.name}: not tried"]
+        self._hung = True
+        self.tried.append(text)
+        return taken, [f"{self.name}: no answer"]
+
+
+def test_what_was_not_tried_was_not_refused_and_has_its_turn_in_the_next_round(log: Log) -> None:
+    channel, seen = HangingChannel(), [failing(f"task:a.b{n}") for n in range(3)]
+    for n in range(6):
+        latest = manager(log)
+        latest.round(seen, channel.new_round(), NOW + n * MINUTE)
+        assert len(latest.undelivered) == min(n + 1, 3), "only what was tried was refused"
+    tried = log.of("delivery_failed")
+    assert sorted(tried[:3]) == [one.key for one in seen], "each in its turn"
+    assert tried[3:] == tried[:3]
+    assert {row["detail"] for row in log.events if row["kind"] == "delivery_failed"} == {"chat://a: no answer"}
+
+
+def test_the_alert_of_a_channel_says_why_it_refused_first(log: Log) -> None:
+    beside = Channel()
+    beside.name = "chat://b"
+    seen = [failing(f"task:a.b{n}") for n in range(2)]
+    manager(log).round(seen, HangingChannel(beside), NOW)
+    (fired,) = [row for row in log.events if row["alert_key"] == "channel:chat://a"]
+    assert fired["detail"] == "chat://a: no answer"
 
 
 # --- what the configuration names no more -----------------------------------------------------------------------------
