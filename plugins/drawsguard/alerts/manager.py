@@ -184,7 +184,8 @@ class AlertManager:
         self.open_alerts = Counter(alert.priority.value for alert in board.alerts.values() if alert.open)
         results = self._deliver(board, delivery, now)
         # Those of earlier rounds as well: a retry of the task finds nothing due, and must not pass for a delivery.
-        self.undelivered = [f"{alert.key}: {why}" for alert, why in unheard_of(board.with_events(results), now)]
+        unheard = unheard_of(board.with_events(results), now, policy)
+        self.undelivered = [f"{alert.key}: {why}" for alert, why in unheard]
         return events + results
 
     def _histories(self, board: Board, observations: Sequence[Observation], now: datetime) -> dict[str, History]:

@@ -304,13 +304,17 @@ def due_messages(board: Board, now: datetime, policy: Policy) -> list[tuple[Mess
             continue
         if alert.open:
             message = _announcement(alert, now, policy)
-            quiet = alert.recovering_since is not None or alert.acknowledged_by is not None
-            silent = board.muted(alert.key, now) or board.explained(alert, now, policy.aftermath)
-            if message is not None and not quiet and not silent:
+            if message is not None and not _silent(board, alert, now, policy):
                 due.append((message, alert))
         elif (alert.notified_at is not None or alert.unheard) and alert.recovery_notified_at is None:
             due.append((Message.RECOVERY, alert))
     return due
+
+
+def _silent(board: Board, alert: Alert, now: datetime, policy: Policy) -> bool:
+    """Whether nothing is to be sent of an open alert now, however long it has been open."""
+    quiet = alert.recovering_since is not None or alert.acknowledged_by is not None
+    return quiet or board.muted(alert.key, now) or board.explained(alert, now, policy.aftermath)
 
 
 def _turn(alert: Alert) -> tuple[object, ...]:
@@ -355,10 +359,11 @@ def undelivered(alert: Alert, now: datetime, reason: str) -> Event:
     return _of(alert, Kind.DELIVERY_FAILED, now, reason)
 
 
-def unheard_of(board: Board, now: datetime) -> list[tuple[Alert, str]]:
+def unheard_of(board: Board, now: datetime, policy: Policy) -> list[tuple[Alert, str]]:
     """Return the alerts whose newest message no channel has taken yet, with the reason of the last try.
 
-    What somebody acknowledged or muted is known to a person, and no message of it is waited for.
+    Of those that are open only what is to be announced: no message is waited for of what a person knows, what recovers,
+    and what another alert explains.
     """
     reasons = {
         event.alert_id: event.detail
@@ -369,7 +374,7 @@ def unheard_of(board: Board, now: datetime) -> list[tuple[Alert, str]]:
         (alert, reasons[alert.alert_id])
         for alert in board.alerts.values()
         if alert.delivery_failures and alert.recovery_notified_at is None
-        and not (alert.open and (alert.acknowledged_by or board.muted(alert.key, now)))
+        and not (alert.open and _silent(board, alert, now, policy))
     ]  # fmt: skip
 
 

@@ -143,6 +143,41 @@ def test_what_a_person_knows_is_not_complained_about(log: Log, known: str) -> No
     assert again.undelivered == []
 
 
+def test_a_refused_alert_that_its_cause_explains_is_not_complained_about(log: Log) -> None:
+    channel, missed = Channel(), failing("sla:draw_sync")
+    missed = replace(missed, explained_by=("check:draws_are_synced_in_time:*",))
+    channel.refuses = True
+    manager(log).round([missed], channel, NOW)
+    cause = failing("check:draws_are_synced_in_time:target.draws")
+    for n in range(2, 5):
+        refused = manager(log)
+        refused.round([missed, cause], channel, NOW + n * MINUTE)
+        assert [one.split(": ")[0] for one in refused.undelivered] == [cause.key], "the cause is to be heard of"
+    channel.refuses = False
+    taken = manager(log)
+    taken.round([missed, cause], channel, NOW + 5 * MINUTE)
+    assert missed.key not in log.of("notified")
+    assert taken.undelivered == [], "nothing is going to be sent of it as long as its cause lasts"
+    over = replace(cause, firing=False)
+    channel.refuses = True
+    for n in range(6, 19):
+        again = manager(log)
+        again.round([missed, over], channel, NOW + n * MINUTE)
+    assert missed.key in {one.split(": ")[0] for one in again.undelivered}, "it has outlived its cause"
+
+
+def test_a_refused_alert_that_recovers_is_not_complained_about_before_its_recovery_is_refused(log: Log) -> None:
+    channel, over = Channel(), replace(failing("task:a.b"), firing=False)
+    channel.refuses = True
+    manager(log).round([failing("task:a.b")], channel, NOW)
+    found = []
+    for n in range(1, 4):
+        again = manager(log)
+        again.round([over], channel, NOW + n * MINUTE)
+        found.append(bool(again.undelivered))
+    assert found == [False, False, True]
+
+
 class SlowChannel(Channel):
     """A channel that takes its time for each text (seconds of `now`); ``dies_at`` is the text that kills the task."""
 
