@@ -265,11 +265,12 @@ class AlertManager:
             self.record(fate)
             results += fate
         if any(alert.open and alert.key.startswith("channel:") for alert in board.alerts.values()):
-            heard = {one.key: one for one in _unnamed(board, "channel", delivery.names())} | heard
+            unheard = [*_still_accepting(board), *_unnamed(board, "channel", delivery.names())]
+            heard = {one.key: one for one in unheard} | heard
         # A channel that refuses while another accepts would otherwise be silent for ever.
-        of_channels = observe(board, list(heard.values()), now, self._config.policy)
-        self.record(of_channels)
-        return results + of_channels
+        events = observe(board, list(heard.values()), now, self._config.policy)
+        self.record(events)
+        return results + events
 
     def _letters(self, due: Sequence[tuple[Message, Alert]], now: datetime) -> list[Letter]:
         """Return the texts to send, each with what it tells of; too many are bundled into one for each audience."""
@@ -295,6 +296,18 @@ def _unnamed(board: Board, kind: str, named: Iterable[str]) -> list[Observation]
         Observation(alert.key, False, alert.priority, NAMED_NO_MORE)
         for alert in board.alerts.values()
         if alert.open and alert.key.startswith(f"{kind}:") and alert.key not in known
+    ]
+
+
+def _still_accepting(board: Board) -> list[Observation]:
+    """Return that the channels are quiet that accepted what they were sent last.
+
+    An alert ends by a second look, and there may be no other message for days: it would hide the next refusal.
+    """
+    return [
+        Observation(alert.key, False, alert.priority, "accepted")
+        for alert in board.alerts.values()
+        if alert.open and alert.key.startswith("channel:") and alert.recovering_since is not None
     ]
 
 

@@ -294,6 +294,25 @@ def test_an_alert_of_a_configured_channel_stays_until_it_accepts_something(log: 
     assert "channel:chat://a" not in log.of("recovering")
 
 
+def test_the_alert_of_a_channel_that_accepts_again_ends_without_another_message(log: Log) -> None:
+    channel, seen = Channel(), [failing("task:a.b", Priority.P1)]
+    channel.refuses = True
+    for n in range(12):
+        manager(log).round(seen, channel, NOW + n * MINUTE)
+    channel.refuses = False
+    for n in range(12, 14):
+        manager(log).round(seen, channel, NOW + n * MINUTE)
+    assert log.of("recovering") == ["channel:chat://a"]
+    texts = len(channel.texts)
+    for n in range(14, 17):
+        manager(log).round(seen, channel, NOW + n * MINUTE)
+    assert log.of("resolved") == ["channel:chat://a"], "nothing else is due that it could accept"
+    assert len(channel.texts) == texts + 1, "its recovery"
+    channel.refuses = True
+    manager(log).round([*seen, failing("task:a.c")], channel, NOW + timedelta(days=2))
+    assert log.of("fired").count("channel:chat://a") == 2, "nobody would be told of the relapse of the old one"
+
+
 def test_an_alert_of_a_view_ends_when_no_check_reads_it_any_more(log: Log) -> None:
     view, dropped = next(iter(load_checks().views())), "view_of_a_part_that_is_absent_v"
     seen = [failing(f"monitor:{one}", Priority.P1) for one in (view, dropped)]
