@@ -243,7 +243,7 @@ def observe(board: Board, observations: Sequence[Observation], now: datetime, po
         elif observation.firing is False and alert is not None:
             if alert.recovering_since is None:
                 events.append(_of(alert, Kind.RECOVERING, now, observation.detail))
-            elif now - alert.recovering_since >= _hold(board, alert, now, policy):
+            elif passed(alert.recovering_since, now, _hold(board, alert, now, policy)):
                 events.append(_of(alert, Kind.RESOLVED, now, observation.detail))
     return events
 

@@ -18,6 +18,7 @@ from google.cloud.bigquery import Client
 from drawsguard.alerts.config import load_alert_config
 from drawsguard.alerts.manager import AlertManager
 from drawsguard.alerts.patience import Paused, unknown
+from drawsguard.alerts.state import mute, unmute
 from drawsguard.monitoring.checks import load_checks
 from drawsguard.monitoring.observation import Observation, Priority
 from drawsguard.settings import get_settings
@@ -156,10 +157,13 @@ class Rounds:
         # Streamed rows of equal keys are one row, also those of another test within the minute.
         self._name = str(uuid4())
 
+    def manager(self) -> AlertManager:
+        return self._manager
+
     def log(self, at: list[datetime], status: str, *keys: str) -> None:
         entries = [
             {"run_id": f"{self._name} {moment.isoformat()}", "check_name": key.split(":", 2)[1],
-             "subject": key.split(":", 2)[2],
+             "subject": key.split(":", 2)[-1],
              "checked_at": moment, "priority": "P0", "status": status, "expected": "x", "actual": "x", "seconds": 1}
             for moment in at
             for key in keys
@@ -244,6 +248,27 @@ def test_a_monitor_that_was_away_says_so_at_once(client: Client, sink: str) -> N
     rounds = Rounds(client)
     rounds.log(minutes(NOW - 60 * MINUTE, NOW - 30 * MINUTE), "pass", ABSENCE, STALE)
     assert rounds.failing(NOW, ABSENCE, STALE) == {ABSENCE}
+def test_what_a_clock_ahead_records_is_stamped_with_the_time_of_bigquery(client: Client, sink: str) -> None:
+    """Reminders, recovery and mutes count from it."""
+    rounds, task, now, eight_hours = Rounds(client), "task:a.b", datetime.now(UTC), timedelta(hours=8)
+    assert rounds.failing(now + eight_hours, task) == {task}
+    rounds.failing(now + 16 * MINUTE, task)
+    assert [title.startswith("[P0]") for title in messages(sink)] == [True, True], "announced, and repeated in time"
+    manager = rounds.manager()
+    manager.record([mute(manager.board(now), task, "alice", "planned", now + eight_hours, eight_hours, eight_hours)])
+    assert manager.board(now).muted(task, now)
+    manager.record([unmute(task, "bob", datetime.now(UTC))])
+    assert not manager.board(now).muted(task, now)
+
+
+def test_an_event_of_a_clock_ahead_that_is_recorded_again_stays_single(client: Client, sink: str) -> None:
+    manager, now = Rounds(client).manager(), datetime.now(UTC)
+    event = mute(manager.board(now), "task:a.b", "alice", "planned", now + timedelta(hours=8), MINUTE, MINUTE)
+    for _ in range(2):
+        manager.record([event])
+    assert len(manager.board(now).events) == 1
+
+
 
 
 def test_a_monitor_that_a_person_paused_was_not_away(client: Client, sink: str) -> None:

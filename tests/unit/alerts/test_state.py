@@ -219,6 +219,18 @@ def test_an_alert_that_a_clock_ahead_has_seen_recovers_and_tells_it_once():
     assert alert.resolved_at >= alert.fired_at
 
 
+def test_a_recovery_that_a_clock_ahead_has_seen_ends_in_the_next_round_and_a_second_outbreak_is_told():
+    monitor = Monitor()
+    monitor.round(True)
+    monitor.now += AHEAD
+    monitor.round(False)
+    monitor.now -= AHEAD
+    monitor.round(False)
+    assert monitor.only().status is Status.RESOLVED
+    monitor.round(True)
+    assert monitor.sent.count(Message.FIRING) == 2
+
+
 def test_a_cause_that_a_clock_ahead_has_ended_hides_its_consequence_no_longer_than_any():
     events, _ = _two(Priority.P1)
     cause = fold(events).open_alert("task:draw_sync.merge")

@@ -1,7 +1,8 @@
 -- Purpose: append events to the lives of alerts.
 -- Grain: one row a (event_id).
 -- Parameters: @rows (JSON array of objects named like the columns), @oldest and @newest (bounds of event_at).
--- Repeatable: a MERGE on the key; what is there already is left as it is.
+-- Repeatable: a MERGE on the key; what is there already is left as it is. An event that a clock ahead has stamped gets
+--   BigQuery's time, which is looked for an hour back.
 
 MERGE `{{ project }}.{{ monitor_dataset }}.alert_log` AS log
 USING (
@@ -11,7 +12,7 @@ USING (
     JSON_VALUE(entry, '$.alert_key') AS alert_key,
     JSON_VALUE(entry, '$.kind') AS kind,
     JSON_VALUE(entry, '$.priority') AS priority,
-    TIMESTAMP(JSON_VALUE(entry, '$.event_at')) AS event_at,
+    LEAST(TIMESTAMP(JSON_VALUE(entry, '$.event_at')), LEAST(@newest, CURRENT_TIMESTAMP())) AS event_at,
     JSON_VALUE(entry, '$.actor') AS actor,
     JSON_VALUE(entry, '$.detail') AS detail,
     TIMESTAMP(JSON_VALUE(entry, '$.until')) AS until,
@@ -20,7 +21,7 @@ USING (
   FROM UNNEST(JSON_QUERY_ARRAY(@rows)) AS entry
 ) AS source
 ON
-  log.event_at >= @oldest
+  log.event_at >= TIMESTAMP_SUB(LEAST(@oldest, CURRENT_TIMESTAMP()), INTERVAL 1 HOUR)
   AND log.event_at <= @newest
   AND log.event_id = source.event_id
 WHEN NOT MATCHED THEN INSERT (
