@@ -199,7 +199,6 @@ class AlertManager:
             now=now,
             silence_seconds=int(SILENCE.total_seconds()),
             lately=now - LATELY,
-            patience_seconds=int(self._config.patience.catch_up.total_seconds()),
         )
         columns = ("first_checked_at", "has_passed", "resumed_at", "patient_since", "away_since", "interruptions")
         return {

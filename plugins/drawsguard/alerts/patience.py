@@ -40,8 +40,8 @@ class History:
     :param first_checked_at: when it was first looked at.
     :param has_passed: whether it passed at any time.
     :param resumed_at: when the present uninterrupted series of the monitor's rounds began.
-    :param patient_since: the end of the newest interruption before which the monitor had run uninterrupted for as long
-        as patience lasts. Those that followed it sooner prolong nothing: what waits would otherwise wait for ever.
+    :param patient_since: the end of the first interruption after it passed last; of the newest one when there was none
+        since. Those that followed, while it failed in every round, prolong nothing: it would otherwise wait for ever.
     :param away_since: the last round before that; None when there was none.
     :param interruptions: how many of the monitor ended lately.
     """
@@ -60,7 +60,7 @@ class Patience:
 
     :param start: for what has never passed since it is looked at: a first start, a new service, a new check.
     :param catch_up: for what failed while the monitor was away: everything that stood still with it catches up first.
-        Only an interruption after so long a time without one restarts it.
+        An interruption restarts it for what has passed since the one before.
     """
 
     start: timedelta

@@ -228,6 +228,18 @@ def test_an_interruption_after_an_uninterrupted_time_restarts_the_patience(clien
     assert rounds.failing(again + 10 * MINUTE, STALE) == {STALE}
 
 
+def test_what_caught_up_between_two_interruptions_may_catch_up_after_the_second_as_well(
+    client: Client, sink: str
+) -> None:
+    """A restart in two steps: down for 20 minutes, up for 4, down for 16."""
+    rounds, up = Rounds(client), NOW + 20 * MINUTE
+    rounds.log(minutes(NOW - 30 * MINUTE, NOW), "pass", STALE)
+    assert rounds.failing(up, STALE) == set()
+    rounds.log(minutes(up + MINUTE, up + 5 * MINUTE), "pass", STALE)
+    again = up + 20 * MINUTE
+    assert {n for n in range(12) if rounds.failing(again + n * MINUTE, STALE)} == {10}
+
+
 def test_one_round_of_a_clock_ahead_holds_no_alert_back(client: Client, sink: str) -> None:
     rounds = Rounds(client)
     rounds.log(minutes(NOW - 30 * MINUTE, NOW), "pass", STALE)
@@ -236,18 +248,6 @@ def test_one_round_of_a_clock_ahead_holds_no_alert_back(client: Client, sink: st
     assert rounds.failing(NOW + 5 * MINUTE, STALE) == {STALE}
 
 
-def test_after_a_pause_of_days_everything_is_as_at_a_first_start(client: Client, sink: str) -> None:
-    rounds, back = Rounds(client), NOW + timedelta(days=9)
-    rounds.log(minutes(NOW - 30 * MINUTE, NOW), "pass", STALE, IDENTITY)
-    assert rounds.failing(back, STALE, IDENTITY) == set()
-    rounds.log(minutes(back + MINUTE, back + 30 * MINUTE), "fail", STALE)
-    assert rounds.failing(back + 30 * MINUTE, STALE) == {STALE}
-
-
-def test_a_monitor_that_was_away_says_so_at_once(client: Client, sink: str) -> None:
-    rounds = Rounds(client)
-    rounds.log(minutes(NOW - 60 * MINUTE, NOW - 30 * MINUTE), "pass", ABSENCE, STALE)
-    assert rounds.failing(NOW, ABSENCE, STALE) == {ABSENCE}
 def test_what_a_clock_ahead_records_is_stamped_with_the_time_of_bigquery(client: Client, sink: str) -> None:
     """Reminders, recovery and mutes count from it."""
     rounds, task, now, eight_hours = Rounds(client), "task:a.b", datetime.now(UTC), timedelta(hours=8)
@@ -269,6 +269,18 @@ def test_an_event_of_a_clock_ahead_that_is_recorded_again_stays_single(client: C
     assert len(manager.board(now).events) == 1
 
 
+def test_after_a_pause_of_days_everything_is_as_at_a_first_start(client: Client, sink: str) -> None:
+    rounds, back = Rounds(client), NOW + timedelta(days=9)
+    rounds.log(minutes(NOW - 30 * MINUTE, NOW), "pass", STALE, IDENTITY)
+    assert rounds.failing(back, STALE, IDENTITY) == set()
+    rounds.log(minutes(back + MINUTE, back + 30 * MINUTE), "fail", STALE)
+    assert rounds.failing(back + 30 * MINUTE, STALE) == {STALE}
+
+
+def test_a_monitor_that_was_away_says_so_at_once(client: Client, sink: str) -> None:
+    rounds = Rounds(client)
+    rounds.log(minutes(NOW - 60 * MINUTE, NOW - 30 * MINUTE), "pass", ABSENCE, STALE)
+    assert rounds.failing(NOW, ABSENCE, STALE) == {ABSENCE}
 
 
 def test_a_monitor_that_a_person_paused_was_not_away(client: Client, sink: str) -> None:

@@ -1,11 +1,10 @@
--- Purpose: for checks that are about to become alerts: since when each subject is checked, whether it has ever passed, and
---   when the monitor was last interrupted, and since when patience counts: the newest interruption restarts it if the
---   monitor had run uninterrupted for long enough before, else the one that restarted it last does.
+-- Purpose: for checks that are about to become alerts: since when each subject is checked, whether it has ever passed, when
+--   the monitor was last interrupted, and since when patience counts: the end of the first interruption after the subject
+--   passed last. Later ones prolong nothing; without any it is the end of the newest one.
 -- Grain: one row a check and subject.
 -- Parameters: @since, @now (TIMESTAMP): older results are not read, nor those that a clock ahead has stamped;
 --   @silence_seconds (INT64): a longer time between two rounds is an interruption; @lately (TIMESTAMP): interruptions that
---   ended since then are counted; @patience_seconds (INT64): the least uninterrupted time after which an interruption
---   restarts the patience.
+--   ended since then are counted.
 WITH results AS (
   SELECT check_name, subject, checked_at, status
   FROM `{{ project }}.{{ monitor_dataset }}.check_log`
@@ -16,33 +15,45 @@ rounds AS (
   FROM (SELECT DISTINCT checked_at FROM results)
 ),
 interrupted AS (
-  SELECT checked_at, previous, LAG(checked_at) OVER (ORDER BY checked_at) AS resumed_before
+  SELECT checked_at AS resumed_at, previous
   FROM rounds
   WHERE previous IS NULL OR TIMESTAMP_DIFF(checked_at, previous, SECOND) > @silence_seconds
 ),
 run AS (
   SELECT
     MAX(previous) AS away_since,
-    MAX(checked_at) AS resumed_at,
-    MAX(
-      IF(
-        resumed_before IS NULL OR TIMESTAMP_DIFF(previous, resumed_before, SECOND) >= @patience_seconds,
-        checked_at,
-        NULL
-      )
-    ) AS patient_since,
-    COUNTIF(checked_at >= @lately) AS interruptions
+    MAX(resumed_at) AS resumed_at,
+    COUNTIF(resumed_at >= @lately) AS interruptions
   FROM interrupted
+),
+subjects AS (
+  SELECT
+    check_name,
+    subject,
+    MIN(checked_at) AS first_checked_at,
+    MAX(IF(status = 'pass', checked_at, NULL)) AS passed_at
+  FROM results
+  GROUP BY check_name, subject
 )
 SELECT
-  results.check_name,
-  results.subject,
-  MIN(results.checked_at) AS first_checked_at,
-  LOGICAL_OR(results.status = 'pass') AS has_passed,
+  subjects.check_name,
+  subjects.subject,
+  subjects.first_checked_at,
+  subjects.passed_at IS NOT NULL AS has_passed,
   run.away_since,
   run.resumed_at,
-  run.patient_since,
+  COALESCE(
+    MIN(IF(interrupted.resumed_at > subjects.passed_at, interrupted.resumed_at, NULL)), run.resumed_at
+  ) AS patient_since,
   run.interruptions
-FROM results
+FROM subjects
 CROSS JOIN run
-GROUP BY results.check_name, results.subject, run.away_since, run.resumed_at, run.patient_since, run.interruptions
+CROSS JOIN interrupted
+GROUP BY
+  subjects.check_name,
+  subjects.subject,
+  subjects.first_checked_at,
+  subjects.passed_at,
+  run.away_since,
+  run.resumed_at,
+  run.interruptions
