@@ -383,7 +383,9 @@ class ControlPlane:
     def list_entries(self, _match: re.Match[str], body: dict[str, Any], *_: Any) -> Reply:
         """Cloud Logging's list, for the one filter that is asked for: server errors of the services since a time."""
         found = re.fullmatch(
-            r'resource\.type="cloud_run_revision" AND httpRequest\.status>=500 AND timestamp>="([^"]+)"', body["filter"]
+            r'resource\.type="cloud_run_revision" AND httpRequest\.status>=500 '
+            r'AND NOT httpRequest\.requestUrl=~"/health[^"]*" AND timestamp>="([^"]+)"',
+            body["filter"],
         )
         if found is None:
             raise RefusedError(400, f"unknown filter: {body['filter']}")

@@ -379,8 +379,13 @@ def services(free: FreeSource, at: Situation) -> Seen | None:
     A service that is called rarely fails slowly: what the view knew at its reading counts with what came since.
     """
     unseen_from = at.read_at - SINK_DELAY_MINUTES * MINUTE
-    errors = free.service_errors(min(unseen_from, at.now - ERROR_MEMORY))
-    if errors is None or len(errors) > MOST:
+    logged = free.service_errors(min(unseen_from, at.now - ERROR_MEMORY))
+    if logged is None:
+        return None
+    # The project may have services that the view does not know.
+    known = {row["service_name"] for row in at.rows}
+    errors = {name: error for name, error in logged.items() if error.service in known}
+    if len(errors) > MOST:
         return None
     counts = Counter(error.service for error in errors.values())
     for row in at.rows:

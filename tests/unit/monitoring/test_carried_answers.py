@@ -12,6 +12,7 @@ import pytest
 
 from drawsguard.monitoring.carried import LONGEST_FAILING, LONGEST_LACKING, Carried, Carrier, as_text, load
 from drawsguard.monitoring.checks import judge, load_checks
+from drawsguard.monitoring.news import ServiceError
 from tests.watched_day import MINUTE, Faults, WatchedDay, played
 
 START = datetime(2025, 10, 21, tzinfo=UTC)
@@ -173,6 +174,24 @@ def test_a_service_that_the_view_comes_to_know_is_seen_within_minutes() -> None:
     found = play(LateSchema(START, 1, Faults(START, START)), 2)
     lingering = [at for at, truth, carried in found if carried - truth and at >= FAULT_AT]
     assert max(lingering, default=FAULT_AT) < FAULT_AT + LONGEST_LACKING
+
+
+class Neighbour(WatchedDay):
+    """Another service of the project, which the view does not know, errs four times a minute."""
+
+    def service_errors(self, since: datetime) -> dict[str, ServiceError]:
+        calls = [self.now - n * MINUTE / 4 for n in range(4 * 24 * 60)]
+        others = {f"other-{at.isoformat()}": ServiceError("somebody-elses", at) for at in calls if at >= since}
+        return others | dict(super().service_errors(since))
+
+
+def test_errors_of_a_service_that_the_view_does_not_know_are_no_reason_to_read_it() -> None:
+    quiet, day = (kind(START, 1, Faults(START, START)) for kind in (WatchedDay, Neighbour))
+    assert hidden(play(day, 4)) == []
+    play(quiet, 4)
+    assert day.reads["cloudrun_invocation_v"] == quiet.reads["cloudrun_invocation_v"]
+    failing = Neighbour(START, 1, Faults(FAULT_AT, FAULT_AT + timedelta(hours=1), "service errors"))
+    assert hidden(play(failing, 3)) == []
 
 
 class OldHistory(WatchedDay):
