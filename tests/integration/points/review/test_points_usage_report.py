@@ -430,7 +430,7 @@ def test_a_downline_that_broke_off_and_was_restored_is_over(
     world.sql("governance", "INSERT INTO rsp_datagovern.ads_evt_ops_status VALUES ('que_eid_4', %s, 3)", seen)
     PointsObserveOperator(task_id="o").execute(context())
     key = observe_rules.alert_key(BATCH)
-    assert signals.is_firing(monitor, key, datetime.now(UTC))
+    assert signals.firing_run(monitor, key, datetime.now(UTC))
     for name in ENVIRONMENTS if verified else ("intranet",):
         with world.environment(name) as connection:
             journal = Journal(connection, BATCH, name)
@@ -438,7 +438,7 @@ def test_a_downline_that_broke_off_and_was_restored_is_over(
             Execution(connection, journal, lambda: False, plan.digest, 9).restore(plan)
     monkeypatch.setattr(observe_rules, "VERIFIED_WITHIN", timedelta(0))
     assert PointsObserveOperator(task_id="o").execute(context()) == {}
-    assert not signals.is_firing(monitor, key, datetime.now(UTC))
+    assert not signals.firing_run(monitor, key, datetime.now(UTC))
     assert world.repositories.batches.get(BATCH).state == "downlining"
 
 
