@@ -313,8 +313,13 @@ def due_messages(board: Board, now: datetime, policy: Policy) -> list[tuple[Mess
 
 def _silent(board: Board, alert: Alert, now: datetime, policy: Policy) -> bool:
     """Whether nothing is to be sent of an open alert now, however long it has been open."""
-    quiet = alert.recovering_since is not None or alert.acknowledged_by is not None
-    return quiet or board.muted(alert.key, now) or board.explained(alert, now, policy.aftermath)
+    return alert.recovering_since is not None or _needs_no_telling(board, alert, now, policy)
+
+
+def _needs_no_telling(board: Board, alert: Alert, now: datetime, policy: Policy) -> bool:
+    """Whether people know of an open alert, or hear of it by another."""
+    known = alert.acknowledged_by is not None or board.muted(alert.key, now)
+    return known or board.explained(alert, now, policy.aftermath)
 
 
 def _turn(alert: Alert) -> tuple[object, ...]:
@@ -362,8 +367,8 @@ def undelivered(alert: Alert, now: datetime, reason: str) -> Event:
 def unheard_of(board: Board, now: datetime, policy: Policy) -> list[tuple[Alert, str]]:
     """Return the alerts whose newest message no channel has taken yet, with the reason of the last try.
 
-    Of those that are open only what is to be announced: no message is waited for of what a person knows, what recovers,
-    and what another alert explains.
+    No message is waited for of what a person knows, and of what another alert explains. One that recovers may break out
+    again: it is unheard until it has ended.
     """
     reasons = {
         event.alert_id: event.detail
@@ -374,7 +379,7 @@ def unheard_of(board: Board, now: datetime, policy: Policy) -> list[tuple[Alert,
         (alert, reasons[alert.alert_id])
         for alert in board.alerts.values()
         if alert.delivery_failures and alert.recovery_notified_at is None
-        and not (alert.open and _silent(board, alert, now, policy))
+        and not (alert.open and _needs_no_telling(board, alert, now, policy))
     ]  # fmt: skip
 
 
