@@ -191,9 +191,10 @@ class WatchedDay:
         self.free_calls += 1
         return [{name: one.values[name] for name in columns} for one in self._present(self._days[table, day])]
 
-    def service_errors(self, since: datetime) -> Mapping[str, ServiceError]:
+    def service_errors(self, since: datetime, services: frozenset[str]) -> Mapping[str, ServiceError]:
         self.free_calls += 1
-        return {name: ServiceError(service, at) for name, service, at in self.errors if since <= at <= self.now}
+        of_these = [one for one in self.errors if one[1] in services]
+        return {name: ServiceError(service, at) for name, service, at in of_these if since <= at <= self.now}
 
     def _present(self, stored: Sequence[Stored]) -> list[Stored]:
         return [one for one in stored if one.since <= self.now < one.until]

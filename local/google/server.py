@@ -381,16 +381,17 @@ class ControlPlane:
         return {200: 0, 401: 16, 403: 7}.get(status, 14)
 
     def list_entries(self, _match: re.Match[str], body: dict[str, Any], *_: Any) -> Reply:
-        """Cloud Logging's list, for the one filter that is asked for: server errors of the services since a time."""
+        """Cloud Logging's list, for the one filter that is asked for: server errors of some services since a time."""
         found = re.fullmatch(
-            r'resource\.type="cloud_run_revision" AND httpRequest\.status>=500 '
-            r'AND NOT httpRequest\.requestUrl=~"/health[^"]*" AND timestamp>="([^"]+)"',
+            r'resource\.type="cloud_run_revision" AND resource\.labels\.service_name=\((.+)\) '
+            r'AND httpRequest\.status>=500 AND NOT httpRequest\.requestUrl=~"/health[^"]*" AND timestamp>="([^"]+)"',
             body["filter"],
         )
         if found is None:
             raise RefusedError(400, f"unknown filter: {body['filter']}")
-        since = datetime.fromisoformat(found[1])
-        return 200, {"entries": [one.entry() for one in self._errors if one.at >= since]}
+        names, since = re.findall(r'"([^"]+)"', found[1]), datetime.fromisoformat(found[2])
+        entries = [one.entry() for one in self._errors if one.at >= since]
+        return 200, {"entries": [one for one in entries if one["resource"]["labels"]["service_name"] in names]}
 
     # --- breaking it --------------------------------------------------------------------------------------------------
 

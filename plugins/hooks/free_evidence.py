@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
@@ -53,18 +54,22 @@ class FreeEvidence:
         """Return the rows of a table's partition of a day (UTC)."""
         return rows_of_day(self._client, *table, day, columns)
 
-    def service_errors(self, since: datetime) -> Mapping[str, ServiceError] | None:
-        """Return each logged 5xx answer of a Cloud Run service by its id; None when the log cannot be read.
+    def service_errors(self, since: datetime, services: frozenset[str]) -> Mapping[str, ServiceError] | None:
+        """Return each logged 5xx answer of these Cloud Run services by its id; None when the log cannot be read.
 
-        Those of all services of the project, and none to a health call.
+        Others of the project may err as much as they like. None is to a health call.
         """
+        if not services:
+            return {}
         settings = get_settings()
+        names = " OR ".join(json.dumps(name) for name in sorted(services))
         answer = self._hook.call(
             "POST",
             f"{settings.logging_url}/v2/entries:list",
             {
                 "resourceNames": [f"projects/{settings.project}"],
-                "filter": 'resource.type="cloud_run_revision" AND httpRequest.status>=500 '
+                "filter": f'resource.type="cloud_run_revision" AND resource.labels.service_name=({names}) '
+                "AND httpRequest.status>=500 "
                 f'AND NOT httpRequest.requestUrl=~"{HEALTH_CALLS}" AND timestamp>="{since.isoformat()}"',
                 "orderBy": "timestamp desc",
                 "pageSize": MOST_ENTRIES,

@@ -119,9 +119,9 @@ class OneRound:
         key = ("day", table, day, tuple(columns))
         return self._once(key, lambda: self._source.of_day(table, day, columns))
 
-    def service_errors(self, since: datetime) -> Mapping[str, ServiceError] | None:
+    def service_errors(self, since: datetime, services: frozenset[str]) -> Mapping[str, ServiceError] | None:
         """As of `FreeSource`."""
-        return self._once(("errors", since), lambda: self._source.service_errors(since))
+        return self._once(("errors", since, services), lambda: self._source.service_errors(since, services))
 
 
 class Carrier:

@@ -67,8 +67,8 @@ class FreeSource(Protocol):
     def of_day(self, table: TableName, day: date, columns: Mapping[str, str]) -> Sequence[Row]:
         """Return the rows of a table's partition of a day (UTC)."""
 
-    def service_errors(self, since: datetime) -> Mapping[str, ServiceError] | None:
-        """Return each logged 5xx answer of a service by its id; None when the log cannot be read."""
+    def service_errors(self, since: datetime, services: frozenset[str]) -> Mapping[str, ServiceError] | None:
+        """Return each logged 5xx answer of these services by its id; None when the log cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -379,13 +379,10 @@ def services(free: FreeSource, at: Situation) -> Seen | None:
     A service that is called rarely fails slowly: what the view knew at its reading counts with what came since.
     """
     unseen_from = at.read_at - SINK_DELAY_MINUTES * MINUTE
-    logged = free.service_errors(min(unseen_from, at.now - ERROR_MEMORY))
-    if logged is None:
-        return None
     # The project may have services that the view does not know.
-    known = {row["service_name"] for row in at.rows}
-    errors = {name: error for name, error in logged.items() if error.service in known}
-    if len(errors) > MOST:
+    known = frozenset(row["service_name"] for row in at.rows)
+    errors = free.service_errors(min(unseen_from, at.now - ERROR_MEMORY), known)
+    if errors is None or len(errors) > MOST:
         return None
     counts = Counter(error.service for error in errors.values())
     for row in at.rows:

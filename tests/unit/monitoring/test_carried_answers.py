@@ -179,10 +179,11 @@ def test_a_service_that_the_view_comes_to_know_is_seen_within_minutes() -> None:
 class Neighbour(WatchedDay):
     """Another service of the project, which the view does not know, errs four times a minute."""
 
-    def service_errors(self, since: datetime) -> dict[str, ServiceError]:
+    def service_errors(self, since: datetime, services: frozenset[str]) -> dict[str, ServiceError]:
         calls = [self.now - n * MINUTE / 4 for n in range(4 * 24 * 60)]
         others = {f"other-{at.isoformat()}": ServiceError("somebody-elses", at) for at in calls if at >= since}
-        return others | dict(super().service_errors(since))
+        asked = {name: error for name, error in others.items() if error.service in services}
+        return asked | dict(super().service_errors(since, services))
 
 
 def test_errors_of_a_service_that_the_view_does_not_know_are_no_reason_to_read_it() -> None:

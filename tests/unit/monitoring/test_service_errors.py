@@ -28,8 +28,16 @@ class Log:
 
 def test_calls_of_health_are_left_out_as_in_the_view() -> None:
     log = Log()
-    errors = FreeEvidence(None, log).service_errors(AT)  # type: ignore[arg-type]
+    errors = FreeEvidence(None, log).service_errors(AT, frozenset({"collector", "b"}))  # type: ignore[arg-type]
     assert errors == {"a": ServiceError("collector", AT)}
     view = (SQL_ROOT / "bigquery" / "schema" / "R__350_cloudrun_invocation_v.sql").read_text(encoding="utf-8")
     (pattern,) = re.findall(r"NOT REGEXP_CONTAINS\(r\.httpRequest\.requestUrl, r'([^']+)'\)", view)
     assert f'NOT httpRequest.requestUrl=~"{pattern}"' in log.filters[0]
+
+
+def test_only_the_services_of_the_view_are_asked_for() -> None:
+    log = Log()
+    FreeEvidence(None, log).service_errors(AT, frozenset({"collector", "b"}))  # type: ignore[arg-type]
+    assert ' AND resource.labels.service_name=("b" OR "collector") AND ' in log.filters[0]
+    assert FreeEvidence(None, log).service_errors(AT, frozenset()) == {}  # type: ignore[arg-type]
+    assert len(log.filters) == 1, "an empty list of names would be refused"
