@@ -29,8 +29,9 @@ from drawsguard.points.telemetry.config import points_config
 from drawsguard.points.telemetry.day_steps import day_steps
 from drawsguard.settings import get_settings
 from notifiers.sla_deadline import sla_deadline
-from notifiers.sla_signal import report_run_success
+from notifiers.sla_signal import report_delivery
 from notifiers.task_defaults import task_defaults
+from notifiers.task_signal import report_success
 from operators.points.telemetry.hive_build_operator import HiveBuildOperator
 from operators.points.telemetry.hive_day_plan_operator import HiveDayPlanOperator
 from operators.points.telemetry.hive_days_operator import HiveDaysOperator
@@ -53,7 +54,6 @@ with DAG(
         pool="points_evidence",
         execution_timeout=timedelta(hours=3),  # the first build of 180 days; a usual day takes minutes
     ),
-    on_success_callback=report_run_success,
     deadline=sla_deadline("points_hive_aggregation"),
     params={
         "run_date": run_date_param(
@@ -91,6 +91,7 @@ with DAG(
         window=window,
         file="telemetry/window/ads_evt_ops_status.sql",
         outlets=[Asset("cma.ads_evt_ops_status")],
+        on_success_callback=[report_success, report_delivery],
         **connections,
     )
     expire = HiveExpireOperator(task_id="expire_minutes", window=window, hiveserver2_conn_id=settings.hive_conn_id)

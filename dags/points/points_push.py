@@ -3,14 +3,14 @@
 **What it does.** At 15:00 Beijing time it pushes `cma.ads_evt_ops_status` to `rsp_datagovern.ads_evt_ops_status_ago`.
 *guard_before* refuses what would lose, duplicate or misdate evidence; *push* streams the rows and publishes them as one
 batch in one transaction; *truncate* empties Hive only when window, rows, sum and checksum agree on both sides;
-*consolidate* adds a batch of the daily flow to `ads_evt_ops_status` once, and deletes batches older than a week.
+*consolidate* adds a batch of the daily flow to `ads_evt_ops_status` once, and deletes batches older than a week;
+*pushed* succeeds when the ledger has the day's batch of every flow, which the deadline waits for, else it is skipped.
 
 **Who runs it.** The scheduler, at 15:00 and not before; a build that ends later is pushed as soon as it is there (a run
-started by the asset `cma.ads_evt_ops_status`; what needs no push is skipped). A person triggers it with `run_date` for
-another day's build, or with `size_overrule_reason` after a refusal because of the size; no other refusal can be
-overruled. It may be killed and run again at any point: the ledger `rsp_datagovern.evidence_batch` records how far each
-batch came. A run that has ended is cleared from *guard_before* on: *push* takes only what the guard let through since
-the run started.
+started by the asset `cma.ads_evt_ops_status`). A person triggers it with `run_date` for another day's build, or with
+`size_overrule_reason` after a refusal because of the size; no other can be overruled. It may be killed and run again
+at any point: the ledger `rsp_datagovern.evidence_batch` records how far each batch came. A run that ended is cleared
+from *guard_before* on: *push* takes only what the guard let through since the run started.
 
 **When it fails.** The message starts with the reason in brackets and ends with what to do; every decision of the guard
 is in `rsp_datagovern.evidence_guard_log`. *empty_source*, *wrong_window*: run `points_hive_aggregation` for the same
@@ -32,9 +32,11 @@ from dag_params.schedules import daily_or_after
 from drawsguard.points.telemetry.config import points_config, scheduled_flows
 from drawsguard.settings import get_settings
 from notifiers.sla_deadline import sla_deadline
-from notifiers.sla_signal import report_run_success
+from notifiers.sla_signal import report_delivery
 from notifiers.task_defaults import task_defaults
+from notifiers.task_signal import report_success
 from operators.points.telemetry.evidence_consolidate_operator import EvidenceConsolidateOperator
+from operators.points.telemetry.evidence_pushed_operator import EvidencePushedOperator
 from operators.points.telemetry.guarded_truncate_operator import GuardedTruncateOperator
 from operators.points.telemetry.hive_to_mysql_operator import HiveToMySqlStreamOperator
 from operators.points.telemetry.push_guard_operator import PushGuardOperator
@@ -54,7 +56,6 @@ with DAG(
     max_active_runs=1,
     tags=["tier:1", "points"],
     default_args=task_defaults(settings.points_owner, pool="points_evidence", execution_timeout=timedelta(minutes=30)),
-    on_success_callback=report_run_success,
     deadline=sla_deadline("points_push"),
     params={
         "run_date": run_date_param(
@@ -89,4 +90,11 @@ with DAG(
         guard >> push >> truncate >> consolidate
 
     plan = PushPlanOperator(task_id="plan", due=DUE)
-    push_flow.expand_kwargs(plan.output)
+    pushed = EvidencePushedOperator(
+        task_id="pushed",
+        flows=scheduled_flows(points_config()),
+        mysql_conn_id=settings.governance_mysql_conn_id,
+        trigger_rule="none_failed_min_one_success",  # a flow that was pushed before is skipped
+        on_success_callback=[report_success, report_delivery],
+    )
+    push_flow.expand_kwargs(plan.output) >> pushed

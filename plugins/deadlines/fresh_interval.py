@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from airflow.sdk.definitions.deadline import BaseDeadlineReference, DeadlineReference, deadline_reference
 
-from drawsguard.deadlines import NOT_TOLD, delivers
+from drawsguard.deadlines import NOT_TOLD, SCHEDULED, delivers, earliest_delivery
 
 if TYPE_CHECKING:
     from airflow.models import DagRun
@@ -98,11 +98,16 @@ class FreshIntervalEnd(BaseDeadlineReference):
     def _told_in_vain(self, session: Session, run: Any, start: datetime) -> int:
         """Return how many misses people were told of within `QUIET` before ``start`` whose run delivered after all."""
         from airflow.models import DagRun
+        from airflow.models.callback import Callback
         from airflow.models.deadline import Deadline
         from sqlalchemy import func
 
         told = self._deadlines(run).where(
-            Deadline.missed, Deadline.deadline_time > start - QUIET, self._has_delivered()
+            # Without an outcome nobody has been told yet, and perhaps nobody will be.
+            Deadline.missed,
+            Callback.output.is_not(None),
+            Deadline.deadline_time > start - QUIET,
+            self._has_delivered(),
         )
         return session.scalar(told.with_only_columns(func.count(DagRun.id.distinct()))) or 0
 
@@ -121,7 +126,7 @@ class FreshIntervalEnd(BaseDeadlineReference):
             .join(Callback, Callback.id == Deadline.callback_id)
             .where(
                 DagRun.dag_id == run.dag_id,
-                DagRun.run_type == "scheduled",
+                _is_scheduled(),
                 DagRun.run_after < run.run_after,
                 # One that waits, for its time or for the triggerer, has no outcome yet: it will be told.
                 or_(Callback.output.is_(None), Callback.output.not_like(f"%{NOT_TOLD}%")),
@@ -129,30 +134,26 @@ class FreshIntervalEnd(BaseDeadlineReference):
         )
 
     def _has_delivered(self) -> ColumnElement[bool]:
-        """Of a scheduled run: whether it, or its task that delivers, has succeeded."""
+        """Whether a run's task that delivers has succeeded, or the whole run if the schedule created it."""
         from airflow.models import DagRun
 
-        succeeded: ColumnElement[bool] = DagRun.state == "success"
+        succeeded = (DagRun.state == "success") & _is_scheduled()
         return succeeded | _succeeded(self.delivered_by) if self.delivered_by else succeeded
 
     def _delivered(self, session: Session, run: Any, due: datetime) -> bool:
         """Whether what was due at ``due``, or later, was delivered before ``run``."""
         from airflow.models import DagRun
-        from sqlalchemy import and_, case, select
+        from sqlalchemy import select
 
-        runs = select(DagRun.run_type, DagRun.run_after, DagRun.conf).where(
+        runs = select(DagRun.run_id, DagRun.run_type, DagRun.run_after, DagRun.conf).where(
             DagRun.dag_id == run.dag_id,
-            DagRun.run_after >= due,
+            DagRun.run_after >= earliest_delivery(due, daily=self.daily),
             DagRun.id != run.id,
-            # A run of an asset in which everything was skipped has succeeded, and delivered nothing.
-            case(
-                (DagRun.run_type == "scheduled", self._has_delivered()),
-                else_=and_(DagRun.state == "success", _succeeded()),
-            ),
+            self._has_delivered(),
         )
         return any(
-            delivers(str(run_type), run_after, conf, due, daily=self.daily)
-            for run_type, run_after, conf in session.execute(runs)
+            delivers(run_id, str(run_type), run_after, conf, due, daily=self.daily)
+            for run_id, run_type, run_after, conf in session.execute(runs)
         )
 
     def serialize_reference(self) -> dict[str, Any]:
@@ -170,14 +171,23 @@ class FreshIntervalEnd(BaseDeadlineReference):
         return cls(**{name: reference_data[name] for name in known if name in reference_data})
 
 
-def _succeeded(task_id: str = "") -> ColumnElement[bool]:
-    """Whether a task of the run, this one if it is named, has succeeded."""
+def _is_scheduled() -> ColumnElement[bool]:
+    """Whether the schedule created the run, whoever has played it again."""
+    from airflow.models import DagRun
+
+    return DagRun.run_id.startswith(SCHEDULED, autoescape=True)
+
+
+def _succeeded(task_id: str) -> ColumnElement[bool]:
+    """Whether this task of the run has succeeded."""
     from airflow.models import DagRun
     from airflow.models.taskinstance import TaskInstance
     from sqlalchemy import exists
 
-    of = [TaskInstance.dag_id == DagRun.dag_id, TaskInstance.run_id == DagRun.run_id, TaskInstance.state == "success"]
-    return exists().where(*of, *([TaskInstance.task_id == task_id] if task_id else [])).correlate(DagRun)
+    of_the_run = (TaskInstance.dag_id == DagRun.dag_id) & (TaskInstance.run_id == DagRun.run_id)
+    return (
+        exists().where(of_the_run, TaskInstance.task_id == task_id, TaskInstance.state == "success").correlate(DagRun)
+    )
 
 
 def resolved_since(session: Session, dag_id: str, moment: datetime) -> bool:

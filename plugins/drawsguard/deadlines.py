@@ -42,7 +42,8 @@ class Deadline(_Entry):
     """When a scheduled run is late, who is notified, and how urgent it is.
 
     ``delivered_by`` is the task whose success means that the data are there, however the run ends; empty: the run.
-    ``daily``: runs that an asset or a person starts deliver the data of a day as well.
+    ``daily``: runs that an asset or a person starts deliver the data of a day as well. An alert (``priority``) needs a
+    task that delivers, which ends it.
     """
 
     name: str = Field(min_length=1)
@@ -62,6 +63,8 @@ class Deadline(_Entry):
             self.setting.endswith("_seconds") and self.setting in Settings.model_fields
         ):
             raise ValueError(f"{self.setting!r} is no setting in seconds (drawsguard/settings.py)")
+        if not self.delivered_by and (self.priority is not None or self.daily):
+            raise ValueError("name in delivered_by the task that makes the data")
         return self
 
     def interval(self, settings: Settings) -> timedelta:
@@ -79,27 +82,51 @@ class Deadline(_Entry):
         return [[hint.zh, hint.en] for hint in self.look_at]
 
 
+#: How the ids of runs begin that the schedule created. A backfill that plays one again changes its type alone.
+SCHEDULED = "scheduled__"
+
+
+def earliest_delivery(due: datetime, *, daily: bool) -> datetime:
+    """Return from when on a run could make what is due at a time: a day's data may come before their slot.
+
+    :param due: the end of an interval (aware).
+    :param daily: of the deadline, see `Deadline`.
+    """
+    if not daily:
+        return due
+    here = due.astimezone(ZoneInfo(get_settings().business_timezone))
+    return here.replace(hour=0, minute=0, second=0, microsecond=0)
+
+
 def delivers(
-    run_type: str, run_after: datetime, conf: Mapping[str, Any] | None, due: datetime | None, *, daily: bool
+    run_id: str,
+    run_type: str,
+    run_after: datetime,
+    conf: Mapping[str, Any] | None,
+    due: datetime | None,
+    *,
+    daily: bool,
 ) -> bool:
-    """Return whether a run, once it has succeeded, has made what was due at a time, or what is due later.
+    """Return whether a run, if it has made its data, has made what was due at a time, or what is due later.
 
     A run that an asset or a person starts makes it where a day's data are due: of its business day, or of the day that
     its param ``run_date`` names. A backfill is for older data.
 
-    :param run_type: Airflow's type of the run, e.g. ``scheduled``.
+    :param run_type: Airflow's type of the run, e.g. ``manual``.
     :param run_after: when the run was to start (aware); of a scheduled one that is the end of its interval.
     :param conf: what it was triggered with.
     :param due: the end of an interval (aware); None when that is not known, so that any run may be the one.
     :param daily: of the deadline, see `Deadline`.
     """
-    if run_type != "scheduled" and not (daily and run_type in ("asset_triggered", "manual")):
+    if run_id.startswith(SCHEDULED):
+        return due is None or run_after >= due
+    if not (daily and run_type in ("asset_triggered", "manual")):
         return False
     if due is None:
         return True
     zone = ZoneInfo(get_settings().business_timezone)
     day = str((conf or {}).get("run_date") or run_after.astimezone(zone).date())
-    return run_after >= due and (run_type == "scheduled" or day >= str(due.astimezone(zone).date()))
+    return day >= str(due.astimezone(zone).date())
 
 
 class _Deadlines(_Entry):

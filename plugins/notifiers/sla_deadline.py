@@ -17,8 +17,8 @@ from notifiers.sla_signal import SlaMissAlert
 def sla_deadline(dag_id: str) -> DeadlineAlert:
     """Return what to pass as ``deadline`` of the DAG.
 
-    With a priority a miss is a mail and an alert, which ``report_run_success`` or ``report_delivery`` ends; without
-    one it is a mail. It concerns the data: a run that has delivered them and failed in something else missed nothing.
+    With a priority a miss is a mail and an alert, which ``report_delivery`` ends; without one it is a mail. It
+    concerns the data: a run that has delivered them and failed in something else missed nothing.
 
     :raises drawsguard.deadlines.DeadlineError: when the DAG has no entry, or the file is not valid.
     """

@@ -8,7 +8,7 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 
-from drawsguard.deadlines import NOT_TOLD, delivers
+from drawsguard.deadlines import NOT_TOLD, SCHEDULED, delivers, earliest_delivery
 from hooks.later_runs import runs_since
 from notifiers.template_mail import TemplateMail, run_url
 
@@ -79,14 +79,14 @@ class SlaMissMail(TemplateMail):
 
         A person who sets the run to success says that there is nothing to wait for, whatever became of its tasks.
         """
-        of = run["dag_id"], run["dag_run_id"], "scheduled"
-        return await self._has_delivered(*of, await self._state(run)) or await self._delivered_since(run)
+        of = run["dag_id"], run["dag_run_id"]
+        return await self._has_delivered(*of, await self._state(run)) or await self._delivered_beside(run)
 
-    async def _delivered_since(self, run: dict[str, Any]) -> bool:
+    async def _delivered_beside(self, run: dict[str, Any]) -> bool:
         """Whether another run has delivered what this one was to, or what is due later."""
         dag_id, due = run["dag_id"], moment_of(run["data_interval_end"])
         try:
-            runs = await sync_to_async(runs_since)(dag_id, due)
+            runs = await sync_to_async(runs_since)(dag_id, earliest_delivery(due, daily=self.daily))
         except Exception:
             logger.exception("Airflow could not be asked for the runs of %s since %s", dag_id, due)
             return False
@@ -94,32 +94,27 @@ class SlaMissMail(TemplateMail):
             run_id, run_type, after = one["dag_run_id"], one["run_type"], moment_of(one["run_after"])
             if (
                 run_id != run["dag_run_id"]
-                and delivers(run_type, after, one["conf"], due, daily=self.daily)
-                and await self._has_delivered(dag_id, run_id, run_type, one["state"])
+                and delivers(run_id, run_type, after, one["conf"], due, daily=self.daily)
+                and await self._has_delivered(dag_id, run_id, one["state"])
             ):
                 return True
         return False
 
-    async def _has_delivered(self, dag_id: str, run_id: str, run_type: str, state: str | None) -> bool:
-        """Whether a run in this state has delivered; of an asset's, in which all may be skipped, a task has to."""
-        if run_type != "scheduled":
-            return state == "success" and await self._succeeded(dag_id, run_id, None)
-        return state == "success" or bool(
-            self.delivered_by and await self._succeeded(dag_id, run_id, [self.delivered_by])
-        )
-
-    @staticmethod
-    async def _succeeded(dag_id: str, run_id: str, task_ids: list[str] | None) -> bool:
-        """Whether one of these tasks, None: any, has succeeded in a run."""
+    async def _has_delivered(self, dag_id: str, run_id: str, state: str | None) -> bool:
+        """Whether a run in this state has delivered; one that the schedule did not create may have had other work."""
+        if state == "success" and run_id.startswith(SCHEDULED):
+            return True
+        if not self.delivered_by:
+            return False
         # Imported where the triggerer needs it: a DAG file only names this class.
         from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
         try:
             count = await sync_to_async(RuntimeTaskInstance.get_ti_count)(
-                dag_id=dag_id, task_ids=task_ids, run_ids=[run_id], states=["success"]
+                dag_id=dag_id, task_ids=[self.delivered_by], run_ids=[run_id], states=["success"]
             )
         except Exception:
-            logger.exception("Airflow could not be asked for the tasks of %s %s", dag_id, run_id)
+            logger.exception("Airflow could not be asked for %s of %s %s", self.delivered_by, dag_id, run_id)
             return False
         return count > 0
 

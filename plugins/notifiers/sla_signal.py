@@ -10,7 +10,7 @@ from typing import Any
 from asgiref.sync import sync_to_async
 
 from drawsguard.alerts.signals import MAIL_SENT, end, fire, firing_run, sla_key
-from drawsguard.deadlines import NOT_TOLD, deadline_of, delivers
+from drawsguard.deadlines import NOT_TOLD, SCHEDULED, deadline_of, delivers
 from drawsguard.monitoring.observation import Priority
 from drawsguard.settings import get_settings
 from drawsguard.templates import render_template
@@ -70,47 +70,30 @@ class SlaMissAlert(SlaMissMail):
         )
 
 
-def report_run_success(context: Any) -> None:
-    """End the alert of a missed deadline; for ``on_success_callback`` of a DAG with one.
-
-    A run ends the miss of what it delivers, or of an earlier interval. One in which everything was skipped has no
-    ``dag_run`` here, and delivers nothing.
-    """
-    if (run := context.get("dag_run")) is not None:
-        _end_by(run)
-
-
 def report_delivery(context: Any) -> None:
-    """End the alert of a missed deadline as `report_run_success` does; for the task that delivers the data.
+    """End the alert of a missed deadline; for ``on_success_callback`` of the task that delivers the data.
 
-    Whether there is one is listed free of charge. Where only a query can tell, it is made when the run is late itself,
-    or when the task has failed in a run that Airflow remembers: most successes are neither.
+    A run ends the miss of what it delivers, or of an earlier interval; a cleared old one does not. Whether there is one
+    is listed free of charge. Where only a query can tell, it is made when the run is late itself, when the schedule did
+    not create it, or when the task has failed in a run that Airflow remembers: most successes are none of these.
     """
     task_instance, run = context["ti"], context["dag_run"]
+    deadline = deadline_of(run.dag_id)
+    run_type = str(getattr(run.run_type, "value", run.run_type))
+
+    def covers(missed: datetime | None) -> bool:
+        return delivers(run.run_id, run_type, run.run_after, run.conf, missed, daily=deadline.daily)
 
     def worth_a_query() -> bool:
-        allowed = deadline_of(run.dag_id).interval(get_settings())
-        late = run.data_interval_end is not None and datetime.now(UTC) - run.data_interval_end > allowed / 2
+        beside = not run.run_id.startswith(SCHEDULED)
+        late = beside or datetime.now(UTC) - run.run_after > deadline.interval(get_settings()) / 2
         return late or bool(
             task_instance.get_ti_count(
                 dag_id=run.dag_id, task_ids=[task_instance.task_id], states=["failed", "upstream_failed"]
             )
         )
 
-    _end_by(run, worth_a_query)
-
-
-def _end_by(run: Any, worth_a_query: Callable[[], bool] = lambda: True) -> None:
-    """End the alert of a DAG's missed deadline if this run delivers what it waits for; a cleared old one does not."""
-    run_type = str(getattr(run.run_type, "value", run.run_type))
-
-    def covers(missed: datetime | None) -> bool:
-        # Airflow gives a run that a person triggers the interval of the last slot.
-        since = run.data_interval_end if run_type == "scheduled" else run.run_after
-        return delivers(run_type, since, run.conf, missed, daily=daily)
-
-    daily = deadline_of(run.dag_id).daily
-    if delivers(run_type, run.run_after, None, None, daily=daily):
+    if covers(None):
         _end(run.dag_id, run.run_id, covers, worth_a_query)
 
 

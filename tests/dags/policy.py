@@ -17,7 +17,7 @@ from jsonschema import Draft202012Validator, FormatChecker
 from drawsguard.alerts.config import load_alert_config
 from drawsguard.settings import REPOSITORY
 from notifiers.first_failure import first_failure_mail
-from notifiers.sla_signal import report_delivery, report_run_success
+from notifiers.sla_signal import report_delivery
 from notifiers.task_defaults import REFUSALS_ARE_FINAL as FINAL
 from notifiers.task_signal import report_failure, report_success
 
@@ -91,15 +91,14 @@ def has_one_alert_route(dag: DAG) -> list[str]:
 
 
 def ends_the_alert_of_its_deadline(dag: DAG) -> list[str]:
-    """A missed deadline is an alert of the tier's priority; a run that succeeds, or the task that delivers, ends it."""
+    """A missed deadline is an alert of the tier's priority; the task that delivers ends it."""
     found = []
     for deadline in _callbacks(dag.deadline):
         if not deadline.callback.path.endswith("SlaMissAlert"):
             continue
-        delivering = deadline.callback.kwargs.get("delivered_by") or None
-        ends = _callbacks(dag.get_task(delivering).on_success_callback if delivering else dag.on_success_callback)
-        if (report_delivery if delivering else report_run_success) not in ends:
-            found.append(f"{deadline.name}: no run ends the alert of its miss")
+        delivering = dag.task_dict.get(deadline.callback.kwargs["delivered_by"])
+        if delivering is None or report_delivery not in _callbacks(delivering.on_success_callback):
+            found.append(f"{deadline.name}: no task ends the alert of its miss")
         if (priority := load_alert_config().priority_of_task(dag.tags)) != deadline.callback.kwargs["priority"]:
             found.append(f"{deadline.name}: the priority of tier {dag.tags} is {priority}")
     return found

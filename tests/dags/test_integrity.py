@@ -23,7 +23,7 @@ from drawsguard.monitoring.checks import load_checks
 from drawsguard.monitoring.observation import Priority
 from hooks.asset_memory import DRAWS
 from notifiers.first_failure import first_failure_mail
-from notifiers.sla_signal import SlaMissAlert, report_run_success
+from notifiers.sla_signal import SlaMissAlert, report_delivery
 from notifiers.task_defaults import REFUSALS_ARE_FINAL
 from notifiers.task_signal import report_failure, report_success
 from tests.dags import policy
@@ -163,15 +163,20 @@ def without(argument: str) -> dict[str, Any]:
     return {key: value for key, value in good()["default_args"].items() if key != argument}
 
 
-def deadline(priority: str) -> DeadlineAlert:
-    callback = AsyncCallback(SlaMissAlert, kwargs={"to": "a@example.com", "look_at": [], "priority": priority})
+def deadline(priority: str, delivered_by: str = "only") -> DeadlineAlert:
+    of = {"to": "a@example.com", "look_at": [], "priority": priority, "delivered_by": delivered_by}
+    callback = AsyncCallback(SlaMissAlert, kwargs=of)
     reference = DeadlineReference.DAGRUN_QUEUED_AT
     return DeadlineAlert(name="in_time", reference=reference, interval=timedelta(minutes=1), callback=callback)
 
 
+#: Each task ends the alert of the deadline.
+DELIVERING = good()["default_args"] | {"on_success_callback": [report_success, report_delivery]}
+
+
 def test_a_good_dag_passes_every_rule() -> None:
     assert {rule.__name__: rule(example()) for rule in policy.DAG_RULES if rule(example())} == {}
-    with_deadline = example(deadline=deadline("P2"), on_success_callback=report_run_success)
+    with_deadline = example(deadline=deadline("P2"), default_args=DELIVERING)
     assert policy.ends_the_alert_of_its_deadline(with_deadline) == []
 
 
@@ -195,7 +200,8 @@ BAD: list[tuple[DagRule, dict[str, Any]]] = [
     ),
     (policy.has_one_alert_route, {"on_failure_callback": print}),
     (policy.ends_the_alert_of_its_deadline, {"deadline": deadline("P2")}),
-    (policy.ends_the_alert_of_its_deadline, {"deadline": deadline("P0"), "on_success_callback": report_run_success}),
+    (policy.ends_the_alert_of_its_deadline, {"deadline": deadline("P0"), "default_args": DELIVERING}),
+    (policy.ends_the_alert_of_its_deadline, {"deadline": deadline("P2", "gone"), "default_args": DELIVERING}),
     (policy.runs_one_at_a_time, {"max_active_runs": 2}),
     (policy.runs_one_at_a_time, {"catchup": True}),
     (policy.describes_params, {"params": {"range": Param(None, type="null")}}),

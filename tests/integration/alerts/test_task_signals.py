@@ -32,7 +32,7 @@ from hooks.alert_delivery_hook import AlertDeliveryHook
 from local.alerts.server import make_server
 from notifiers import task_signal
 from notifiers.sla_miss import NotToldError
-from notifiers.sla_signal import SlaMissAlert, interval_end_of, report_delivery, report_run_success
+from notifiers.sla_signal import SlaMissAlert, interval_end_of, report_delivery
 from notifiers.task_signal import may_end_a_failure, report_failure, report_success
 from tests.integration.draws_warehouse import draws_warehouse, rows, truncate
 
@@ -281,11 +281,12 @@ def test_an_outage_is_one_mail_and_one_alert_in_chat_and_its_end_is_told_to_both
     assert alert is not None
     assert "A mail was sent" in alert.detail
 
-    over = context(Task(run_id="scheduled__3"))
-    report_run_success({"dag_run": SimpleNamespace(**vars(over["dag_run"]) | {"run_type": "manual"})})
+    by_hand = context(Task(task_id="verify", run_id="manual__3"))
+    by_hand["dag_run"].run_type = "manual"
+    report_delivery(by_hand)
     rounds(manager, 4)
     assert manager.board(datetime.now(UTC)).open_alert("sla:draw_sync"), "a run by hand has no deadline to keep"
-    report_run_success(over)
+    report_delivery(context(Task(task_id="verify", run_id="scheduled__3")))
     rounds(manager, 4)
     assert len(sinks["chat"]()) == 2
     (ended,) = sinks["draws"]()
@@ -372,11 +373,10 @@ def scheduled(interval_end: datetime) -> str:
 
 
 @pytest.mark.parametrize("listed", [True, False])
-@pytest.mark.parametrize("report", [report_run_success, report_delivery])
 @pytest.mark.parametrize(("minutes", "ends"), [(-5, False), (0, True), (5, True)])
 def test_only_the_interval_of_the_miss_or_a_later_one_ends_it(
     client: Client, manager: AlertManager, monkeypatch: pytest.MonkeyPatch,
-    minutes: int, ends: bool, report: Callable[[Any], None], listed: bool,
+    minutes: int, ends: bool, listed: bool,
 ) -> None:  # fmt: skip
     """An old run that somebody clears delivers nothing of what is late."""
     fire(manager._repository, "sla:draw_sync", Priority.P0, "late", run_id=scheduled(END), now=datetime.now(UTC))
@@ -384,8 +384,8 @@ def test_only_the_interval_of_the_miss_or_a_later_one_ends_it(
         monkeypatch.setattr(MonitoringRepository, "few_rows", lambda *_: None)
     end = END + timedelta(minutes=minutes)
     of = context(Task(task_id="verify", run_id=scheduled(end)))
-    of["dag_run"].data_interval_end = end
-    report(of)
+    of["dag_run"].run_after = end
+    report_delivery(of)
     assert signals(client) == (["firing", "ok"] if ends else ["firing"])
 
 
@@ -406,28 +406,35 @@ def test_the_interval_of_a_miss_is_read_off_its_run(run_id: str, interval_end: d
     ("run_type", "hours", "conf", "ends"),
     [
         ("asset_triggered", 1, {}, True),
-        ("asset_triggered", -1, {}, False),
+        ("asset_triggered", -1, {}, True),  # before it was due
+        ("asset_triggered", -24, {}, False),
         ("manual", 1, {}, True),
         ("manual", 1, {"run_date": "2025-10-03"}, True),
         ("manual", 1, {"run_date": "2025-10-01"}, False),
         ("backfill", 1, {}, False),
+        ("scheduled", 24, {}, True),
+        ("scheduled", -24, {}, False),
     ],
 )
 def test_a_run_that_delivers_the_day_ends_its_miss(
     client: Client, manager: AlertManager, run_type: str, hours: int, conf: dict[str, str], ends: bool
 ) -> None:
     fire(manager._repository, "sla:points_push", Priority.P1, "late", run_id=scheduled(END), now=datetime.now(UTC))
-    run = context(Task("points_push", "push", run_id=f"{run_type}__1"))["dag_run"]
+    of = context(Task("points_push", "pushed", run_id=f"{run_type}__1"))
+    run = of["dag_run"]
     run.run_type, run.conf, run.run_after = run_type, conf, END + timedelta(hours=hours)
     run.data_interval_end = END if run_type == "manual" else None  # as Airflow has it
-    report_run_success({"dag_run": run})
+    report_delivery(of)
     assert signals(client) == (["firing", "ok"] if ends else ["firing"])
 
 
-def test_a_run_in_which_all_was_skipped_ends_nothing(client: Client, manager: AlertManager) -> None:
+def test_a_run_that_a_backfill_plays_again_ends_its_miss(client: Client, manager: AlertManager) -> None:
+    """Airflow keeps its id, and changes its type."""
     fire(manager._repository, "sla:points_push", Priority.P1, "late", run_id=scheduled(END), now=datetime.now(UTC))
-    report_run_success({"dag": None, "run_id": "asset_triggered__1", "reason": "success"})  # all that Airflow passes
-    assert signals(client) == ["firing"]
+    of = context(Task("points_push", "pushed", run_id=scheduled(END)))
+    of["dag_run"].run_type = "backfill"
+    report_delivery(of)
+    assert signals(client) == ["firing", "ok"]
 
 
 def test_a_miss_is_told_although_the_end_of_the_one_before_was_not_reported(
@@ -446,7 +453,7 @@ def test_a_delivery_in_time_ends_the_miss_of_a_run_that_airflow_forgot(
 ) -> None:
     fire(manager._repository, "sla:draw_sync", Priority.P0, "late", run_id="r", now=datetime.now(UTC))
     of = context(Task(task_id="verify", run_id="scheduled__2", failed=failed))
-    of["dag_run"].data_interval_end = datetime.now(UTC) - timedelta(seconds=20)
+    of["dag_run"].run_after = datetime.now(UTC) - timedelta(seconds=20)
     report_delivery(of)
     assert signals(client) == ["firing", "ok"]
     asked = statements(monkeypatch)
@@ -475,7 +482,7 @@ def test_a_delivery_ends_the_miss_and_asks_the_warehouse_only_when_it_may(
     task = Task(task_id="verify", run_id="scheduled__2")
     monkeypatch.setattr(task, "get_ti_count", lambda **of: len(failed) if "failed" in of["states"] else 0)
     asked = context(task)
-    asked["dag_run"].data_interval_end = datetime.now(UTC) - ended_ago
+    asked["dag_run"].run_after = datetime.now(UTC) - ended_ago
     report_delivery(asked)
     assert signals(client) == (["firing", "ok"] if ends else ["firing"])
 

@@ -80,7 +80,7 @@ def points_config(path: Path = POINTS_CONFIG) -> PointsConfig:
     return PointsConfig.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
 
 
-def scheduled_flows(config: PointsConfig) -> tuple[str, ...]:
+def scheduled_flows(config: PointsConfig) -> tuple[Flow, ...]:
     """Return the flows that the scheduled run pushes: the daily flow only where the legacy feed is."""
     absent = {"daily"} if "legacy_feed" in get_settings().absent else set[str]()
     return tuple(flow for flow in config.push.flows if flow not in absent)

@@ -54,6 +54,11 @@ class Batch(NamedTuple):
     purged: bool
     consolidated: bool
 
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is left to be done with it; a day of the daily flow is counted as well."""
+        return self.state == "completed" and (self.flow != "daily" or self.consolidated)
+
 
 @dataclass(frozen=True)
 class Situation:
@@ -194,7 +199,7 @@ def _is_settled(own: Batch, situation: Situation) -> bool:
     """
     same = situation.source == own.facts
     if own.state == "completed":
-        if (same or situation.source == EMPTY) and own.flow == "daily" and not own.consolidated:
+        if (same or situation.source == EMPTY) and not own.finished:
             return True
         if same or situation.source == EMPTY:
             raise PushRefusedError(

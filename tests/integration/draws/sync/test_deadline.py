@@ -126,13 +126,13 @@ def ended(run: Any, state: str, session: Any, *, delivered: bool, late: bool = F
 
 
 def told(run_id: str, session: Any) -> None:
-    """Let the scheduler have found that a run missed its deadline."""
+    """Let the scheduler have found that a run missed its deadline, and the triggerer have told people."""
     from airflow.models import DagRun
     from airflow.models.deadline import Deadline
     from sqlalchemy import select
 
     for deadline in session.scalars(select(Deadline).join(DagRun).where(DagRun.run_id == run_id)):
-        deadline.missed = True
+        deadline.missed, deadline.callback.output = True, "told"
     session.flush()
 
 

@@ -8,13 +8,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import MySQLdb
 import pytest
 from airflow.providers.apache.hive.hooks.hive import HiveServer2Hook
 from airflow.providers.mysql.hooks.mysql import MySqlHook
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from pyhive.hive import Cursor as HiveCursor
 
 from drawsguard.points.telemetry.config import Flow
@@ -25,6 +26,7 @@ from drawsguard.points.telemetry.push_guard import Facts, batch_id_of
 from drawsguard.refusal import RefusedError
 from drawsguard.sql import render
 from operators.points.telemetry.evidence_consolidate_operator import EvidenceConsolidateOperator
+from operators.points.telemetry.evidence_pushed_operator import EvidencePushedOperator
 from operators.points.telemetry.guarded_truncate_operator import GuardedTruncateOperator
 from operators.points.telemetry.hive_build_operator import HiveBuildOperator
 from operators.points.telemetry.hive_to_mysql_operator import HiveToMySqlStreamOperator
@@ -583,6 +585,31 @@ def test_a_day_is_added_once_however_often_it_runs() -> None:
     assert accumulated() == {"que_eid_1": 2, "upd_eid_2": 0}
     last = mysql("SELECT CAST(oper_ts AS CHAR) FROM rsp_datagovern.ads_evt_ops_status WHERE oper_type = 'que_eid_1'")
     assert last == [("2024-07-31 09:00:00",)]
+
+
+@pytest.mark.usefixtures("daily")
+def test_the_day_is_delivered_when_every_flow_is_there_whichever_runs_have_pushed_it() -> None:
+    def pushed(*flows: Flow) -> list[str]:
+        ran: Any = {
+            "params": {"run_date": "2024-07-31"},
+            "dag_run": SimpleNamespace(run_type="manual", run_after=datetime(2026, 1, 1, tzinfo=UTC)),
+        }
+        return EvidencePushedOperator(task_id="pushed", flows=flows).execute(ran)
+
+    window_batch, day_batch = batch_id_of("window", WINDOW), batch_id_of("daily", DAY)
+    build()
+    build(DAILY, DAY, "daily")
+    with pytest.raises(AirflowSkipException, match=f"{window_batch}, {day_batch}"):
+        pushed("window", "daily")
+    push(DAY, "daily")
+    assert pushed("daily") == [day_batch]
+    with pytest.raises(AirflowSkipException, match=f"counted: {window_batch}\\."):
+        pushed("window", "daily")
+    push()
+    assert len(pushed("window", "daily")) == 2
+    mysql("UPDATE rsp_datagovern.evidence_batch SET consolidated_at = NULL WHERE batch_id = %s", [day_batch])
+    with pytest.raises(AirflowSkipException, match=day_batch):
+        pushed("window", "daily")
 
 
 @pytest.mark.usefixtures("daily")
