@@ -10,15 +10,17 @@ from datetime import UTC, datetime, timedelta
 from drawsguard.points.cleanup.collision import share_an_instance
 from drawsguard.points.cleanup.config import get_config
 from drawsguard.points.cleanup.living import collect_living
-from drawsguard.points.cleanup.standing import Standing, given_up, not_cleaned, standing_in
+from drawsguard.points.cleanup.standing import Standing, awaited, given_up, not_cleaned, standing_in
 from drawsguard.points.cleanup.ticket import LivingPoints, TicketPlan, plan_tickets
 from drawsguard.points.cleanup.ticket_repository import TicketRepository, TicketStateError
 from drawsguard.points.definitions import live_definitions, live_unlisted
 from drawsguard.points.downline.observe import downlined_points, first_observed
 from drawsguard.points.downline.repositories import Repositories
 from drawsguard.points.downline.structure_repository import Structure as StoredStructure
-from drawsguard.points.environments import environments
+from drawsguard.points.environments import Environment, environments
+from drawsguard.points.policy import get_policy
 from drawsguard.points.review.batch_state import BatchState, may_follow
+from drawsguard.points.review.evidence import admitted_until
 from drawsguard.points.telemetry.config import cluster_instances
 from drawsguard.settings import get_settings
 from hooks import points_databases
@@ -62,7 +64,9 @@ def plan_batch(batch_id: str, tickets: TicketRepository, repositories: Repositor
 def kept_points(batch_id: str, points: frozenset[int], repositories: Repositories) -> dict[int, str]:
     """Return which points of a batch are not cleaned as both environments are now, and why."""
     standings = _standings(batch_id, points, repositories)
-    return dict.fromkeys(points, standings) if isinstance(standings, str) else not_cleaned(points, standings)
+    if isinstance(standings, str):
+        return dict.fromkeys(points, standings)
+    return not_cleaned(points, standings, downline_may_follow=_downline_may_follow(batch_id, repositories))
 
 
 def given_up_points(batch_id: str, points: frozenset[int], repositories: Repositories) -> frozenset[int]:
@@ -70,8 +74,22 @@ def given_up_points(batch_id: str, points: frozenset[int], repositories: Reposit
     standings = _standings(batch_id, points, repositories) if points else ""
     if isinstance(standings, str):
         return frozenset()
-    state = repositories.batches.get(batch_id).state
-    return given_up(points, standings, downline_may_follow=may_follow(state, BatchState.DOWNLINING))
+    return given_up(points, standings, downline_may_follow=_downline_may_follow(batch_id, repositories))
+
+
+def awaited_environments(batch_id: str, points: frozenset[int], repositories: Repositories) -> list[Environment]:
+    """Return the environments where a batch has not taken its points out of service yet, and still may."""
+    if not _downline_may_follow(batch_id, repositories):
+        return []
+    standings = _standings(batch_id, points, repositories)
+    return [] if isinstance(standings, str) else list(awaited(standings))
+
+
+def _downline_may_follow(batch_id: str, repositories: Repositories) -> bool:
+    """Return whether a batch may still take points out of service: its state allows it, and the age of its evidence."""
+    batch = repositories.batches.get(batch_id)
+    last = admitted_until(batch.window_end, get_policy().evidence)
+    return may_follow(batch.state, BatchState.DOWNLINING) and points_databases.business_today() <= last
 
 
 def _standings(batch_id: str, points: frozenset[int], repositories: Repositories) -> list[Standing] | str:
@@ -152,8 +170,10 @@ def require_dba_may_have(ticket_id: str, tickets: TicketRepository, repositories
             f"Batch {batch_id} is {batch.state} and observed until {batch.observe_until} UTC: it is not due for "
             "cleanup."
         )
-    points = frozenset(point.point_id for point in tickets.results(batch_id) if point.ticket_id == ticket_id)
-    kept = kept_points(batch_id, points, repositories)
+    on = {point.point_id: point.ticket_id for point in tickets.results(batch_id)}
+    points = frozenset(point for point, its in on.items() if its == ticket_id)
+    # Of the whole batch: what another environment waits for keeps every point of it.
+    kept = {p: why for p, why in kept_points(batch_id, frozenset(on), repositories).items() if p in points}
     if kept or not points:
         named = f"{min(kept)}: {kept[min(kept)]}" if kept else "it has no points"
         raise TicketStateError(f"{len(kept)} points of ticket {ticket_id} may not be cleaned, e.g. {named}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -16,7 +16,9 @@ from drawsguard.pages.look import Words, business_day
 from drawsguard.points.clock import utc_now
 from drawsguard.points.database import fetch, utc
 from drawsguard.points.environments import environments
+from drawsguard.points.policy import get_policy
 from drawsguard.points.review.batch_state import BatchState
+from drawsguard.points.review.evidence import admitted_until
 from drawsguard.points.telemetry.config import QualityRules
 from drawsguard.points.telemetry.evidence_days import expected_until
 from drawsguard.settings import get_settings
@@ -68,6 +70,7 @@ class BatchRow(NamedTuple):
     observe_until: datetime | None
     halted_at: datetime | None
     halted_reason: str | None
+    window_end: date
 
 
 class PlanRow(NamedTuple):
@@ -217,7 +220,7 @@ def _waits(batch: BatchRow, stage: Stage, facts: Facts, now: datetime) -> tuple[
         Stage.CONFIRMED: (Words("积分组做计划", "points team makes a plan"), "points_downline"),
         Stage.PLANNED: (Words("积分组发起下线", "points team starts the downline"), "points_downline"),
         Stage.APPROVED: (Words("运行执行变更", "the run makes the change"), None),
-        Stage.INTRANET: (Words("积分组发起外网下线", "points team goes on with the extranet"), "points_downline"),
+        Stage.INTRANET: _extranet(batch, now),
         Stage.EXTRANET: (Words("运行核对变更", "the run verifies the change"), None),
         Stage.OBSERVED: (Words("最后一天的使用证据,然后清理", "evidence of the last day, then cleanup"), None),
         Stage.CLEANUP: (
@@ -230,6 +233,19 @@ def _waits(batch: BatchRow, stage: Stage, facts: Facts, now: datetime) -> tuple[
     if stage is Stage.CLEANUP and any(ticket.state == "running" for ticket in facts.tickets):
         return Words("清理正在运行", "a sweep is running"), None
     return by_stage[stage]
+
+
+def _extranet(batch: BatchRow, now: datetime) -> tuple[Words, str]:
+    """Return who goes on with a batch that is down on the intranet: no plan rests on evidence that is too old."""
+    until = admitted_until(batch.window_end, get_policy().evidence)
+    if batch.state == BatchState.DOWNLINED and business_day(now.replace(tzinfo=UTC)) > until:
+        return Words(
+            f"证据 {until} 已过期,外网不再下线:积分组恢复,否则照常清理",
+            f"points team restores it, or it is cleaned without the extranet: its evidence was too old after {until}",
+        ), "points_restore"
+    return Words(
+        f"积分组发起外网下线,截止 {until}", f"points team goes on with the extranet until {until}"
+    ), "points_downline"
 
 
 # --- evidence -------------------------------------------------------------------------------------------------

@@ -185,7 +185,10 @@ def _tickets(name: str) -> Mail:
         SimpleNamespace(ticket_id=name, executor=executor, state=state, points=12345, estimated_keys=None)
         for executor, state in (("own", "open"), ("dba", "withdrawn"), ("dba", "handed_over"))
     ]
-    return _points(name, "cleanup/tickets", tickets=tickets, executors=EXECUTORS, states=STATES, unticketed=2)
+    return _points(
+        name, "cleanup/tickets", tickets=tickets, executors=EXECUTORS, states=STATES, unticketed=2,
+        ahead=[], until=date(2025, 11, 11),
+    )  # fmt: skip
 
 
 def inspection(name: str) -> Mail:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -101,7 +101,7 @@ def test_tickets_that_are_done_or_withdrawn_are_no_work(sent: list[dict[str, Any
     ]
     send_mail(
         "lin@example.com", "cleanup/tickets", batch_id="b1", tickets=tickets, executors=EXECUTORS, states=STATES,
-        unticketed=0, run_url="http://ui/run",
+        unticketed=0, ahead=[], until=date(2025, 11, 11), run_url="http://ui/run",
     )  # fmt: skip
     body = sent[0]["html_content"]
     work, _, rest = body.partition("Keys (estimate)")[2].partition("</table>")
@@ -112,6 +112,17 @@ def test_tickets_that_are_done_or_withdrawn_are_no_work(sent: list[dict[str, Any
     assert "已撤销 withdrawn: T/1" in rest
     assert "The DBA must not run its commands" in rest
     assert "已完成 done: T/2" in rest
+
+
+def test_a_batch_that_waits_for_an_environment_says_until_when(sent: list[dict[str, Any]]) -> None:
+    send_mail(
+        "lin@example.com", "cleanup/tickets", batch_id="b1", tickets=[], executors=EXECUTORS, states=STATES,
+        unticketed=1277, ahead=["extranet"], until=date(2025, 11, 11), run_url="http://ui/run",
+    )  # fmt: skip
+    body = sent[0]["html_content"]
+    assert "not taken out of service on the extranet. That may follow until 2025-11-11" in body
+    assert "Go on with points_downline" in body
+    assert "Nothing to do" not in body
 
 
 def test_the_points_team_gets_the_mails_of_its_dags(sent: list[dict[str, Any]]) -> None:

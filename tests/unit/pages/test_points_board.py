@@ -28,7 +28,8 @@ BOTH = INTRANET | {("extranet", "downlined"): 8}
 
 
 def batch(state: str, **changes: Any) -> BatchRow:
-    return BatchRow("b1", 10, state, None, NOW - 40 * DAY, None, None, None, None)._replace(**changes)
+    ended = (NOW - 41 * DAY).date()
+    return BatchRow("b1", 10, state, None, NOW - 40 * DAY, None, None, None, None, ended)._replace(**changes)
 
 
 def plan(environment: str, rows: int = 9) -> PlanRow:
@@ -69,6 +70,18 @@ def test_an_observation_says_its_day(ago: timedelta, day: int) -> None:
     found = card(batch("downlined", observe_from=begun, observe_until=begun + 30 * DAY), Facts(BOTH), NOW)
     assert (found.day, found.days) == (day, 30)
     assert (found.waits is None) == (ago < 30 * DAY), "while it is observed nobody has to do anything"
+
+
+def test_the_extranet_is_waited_for_until_the_evidence_is_too_old() -> None:
+    begun = card(batch("downlined"), Facts(INTRANET), NOW)
+    assert begun.waits is not None
+    assert begun.waits.en == "points team goes on with the extranet until 2026-03-15"
+    last = NOW + 4 * DAY + timedelta(hours=3, minutes=59)  # the last minute of that day in Shanghai
+    assert card(batch("downlined"), Facts(INTRANET), last).dag_id == "points_downline"
+    stale = card(batch("downlined"), Facts(INTRANET), last + timedelta(minutes=1))
+    assert stale.dag_id == "points_restore"
+    assert stale.waits is not None
+    assert "cleaned without the extranet" in stale.waits.en
 
 
 def test_a_halt_waits_for_a_decision() -> None:

@@ -20,19 +20,23 @@ _POINTS_PER_QUERY = 1000
 class Standing(NamedTuple):
     """What one environment says about the points of a batch.
 
+    :param environment: which one.
     :param downlined: points that the batch took out of service here and that are still as it left them.
     :param kept: why a point is not cleaned, by id; Chinese first, then English.
     :param taken: points that the batch took out of service here and did not restore, whoever changed them since.
     :param lost: of those that are kept, the ones that somebody else revived, took down again or changed since: no later
         day makes their rows what the batch left.
     :param untouched: points that are served here, and of which the batch never changed a row here.
+    :param begun: whether the batch ever took a point out of service here.
     """
 
+    environment: Environment
     downlined: frozenset[int]
     kept: Mapping[int, str]
     taken: frozenset[int] = frozenset()
     lost: frozenset[int] = frozenset()
     untouched: frozenset[int] = frozenset()
+    begun: bool = True
 
 
 def standing_in(
@@ -93,14 +97,15 @@ def standing_in(
                 f"{changed_at[point]} UTC, after its observation began."
             )
     down = frozenset(changed_at)
-    return Standing(down - kept.keys(), kept, down, frozenset(lost), served - touched)
+    return Standing(environment, down - kept.keys(), kept, down, frozenset(lost), served - touched, bool(touched))
 
 
-def not_cleaned(points: Iterable[int], standings: Iterable[Standing]) -> dict[int, str]:
+def not_cleaned(points: Iterable[int], standings: Iterable[Standing], *, downline_may_follow: bool) -> dict[int, str]:
     """Return why points of a batch are not cleaned, by id.
 
     :param points: the points in question.
     :param standings: how they stand in each environment; one that the batch took out of service in none is kept, too.
+    :param downline_may_follow: whether the batch may still take points down: then no point is cleaned before.
     """
     standings = list(standings)
     down = frozenset[int]().union(*(standing.downlined for standing in standings))
@@ -111,7 +116,35 @@ def not_cleaned(points: Iterable[int], standings: Iterable[Standing]) -> dict[in
     }
     for standing in standings:
         reasons |= standing.kept
+    for environment, ahead in awaited(standings).items():
+        if downline_may_follow:
+            # What is being cleaned takes no further point out of service: one ticket would end what may follow.
+            waiting = (
+                f"本批次尚未在 {environment} 下线，可用 points_downline 继续。The batch has not taken its points out "
+                f"of service on the {environment} yet; points_downline goes on with it. Nothing is cleaned before."
+            )
+            reasons |= {point: waiting for point in points if point in ahead or point not in reasons}
+        else:
+            reasons |= {
+                point: f"在 {environment} 仍在服务，本批次已不能下线；恢复该积分，或重新出报告。It is served on the "
+                f"{environment}, and the batch can no longer take it out of service there: restore it, or make a new "
+                "report. It is not cleaned."
+                for point in points
+                if point in ahead
+            }
     return reasons
+
+
+def awaited(standings: Iterable[Standing]) -> dict[Environment, frozenset[int]]:
+    """Return the environments that a batch has not begun with, and its points that are served there.
+
+    :param standings: how they stand in each environment. Points count that another one has at -80, as the batch left
+        them there: the others are not cleaned whatever follows.
+    """
+    standings = list(standings)
+    down = frozenset[int]().union(*(standing.downlined for standing in standings))
+    waits = {standing.environment: standing.untouched & down for standing in standings if not standing.begun}
+    return {environment: points for environment, points in waits.items() if points}
 
 
 def given_up(points: Iterable[int], standings: Iterable[Standing], *, downline_may_follow: bool) -> frozenset[int]:

@@ -70,13 +70,18 @@ def check_readable(unknown: UnknownMetrics, rules: Evidence) -> None:
         )
 
 
+def admitted_until(window_last: date, rules: Evidence) -> date:
+    """Return the last business day on which a plan may rest on evidence whose window ended on ``window_last``."""
+    return window_last + timedelta(days=rules.max_age_days)
+
+
 def check_age(window_last: date, today: date, rules: Evidence) -> None:
     """Refuse evidence that is too old to act on.
 
     :raises EvidenceRefusedError: when the window ended more than ``max_age_days`` ago.
     """
-    age = (today - window_last).days
-    if age > rules.max_age_days:
+    if today > admitted_until(window_last, rules):
+        age = (today - window_last).days
         raise EvidenceRefusedError(
             f"The evidence is stale: its window ended on {window_last}, {age} days ago; limit {rules.max_age_days}. "
             "Run points_usage_report again and have the new workbook confirmed."

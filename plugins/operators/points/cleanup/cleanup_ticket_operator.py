@@ -17,10 +17,12 @@ from drawsguard.points.cleanup.ticket_repository import TicketRepository
 from drawsguard.points.cleanup.ticket_workbook import EXECUTORS, workbook_name, write_tickets
 from drawsguard.points.digest import digest_of
 from drawsguard.points.downline.repositories import Repositories
+from drawsguard.points.policy import get_policy
+from drawsguard.points.review.evidence import admitted_until
 from drawsguard.refusal import RefusedError
 from drawsguard.settings import get_settings
 from hooks import artifacts
-from hooks.cleanup_databases import cleanup_folder, cleanup_repositories, plan_batch
+from hooks.cleanup_databases import awaited_environments, cleanup_folder, cleanup_repositories, plan_batch
 from hooks.redis_instance_hook import RedisInstanceHook
 from notifiers.points_mail import send_mail
 from notifiers.template_mail import run_url
@@ -99,8 +101,10 @@ class CleanupTicketOperator(BaseOperator):
             and ticket.executor == "own"
             and ticket.state in ("open", "running", "incomplete")
         ]
+        unticketed = frozenset(point.eid for point in plan.unticketed)
+        ahead = [] if plan.tickets else awaited_environments(batch_id, unticketed, repositories)
         # Each run asks for its approvals again, and says so; what the DBA has in hand is said once.
-        says = None if waiting else digest_of([t.ticket_id, t.digest, t.state] for t in tickets)
+        says = None if waiting else digest_of([ahead, *([t.ticket_id, t.digest, t.state] for t in tickets)])
         made: dict[str, Any] = {"tickets": {t.ticket_id: t.digest for t in tickets}, "unticketed": len(plan.unticketed)}
         with artifacts.drafts() as folder:
             workbook = folder / workbook_name(datetime.now(UTC).astimezone(ZoneInfo(get_settings().business_timezone)))
@@ -119,6 +123,8 @@ class CleanupTicketOperator(BaseOperator):
                     executors=EXECUTORS,
                     states=STATES,
                     unticketed=len(plan.unticketed),
+                    ahead=ahead,
+                    until=admitted_until(repositories.batches.get(batch_id).window_end, get_policy().evidence),
                     run_url=url,
                 )
 

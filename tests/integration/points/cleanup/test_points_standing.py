@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import product
 from typing import Any
 
@@ -22,8 +22,9 @@ from drawsguard.points.downline.restore import plan_restore
 from drawsguard.points.environments import ENVIRONMENTS, journal_schema
 from drawsguard.points.review.batch_repository import BatchStateError
 from drawsguard.points.review.batch_state import FOLLOWING, BatchState
-from hooks.cleanup_databases import given_up_points, kept_points
-from tests.integration.points_world import BATCH, World, new_world, small_world
+from hooks import points_databases
+from hooks.cleanup_databases import awaited_environments, given_up_points, kept_points
+from tests.integration.points_world import BATCH, RULES, WINDOW, World, new_world, small_world
 
 pytestmark = pytest.mark.integration
 
@@ -49,7 +50,7 @@ def kept(world: World, batch_id: str = BATCH, observed_from: datetime | None = N
     for name in ENVIRONMENTS:
         with world.environment(name) as connection:
             standings.append(standing_in(connection, batch_id, name, POINTS, observed_from))
-    return not_cleaned(POINTS, standings)
+    return not_cleaned(POINTS, standings, downline_may_follow=False)
 
 
 def restore(world: World, name: Any, *points: int) -> None:
@@ -227,25 +228,59 @@ def test_a_point_is_given_up_for_what_does_not_pass_only(world: World) -> None:
         world.sql("extranet", "DROP TABLE define_nosdata_general_v2")
 
 
-def test_a_point_that_the_batch_never_took_down_somewhere_is_not_given_up(stack: Any) -> None:
-    """Down on the intranet, observed there, and the extranet not done yet: it may follow, or the batch be restored."""
+def test_a_batch_whose_other_environment_may_follow_is_not_cleaned(stack: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Down on the intranet, observed there, and the extranet not done yet: one ticket would end what may follow."""
     world = new_world(stack.require("mysql").config)
+    today = date(2024, 9, 3)
+    monkeypatch.setattr(points_databases, "business_today", lambda: today)
     world.load(*small_world())
     world.confirm()
     world.downline("intranet")
     world.repositories.observations.start(BATCH, 30)
-    assert kept_points(BATCH, POINTS, world.repositories).keys() == POINTS - {7}
+    found = kept_points(BATCH, POINTS, world.repositories)
+    assert found.keys() == POINTS  # also 7, which is on the intranet only
+    assert all("has not taken its points out of service on the extranet yet" in reason for reason in found.values())
+    assert awaited_environments(BATCH, POINTS, world.repositories) == ["extranet"]
     assert given_up_points(BATCH, POINTS, world.repositories) == frozenset()
     restore(world, "intranet", 4)
+    assert "is served on the extranet" in kept_points(BATCH, POINTS, world.repositories)[4]
     assert given_up_points(BATCH, POINTS, world.repositories) == {4}
-    world.sql("governance", "UPDATE points_lifecycle.batch SET state = 'cleaning'")  # no downline may follow that
-    assert given_up_points(BATCH, POINTS, world.repositories) == POINTS - {7}
-    world.sql("governance", "UPDATE points_lifecycle.batch SET state = 'downlined'")
     world.downline("extranet")
     world.repositories.observations.start(BATCH, 30)
+    assert kept_points(BATCH, POINTS, world.repositories).keys() == {4}
     restore(world, "extranet", 5)  # this one was down there
     assert kept_points(BATCH, POINTS, world.repositories).keys() == {4, 5}
     assert given_up_points(BATCH, POINTS, world.repositories) == {4, 5}
+    world.sql("extranet", "INSERT INTO define_nosdata_general SELECT * FROM define_nosdata_general WHERE id = 9000")
+    world.sql("extranet", "UPDATE define_nosdata_general SET id = 7 WHERE id = 9000 LIMIT 1")
+    assert "is served on the extranet" in kept_points(BATCH, POINTS, world.repositories)[7]
+    assert kept_points(BATCH, POINTS, world.repositories).keys() == {4, 5, 7}, "new there, after it was done there"
+    assert awaited_environments(BATCH, POINTS, world.repositories) == []
+    close(world.governance)
+
+
+@pytest.mark.parametrize("end", ["cleaning", "stale"])
+def test_a_batch_waits_for_no_environment_that_cannot_follow(
+    stack: Any, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    """What is being cleaned takes no further point down, nor does one whose evidence no plan admits any more."""
+    world = new_world(stack.require("mysql").config)
+    last = WINDOW.last + timedelta(days=RULES.evidence.max_age_days)
+    monkeypatch.setattr(points_databases, "business_today", lambda: last)
+    world.load(*small_world())
+    world.confirm()
+    world.downline("intranet")
+    world.repositories.observations.start(BATCH, 30)
+    assert kept_points(BATCH, POINTS, world.repositories).keys() == POINTS
+    if end == "stale":
+        monkeypatch.setattr(points_databases, "business_today", lambda: last + timedelta(days=1))
+    else:
+        world.sql("governance", "UPDATE points_lifecycle.batch SET state = 'cleaning'")
+    found = kept_points(BATCH, POINTS, world.repositories)
+    assert found.keys() == POINTS - {7}
+    assert all("can no longer take it out of service there" in reason for reason in found.values())
+    assert given_up_points(BATCH, POINTS, world.repositories) == POINTS - {7}
+    assert awaited_environments(BATCH, POINTS, world.repositories) == []
     close(world.governance)
 
 
