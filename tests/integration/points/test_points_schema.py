@@ -135,13 +135,24 @@ def test_a_migration_that_broke_off_is_finished_by_the_next(
 
 def test_a_batch_that_was_closed_with_a_ticket_of_the_dba_is_being_cleaned_again(config: Config) -> None:
     migrated(config, "governance")
+    withdrawn = ("dba_tickets_withdrawn", '{"tickets": ["%s/c/r"]}')
+    reported = ("cleanup_reported", '{"closed": true}')
     closed = {
-        "handed": ("dba", "handed_over"),
-        "taken back": ("dba", "withdrawn"),
-        "done": ("dba", "done"),
-        "own": ("own", "withdrawn"),
+        "handed": ("dba", "handed_over", reported),
+        "taken back": ("dba", "withdrawn", reported, withdrawn, ("cleanup_reported", '{"closed": false}')),
+        "done": ("dba", "done", reported),
+        "own": ("own", "withdrawn", reported, withdrawn),
+        "restored": ("dba", "withdrawn", reported),  # all its points: nothing is left to do
+        "restored after a halt": ("dba", "withdrawn", withdrawn, reported),
+        "another ticket": ("dba", "withdrawn", reported, ("dba_tickets_withdrawn", '{"tickets": ["other/c/r"]}')),
     }
-    for name, (executor, state) in closed.items():
+    for name, (executor, state, *events) in closed.items():
+        for event, detail in events:
+            run(
+                config, "governance",
+                "INSERT INTO governance_audit.audit (batch_id, environment, event, actor, detail, happened_at)"
+                " VALUES (%s, '', %s, 'airflow', %s, '2024-09-02')", name, event, detail.replace("%s", name),
+            )  # fmt: skip
         run(
             config, "governance",
             "INSERT INTO points_lifecycle.batch (batch_id, environment, window_start, window_end, candidates,"
