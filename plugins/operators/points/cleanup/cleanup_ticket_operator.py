@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -16,6 +16,7 @@ from drawsguard.points.cleanup.ticket import TicketPlan
 from drawsguard.points.cleanup.ticket_repository import TicketRepository
 from drawsguard.points.cleanup.ticket_workbook import EXECUTORS, workbook_name, write_tickets
 from drawsguard.points.digest import digest_of
+from drawsguard.points.downline.observe import RELEASED
 from drawsguard.points.downline.repositories import Repositories
 from drawsguard.points.policy import get_policy
 from drawsguard.points.review.evidence import admitted_until
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 TICKETS_MADE, TICKETS_FAILED = "cleanup_tickets", "cleanup_tickets_failed"
 #: Its name for the mail with the tickets.
 LETTER = "cleanup tickets"
+#: The audit's events after which the DBA was told to stop, or has to be told to go on.
+_STOPPED = frozenset({"dba_tickets_withdrawn", "restored", RELEASED})
 
 
 class CleanupTicketOperator(BaseOperator):
@@ -104,7 +107,8 @@ class CleanupTicketOperator(BaseOperator):
         unticketed = frozenset(point.eid for point in plan.unticketed)
         ahead = [] if plan.tickets else awaited_environments(batch_id, unticketed, repositories)
         # Each run asks for its approvals again, and says so; what the DBA has in hand is said once.
-        says = None if waiting else digest_of([ahead, *([t.ticket_id, t.digest, t.state] for t in tickets)])
+        stopped = _stopped(repositories.audit.events(batch_id))
+        says = None if waiting else digest_of([ahead, stopped, *([t.ticket_id, t.digest, t.state] for t in tickets)])
         made: dict[str, Any] = {"tickets": {t.ticket_id: t.digest for t in tickets}, "unticketed": len(plan.unticketed)}
         with artifacts.drafts() as folder:
             workbook = folder / workbook_name(datetime.now(UTC).astimezone(ZoneInfo(get_settings().business_timezone)))
@@ -143,3 +147,8 @@ class CleanupTicketOperator(BaseOperator):
             for eid, estimate in found.items():
                 totals[eid] = totals.get(eid, Estimate(0, 0, 0, 0)) + estimate
         return totals
+
+
+def _stopped(events: Sequence[Mapping[str, Any]]) -> int:
+    """Return how often people were told that a batch's tickets do not hold: the same tickets are news after each."""
+    return sum(event["event"] in _STOPPED for event in events)

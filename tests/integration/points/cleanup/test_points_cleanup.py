@@ -37,6 +37,7 @@ from drawsguard.points.database import fetch, prepare, statement
 from drawsguard.points.downline.observation_repository import ObservationRepository
 from drawsguard.points.downline.observed_days import last_observed_day
 from drawsguard.points.downline.recheck import Sign
+from drawsguard.points.downline.release import lift_halt
 from drawsguard.points.downline.repositories import Repositories
 from drawsguard.points.downline.structure_repository import Structure
 from drawsguard.refusal import RefusedError
@@ -553,6 +554,38 @@ def test_what_waits_for_the_dba_is_mailed_once(connection, living, folder, monke
     mails.clear()
     assert reported(batch_id) is True
     assert mails == ["cleanup/result"]
+
+
+def test_a_ticket_that_is_handed_over_again_after_a_halt_is_mailed_again(connection, living, folder, monkeypatch):
+    """The mail about the halt told the DBA not to run it; since its release it says the same as before."""
+    batch_id, ticket_id = handed_over(connection)
+    store, repositories = TicketRepository(connection), Repositories(connection)
+    mails = []
+    monkeypatch.setattr(cleanup_ticket_operator, "send_mail", lambda *_, **values: mails.append(values["tickets"]))
+
+    def day():
+        new_run()
+        CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context())
+        CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context())  # a retry
+        return [[(ticket.ticket_id, ticket.state) for ticket in mailed] for mailed in mails]
+
+    assert day() == []
+    before = store.ticket(ticket_id)
+    repositories.observations.halt(batch_id, "used again")
+    assert cleanup_databases.withdraw_from_dba(batch_id, repositories) == [ticket_id]
+    release(connection, batch_id)
+    assert day() == day() == [[(ticket_id, "handed_over")]]
+    assert store.ticket(ticket_id).digest == before.digest
+    repositories.audit.note(batch_id, "restored", "approver", "intranet", withdrawn_tickets=[ticket_id])
+    assert len(day()) == len(day()) == 2
+
+
+def release(connection, batch_id):
+    """Release a halted batch, and let the days after it pass."""
+    repositories = Repositories(connection)
+    lift_halt(repositories, repositories.batches.get(batch_id), "approver", {}, (), ())
+    past = "UPDATE points_lifecycle.batch SET observe_until = observe_from WHERE batch_id = %s"
+    execute(connection, past, batch_id)
 
 
 def test_tickets_that_wait_for_an_approval_are_mailed_with_each_question(
