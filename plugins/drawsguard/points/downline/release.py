@@ -119,6 +119,8 @@ def lift_halt(
 ) -> None:
     """Lift exactly this halt, and note who approved it and why, in one transaction.
 
+    Tickets that were being swept are withdrawn: they come back with the next ones, and are swept from the beginning.
+
     :param shown: the fresh signs that the question's digest binds: they halt the batch no more. The audit keeps them,
         since an observation may find and keep others between the question and this.
     :param missing: days of the observation so far whose evidence is missing, for the audit.
@@ -135,6 +137,7 @@ def lift_halt(
     if execute(repositories.connection, "downline/release/release_batch.sql", values) != 1:
         repositories.connection.rollback()
         raise ApprovalRefusedError(f"The halt of batch {batch.batch_id} is another one now. Trigger a new run.")
+    execute(repositories.connection, "downline/release/withdraw_begun.sql", {"batch_id": batch.batch_id})
     repositories.audit.note(
         batch.batch_id,
         RELEASED,

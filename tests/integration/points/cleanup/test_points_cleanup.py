@@ -670,10 +670,11 @@ def test_a_route_that_goes_to_the_dba_gives_its_points_another_ticket(
     ]
 
 
+@pytest.mark.parametrize("why", ["kept", "halted"])
 def test_a_ticket_that_was_withdrawn_and_comes_back_is_swept_again(
-    connection, instance, living, folder, asked, monkeypatch
+    connection, instance, living, folder, asked, monkeypatch, why
 ):
-    """Its last scan was done when its point was revived, which has written since."""
+    """Its last scan was done when its point was revived, or its batch halted; the point has written since."""
     batch_id = add_batch(connection, FLAG[0])
     store = TicketRepository(connection)
     (ticket_id,) = CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context())
@@ -681,9 +682,15 @@ def test_a_ticket_that_was_withdrawn_and_comes_back_is_swept_again(
         patched.setattr(MySqlLedger, "finish_passes", lambda *_: pytest.fail("killed"))
         with pytest.raises(BaseException, match="killed"):
             approve(ticket_id, store.ticket(ticket_id).digest)
-    keep(monkeypatch, {1: "It is served."})
-    assert CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context()) == []
+    if why == "kept":
+        keep(monkeypatch, {1: "It is served."})
+        assert CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context()) == []
+    else:
+        Repositories(connection).observations.halt(batch_id, "used again")
     instance.set("flag:7:1", 1)
+    if why == "halted":
+        release(connection, batch_id)
+        assert store.ticket(ticket_id).state == "withdrawn"
     keep(monkeypatch, {})
     new_run()
     assert CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context()) == [ticket_id]
@@ -1207,7 +1214,7 @@ def test_the_last_day_of_an_observation_is_a_business_day(observe_until, last):
     assert found == datetime.fromisoformat(last).date()
 
 
-@pytest.mark.parametrize("change", ["lock", "halted", "kept", "used", "living", "evidence"])
+@pytest.mark.parametrize("change", ["lock", "halted", "released", "kept", "used", "living", "evidence"])
 def test_a_running_sweep_ends_before_the_next_deletion_when_things_change(
     services, connection, instance, living, folder, asked, monkeypatch, change
 ):
@@ -1232,6 +1239,9 @@ def test_a_running_sweep_ends_before_the_next_deletion_when_things_change(
                 execute(connection, f"KILL {cursor.fetchone()[0]}")
         elif change == "halted":
             Repositories(connection).observations.halt(batch_id, "used again")
+        elif change == "released":  # between two of its looks: what was written meanwhile is behind its scan
+            Repositories(connection).observations.halt(batch_id, "used again")
+            release(connection, batch_id)
         elif change == "kept":
             monkeypatch.setattr(cleanup_databases, "kept_points", lambda *_: {1: "It is served."})
         elif change == "living":  # a new point, whose keys could be those of point 1
@@ -1249,6 +1259,7 @@ def test_a_running_sweep_ends_before_the_next_deletion_when_things_change(
     reason = {
         "lock": "is lost",
         "halted": "halted: used again",
+        "released": "is withdrawn",
         "kept": "It is served",
         "used": "signs of life",
         "living": "does not follow from the batch",
@@ -1260,7 +1271,7 @@ def test_a_running_sweep_ends_before_the_next_deletion_when_things_change(
     left = 3000 - instance.dbsize()
     assert left <= 1000, "only what was approved before the change was deleted"
     state = TicketRepository(connection).ticket(ticket_id).state
-    assert state == ("running" if change == "lock" else "incomplete")
+    assert state == {"lock": "running", "released": "withdrawn"}.get(change, "incomplete")
     halted = Repositories(connection).batches.get(batch_id).halted_at is not None
     assert halted is (change in ("halted", "used"))
 
