@@ -18,6 +18,7 @@ from drawsguard.points.downline.observed_days import ObservedDays, days_from, ob
 from drawsguard.points.downline.planner import Planner
 from drawsguard.points.downline.recheck import Sign
 from drawsguard.points.downline.repositories import Repositories
+from drawsguard.points.downline.restore import still_downlined
 from drawsguard.points.environments import Environment, environments
 from drawsguard.points.policy import get_policy
 from drawsguard.points.review.confirmed import Confirmed
@@ -82,14 +83,16 @@ def members_of_tags() -> dict[int, set[int]]:
 def copy_journals(opened: Repositories, batch_id: str) -> datetime | None:
     """Set a batch's rows to what the environments' journals say, which a downline that was killed could not.
 
-    :returns: when the first of its rows that are at -80 was changed (naive UTC); None when there is none.
+    :returns: when the first of its rows that are still at -80 was changed (naive UTC); None when there is none.
+    :raises MySQLError: when an environment cannot be read: nobody knows what is at -80 there.
     """
     changed: list[datetime] = []
     for name in environments():
         with environment(name) as connection:
-            entries = Journal(connection, batch_id, name).entries()
+            journal = Journal(connection, batch_id, name)
+            entries = journal.entries()
+            changed += [entry.changed_at for entry in still_downlined(connection, journal, entries)]
         opened.plans.copy_journal(batch_id, name, entries)
-        changed += [entry.changed_at for entry in entries if entry.state == "downlined"]
     return min(changed, default=None)
 
 

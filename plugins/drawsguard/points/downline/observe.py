@@ -10,7 +10,7 @@ last one is known a day later. The batch is due when it has them all (`TicketRep
 until it is cleaned.
 
 **Rows that were changed and never verified** are watched from their change on; their days count from the verification.
-When all of them were restored, nothing is left to verify or to watch.
+When none is at -80 any more, restored or put back by hand, nothing is left to verify or to watch.
 
 **What halts it** is what nobody knew who approved (`signs_of_life`), whenever it was: the last days before a downline
 are in no evidence yet when it is approved, and records arrive late. Errors count from the observation's begin.

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 from drawsguard.points import definitions
 from drawsguard.points.definitions import DOWNLINED, Kind
-from drawsguard.points.downline.journal import Journal, PlannedRow
+from drawsguard.points.downline.journal import Entry, Journal, PlannedRow
 from drawsguard.points.downline.plan import Difference, Plan, PlanRefusedError
 from drawsguard.points.environments import Environment
 
@@ -76,3 +77,26 @@ def plan_restore(
     connection.rollback()
     planned = tuple(sorted({*rows, *done}))
     return Plan(batch_id, environment, "restore", planned, tuple(differences), frozenset(done))
+
+
+def still_downlined(connection: Any, journal: Journal, entries: Iterable[Entry]) -> list[Entry]:
+    """Return the entries of a batch whose rows are at -80 now, and were not restored.
+
+    A row that somebody put back by hand, or deleted, stays ``downlined`` in the journal, and no restore plans it; one
+    that another batch took out of service later is that batch's. An edited row counts while its id is not in service.
+    """
+    elsewhere = journal.taken_later()
+    mine = [e for e in entries if e.state == "downlined" and (e.row.kind, e.row.table, e.row.row_id) not in elsewhere]
+    found = []
+    places: list[tuple[Kind, str]] = sorted({(entry.row.kind, entry.row.table) for entry in mine})
+    for kind, table in places:
+        here = [entry for entry in mine if (entry.row.kind, entry.row.table) == (kind, table)]
+        ids = {entry.row.row_id for entry in here}
+        dead = definitions.rows_of_ids(connection, table, kind, ids, downlined=True)
+        exact = {(row.row_id, row.identity) for row in dead}
+        edited = {row.row_id for row in dead} - {
+            row.row_id for row in definitions.rows_of_ids(connection, table, kind, ids)
+        }
+        found += [e for e in here if e.row.row_id in edited or (e.row.row_id, e.row.identity) in exact]
+    connection.rollback()
+    return found

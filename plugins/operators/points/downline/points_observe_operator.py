@@ -176,7 +176,7 @@ class PointsObserveOperator(BaseOperator):
 def _span(repositories: Repositories, batch: Observed) -> tuple[datetime, datetime] | None:
     """Return from when and until when a batch is watched (naive UTC); None when a downline has none of its rows at -80.
 
-    That is before the first row is changed, or after all of them were restored.
+    That is before the first row is changed, or after all of them were restored or put back by hand.
     """
     changed = None
     if batch.state == BatchState.DOWNLINING:

@@ -415,11 +415,19 @@ def test_a_batch_of_which_nothing_was_changed_yet_is_not_watched(world: World) -
     assert PointsObserveOperator(task_id="o").execute(context()) == {}
 
 
+def unreachable(name: str) -> Any:
+    raise OSError(f"{name} cannot be reached")
+
+
+@pytest.mark.parametrize("by_hand", ["nothing", "put back", "put back beside an older row at -80", "deleted"])
 @pytest.mark.parametrize("verified", [False, True])
 def test_a_downline_that_broke_off_and_was_restored_is_over(
-    world: World, monitor: MonitoringRepository, monkeypatch: pytest.MonkeyPatch, verified: bool
+    world: World, monitor: MonitoringRepository, monkeypatch: pytest.MonkeyPatch, verified: bool, by_hand: str
 ) -> None:
-    """The intranet broke off; or it was verified, and the extranet broke off. Everything was restored, as advised."""
+    """The intranet broke off; or it was verified, and the extranet broke off. Everything was restored, as advised.
+
+    No restore plans a row that somebody put back or deleted before: its journal entry stays as it is.
+    """
     world.confirm()
     world.downline("intranet")
     if verified:
@@ -431,12 +439,24 @@ def test_a_downline_that_broke_off_and_was_restored_is_over(
     PointsObserveOperator(task_id="o").execute(context())
     key = observe_rules.alert_key(BATCH)
     assert signals.firing_run(monitor, key, datetime.now(UTC))
+    if by_hand == "deleted":
+        world.sql("intranet", "DELETE FROM define_nosdata_general WHERE id = 4")
+    elif by_hand != "nothing":
+        world.sql("intranet", "UPDATE define_nosdata_general SET status = 1 WHERE id = 4")
+    if by_hand == "put back beside an older row at -80":
+        world.sql("intranet", "INSERT INTO define_nosdata_general SELECT * FROM define_nosdata_general WHERE id = 4")
+        world.sql("intranet", "UPDATE define_nosdata_general SET status = -80, people = 'x' WHERE id = 4 LIMIT 1")
     for name in ENVIRONMENTS if verified else ("intranet",):
         with world.environment(name) as connection:
             journal = Journal(connection, BATCH, name)
             plan = plan_restore(connection, journal, BATCH, name)
             Execution(connection, journal, lambda: False, plan.digest, 9).restore(plan)
     monkeypatch.setattr(observe_rules, "VERIFIED_WITHIN", timedelta(0))
+    with monkeypatch.context() as patched:
+        patched.setattr(points_databases, "environment", unreachable)
+        with pytest.raises(AirflowException, match="cannot be reached"):
+            PointsObserveOperator(task_id="o").execute(context())
+    assert signals.firing_run(monitor, key, datetime.now(UTC))
     assert PointsObserveOperator(task_id="o").execute(context()) == {}
     assert not signals.firing_run(monitor, key, datetime.now(UTC))
     assert world.repositories.batches.get(BATCH).state == "downlining"
