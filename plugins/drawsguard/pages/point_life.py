@@ -145,7 +145,10 @@ class SignRow(NamedTuple):
 
 
 class CleanupRow(NamedTuple):
-    """What the cleanup did about the point."""
+    """What the cleanup did about the point.
+
+    :param unconfirmed: keys or fields that a killed sweep was about to delete; nobody knows whether it did.
+    """
 
     batch_id: str
     cluster: str
@@ -156,6 +159,7 @@ class CleanupRow(NamedTuple):
     approved_by: str | None
     started_at: datetime | None
     finished_at: datetime | None
+    unconfirmed: int
     freed: Decimal | None
 
 

@@ -91,7 +91,7 @@ def tickets(path: Path, name: str) -> None:
 
 def cleanup_result(path: Path, name: str) -> None:
     ticket = StoredTicket(name, name, name, name, "own", name, 1, (name,), 1, 1, "done", name, NOW, NOW)
-    point = PointResult(1, name, name, name, 1, 1, 1, 1, 0, 0)
+    point = PointResult(1, name, name, name, 1, 1, 1, 1, 0, 0, 0)
     write_cleanup_result(path, CleanupResult(name, [ticket], [point], [MemoryResult(name, name, 1, None)]))
 
 

@@ -116,6 +116,7 @@ _POINTS = (
     ("删除 deleted", 12),
     ("剩余 left", 12),
     ("类型不符 wrong type", 20),
+    ("未确认删除 unconfirmed", 24),
 )
 _MEMORY = (
     ("工单 ticket", 44),

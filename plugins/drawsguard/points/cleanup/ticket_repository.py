@@ -63,7 +63,10 @@ class StoredTicket(NamedTuple):
 
 
 class PointResult(NamedTuple):
-    """What became of a point: its ticket, or the reason why it has none, and its counts on all tickets of the batch."""
+    """What became of a point: its ticket, or the reason why it has none, and its counts on all tickets of the batch.
+
+    :param unconfirmed: what a killed sweep was about to delete; its next one counts what it did, if there is one.
+    """
 
     point_id: int
     cluster: str
@@ -75,6 +78,7 @@ class PointResult(NamedTuple):
     deleted: int
     left: int
     wrong_type: int
+    unconfirmed: int
 
 
 class MemoryResult(NamedTuple):

@@ -24,6 +24,7 @@ from openpyxl import load_workbook
 from drawsguard.approvals.model import DIGEST_FIELD, Approved
 from drawsguard.approvals.repository import ApprovalRepository
 from drawsguard.approvals.rules import ApprovalRefusedError
+from drawsguard.pages.point_life import CleanupRow
 from drawsguard.points.cleanup.config import get_config
 from drawsguard.points.cleanup.ledger import Checkpoint, Counts, Item, Sample, Scan
 from drawsguard.points.cleanup.mysql_ledger import MySqlLedger
@@ -736,11 +737,47 @@ def test_what_was_deleted_of_a_point_is_reported_although_it_left_its_ticket(
     assert freed(connection, batch_id, 5) == 3
 
 
+def test_what_a_killed_sweep_may_have_deleted_is_reported_although_its_ticket_is_withdrawn(
+    connection, instance, living, folder, asked, monkeypatch
+):
+    """Killed between deleting and counting; its point is served before the sweep goes on, which would count it."""
+    batch_id = add_batch(connection, FLAG[0])
+    instance.mset({"flag:7:1": 1, "flag:8:1": 1})
+    store = TicketRepository(connection)
+    (ticket_id,) = CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context())
+    with monkeypatch.context() as patched:
+        patched.setattr(MySqlLedger, "record", lambda *_: pytest.fail("killed"))
+        with pytest.raises(BaseException, match="killed"):
+            approve(ticket_id, store.ticket(ticket_id).digest)
+    assert instance.keys() == []
+    keep(monkeypatch, {1: "It is served."})
+    new_run()
+    assert CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context()) == []
+    assert [(p.ticket_id, p.deleted, p.unconfirmed) for p in store.results(batch_id)] == [(None, 0, 2)]
+    assert cleanup_of_point(connection, batch_id, 1).unconfirmed == 2
+    reported(batch_id)
+    text = (folder / batch_id / "cleanup" / f"积分清理结果-{batch_id}.md").read_text(encoding="utf-8")
+    assert "what a sweep was about to delete when it was killed" in text
+    assert "| 1 | redis_flag | — | 0 | 0 | 0 | 0 | 2 | It is served. |" in text
+    keep(monkeypatch, {})
+    new_run()
+    assert CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context()) == [ticket_id]
+    approve(ticket_id, store.ticket(ticket_id).digest)
+    assert [(p.ticket_id, p.deleted, p.unconfirmed) for p in store.results(batch_id)] == [(ticket_id, 2, 0)]
+    found = cleanup_of_point(connection, batch_id, 1)
+    assert (found.unconfirmed, found.freed) == (0, 2)
+
+
+def cleanup_of_point(connection, batch_id, point_id):
+    """Return what is shown of a batch's cleanup of a point."""
+    (row,) = fetch(connection, "pages/cleanup_of_point.sql", {"batches": (batch_id,), "point_id": point_id})
+    connection.rollback()
+    return CleanupRow(*row)
+
+
 def freed(connection, batch_id, point_id):
     """Return how many keys of a point are shown as freed by a batch."""
-    ((*_, number),) = fetch(connection, "pages/cleanup_of_point.sql", {"batches": (batch_id,), "point_id": point_id})
-    connection.rollback()
-    return number
+    return cleanup_of_point(connection, batch_id, point_id).freed
 
 
 @pytest.mark.parametrize("state", ["running", "incomplete"])
