@@ -47,10 +47,7 @@ def test_an_interval_that_is_a_setting_follows_the_setting() -> None:
         ("minutes: 5", "setting: draws_owner", "no setting in seconds"),
         ("priority: P1", "priority: P7", "deadlines.a.priority"),
         ("    delivered_by: made\n", "", "name in delivered_by the task"),
-        (
-            "priority: P1\n    owner: points\n    delivered_by: made", "daily: true\n    owner: points",
-            "name in delivered_by the task",
-        ),  # fmt: skip
+        ("priority: P1\n    owner: points\n    delivered_by: made", "daily: true\n    owner: points", "name in deliv"),
         ("owner: points", "owner: nobody", "deadlines.a.owner"),
         (", en: Read the log", "", "deadlines.a.look_at.0.en"),
         ("deadlines:", "deadlines: [", "not valid"),

@@ -122,8 +122,9 @@ def cleanup_report(cluster: str) -> str:
         SimpleNamespace(state="withdrawn", executor="dba", **of_ticket),
     ]
     point = SimpleNamespace(
-        point_id=7, cluster=cluster, ticket_id=cluster, found=1, deleted=1, left=0, wrong_type=0, reason=cluster
-    )
+        point_id=7, cluster=cluster, ticket_id=cluster, found=1, deleted=1, left=0, wrong_type=0, unconfirmed=2,
+        reason=cluster,
+    )  # fmt: skip
     of_cluster = SimpleNamespace(
         cluster=cluster, points=1, own=1, dba=0, without_ticket=0, found=1, deleted=1, left=0, wrong_type=0
     )
