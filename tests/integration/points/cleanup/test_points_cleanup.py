@@ -671,6 +671,14 @@ def test_a_route_that_goes_to_the_dba_gives_its_points_another_ticket(
     ]
 
 
+def killed_before(monkeypatch, step, ticket_id, store):
+    """Have a ticket approved, and its sweep killed before a step of its ledger."""
+    with monkeypatch.context() as patched:
+        patched.setattr(MySqlLedger, step, lambda *_: pytest.fail("killed"))
+        with pytest.raises(BaseException, match="killed"):
+            approve(ticket_id, store.ticket(ticket_id).digest)
+
+
 @pytest.mark.parametrize("why", ["kept", "halted"])
 def test_a_ticket_that_was_withdrawn_and_comes_back_is_swept_again(
     connection, instance, living, folder, asked, monkeypatch, why
@@ -679,10 +687,7 @@ def test_a_ticket_that_was_withdrawn_and_comes_back_is_swept_again(
     batch_id = add_batch(connection, FLAG[0])
     store = TicketRepository(connection)
     (ticket_id,) = CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context())
-    with monkeypatch.context() as patched:
-        patched.setattr(MySqlLedger, "finish_passes", lambda *_: pytest.fail("killed"))
-        with pytest.raises(BaseException, match="killed"):
-            approve(ticket_id, store.ticket(ticket_id).digest)
+    killed_before(monkeypatch, "finish_passes", ticket_id, store)
     if why == "kept":
         keep(monkeypatch, {1: "It is served."})
         assert CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context()) == []
@@ -708,10 +713,7 @@ def test_what_was_deleted_of_a_point_is_reported_although_it_left_its_ticket(
     instance.mset({"flag:7:1": 1, "flag:7:5": 1, "flag:8:5": 1} if points == PAIR else {"flag:7:5": 1, "flag:8:5": 1})
     store = TicketRepository(connection)
     (ticket_id,) = CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context())
-    with monkeypatch.context() as patched:
-        patched.setattr(MySqlLedger, "finish_passes", lambda *_: pytest.fail("killed"))
-        with pytest.raises(BaseException, match="killed"):
-            approve(ticket_id, store.ticket(ticket_id).digest)
+    killed_before(monkeypatch, "finish_passes", ticket_id, store)
     assert instance.keys() == []
     instance.set("flag:9:5", 1)
     keep(monkeypatch, {5: "It is served."})
@@ -745,10 +747,7 @@ def test_what_a_killed_sweep_may_have_deleted_is_reported_although_its_ticket_is
     instance.mset({"flag:7:1": 1, "flag:8:1": 1})
     store = TicketRepository(connection)
     (ticket_id,) = CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context())
-    with monkeypatch.context() as patched:
-        patched.setattr(MySqlLedger, "record", lambda *_: pytest.fail("killed"))
-        with pytest.raises(BaseException, match="killed"):
-            approve(ticket_id, store.ticket(ticket_id).digest)
+    killed_before(monkeypatch, "record", ticket_id, store)
     assert instance.keys() == []
     keep(monkeypatch, {1: "It is served."})
     new_run()
