@@ -87,7 +87,7 @@ class FeedState:
         """Return the state kept in ``directory``, made from the arguments at the first start.
 
         Later starts keep everything that determines past draws. A ``live_interval`` that differs from the last one
-        begins a new era now.
+        begins a new era, at once or with the next draw that it allows.
 
         :param live_interval: seconds between draws from now on; 210 is the ordinary calendar with its maintenance.
         :param history_days: the feed begins this many days before the first start.
@@ -117,8 +117,12 @@ class FeedState:
         config = self.simulator.config
         current = config.eras[-1].interval_seconds if config.eras else config.interval_seconds
         if interval != current:
-            era = Era(self.clock.now().replace(microsecond=0) + timedelta(seconds=1), interval)
-            self.simulator = Simulator(replace(config, eras=(*config.eras, era)))
+            soon = self.clock.now().replace(microsecond=0) + timedelta(seconds=1)
+            # Draws that are closer together than the cadence contradict each other, and one would not be collected.
+            before = self.simulator.calendar.periods(soon - timedelta(days=1), soon)[-1]
+            earliest = self.simulator.calendar.locate(before)[0] + timedelta(seconds=interval)
+            start = max(soon, earliest, *(era.start for era in config.eras))
+            self.simulator = Simulator(replace(config, eras=(*config.eras, Era(start, interval))))
 
     # --- faults -------------------------------------------------------------------------------------
     def faults(self) -> list[Fault]:

@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import requests
 import time_machine
 
 from drawsguard.draws.collect.feed import AnswerNotJsonError, FeedHttpError, FeedUnreachableError
+from drawsguard.draws.draw_time import out_of_place
 from hooks import draw_feed_hook
 from hooks.draw_feed_hook import DrawFeedHook
 from local.feed import server as feed_server
@@ -228,6 +230,16 @@ def test_another_interval_begins_an_era_and_keeps_the_past(tmp_path: Path) -> No
         20,
         60,
     ]
+
+
+@pytest.mark.parametrize("seconds", range(0, 210, 7))
+def test_an_era_keeps_its_interval_from_the_draw_before_it(tmp_path: Path, seconds: int) -> None:
+    # Draws that are closer together than any cadence contradict each other, and one of them would not be collected.
+    now = datetime(2026, 11, 30, 18, 40, tzinfo=UTC) + timedelta(seconds=seconds)
+    state = FeedState.open(tmp_path, live_interval=15, start=now, rates=NO_FAULTS)
+    drawn = [draw.timestamp for draw in state.simulator.draws(now - 10 * MINUTE, now + 10 * MINUTE)]
+    assert min(later - earlier for earlier, later in pairwise(drawn)) == timedelta(seconds=15)
+    assert out_of_place(dict(enumerate(drawn)), {}, timedelta(seconds=210)) == {}
 
 
 def test_a_fast_clock(tmp_path: Path) -> None:
