@@ -168,9 +168,12 @@ class AirflowApi:
         self.call("PATCH", f"/pools/{pool}", json=settings | {"pool": pool, "slots": slots})
 
     def awaiting_approval(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
-        """Return the open human-in-the-loop requests of a run."""
+        """Return the open human-in-the-loop requests of a run whose tasks wait for the answer.
+
+        A task that was just asked about is still being deferred: an answer would have Airflow fail its try.
+        """
         answer = self.call("GET", f"/dags/{dag_id}/dagRuns/{run_id}/hitlDetails", params={"response_received": False})
-        return list(answer["hitl_details"])
+        return [one for one in answer["hitl_details"] if one["task_instance"]["state"] == "awaiting_input"]
 
     def respond(self, dag_id: str, run_id: str, task_id: str, option: str, **inputs: Any) -> dict[str, Any]:
         """Answer a human-in-the-loop request as this user."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -34,21 +35,23 @@ class Answers(BaseHTTPRequestHandler):
 
 
 class Kept:
-    """Entries in a file, a line of JSON each; what adds to it holds a lock of its own."""
+    """Entries in a file, a line of JSON each; threads may add and read at once."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
+        self._lock = threading.Lock()
 
     def add(self, *entries: dict[str, Any]) -> None:
         """Write entries behind the others."""
-        with self._path.open("a", encoding="utf-8") as file:
+        with self._lock, self._path.open("a", encoding="utf-8") as file:
             file.writelines(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries)
 
     def all(self) -> list[dict[str, Any]]:
         """Return every entry, the oldest first."""
-        lines = self._path.read_text(encoding="utf-8").splitlines() if self._path.exists() else []
-        return [json.loads(line) for line in lines]
+        with self._lock:
+            text = self._path.read_text(encoding="utf-8") if self._path.exists() else ""
+        return [json.loads(line) for line in text.splitlines()]
 
 
 def bind(host: str, port: int, handler: type[BaseHTTPRequestHandler]) -> ThreadingHTTPServer:

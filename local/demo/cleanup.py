@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -88,15 +88,16 @@ def check(figures: dict[str, Any]) -> list[str]:
 def end_observation(governance: Any) -> str:
     """Let the month of observation of the newest downlined batch be over; return the batch's id.
 
-    It ended with the last midnight, since the usage evidence covers the days until yesterday.
+    It ended with the last day of its usage evidence.
     """
     zone = ZoneInfo(get_settings().business_timezone)
-    midnight = datetime.now(zone).replace(hour=0, minute=0, second=0, microsecond=0)
     with closing(governance.cursor()) as cursor:
         cursor.execute(
-            "SELECT batch_id FROM points_lifecycle.batch WHERE state = 'downlined' ORDER BY observe_from DESC LIMIT 1"
+            "SELECT batch_id, window_end FROM points_lifecycle.batch WHERE state = 'downlined' "
+            "ORDER BY observe_from DESC LIMIT 1"
         )
-        ((batch_id,),) = cursor.fetchall()
+        ((batch_id, last_day),) = cursor.fetchall()
+        midnight = datetime.combine(last_day + timedelta(days=1), datetime.min.time(), zone)
         cursor.execute(
             "UPDATE points_lifecycle.batch SET observe_until = %s WHERE batch_id = %s",
             (midnight.astimezone(UTC).replace(tzinfo=None), batch_id),

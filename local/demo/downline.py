@@ -76,7 +76,7 @@ def answer_until_done(config: Config, dag_id: str, run_id: str, who: dict[str, s
         for detail in admin.awaiting_approval(dag_id, run_id):
             instance = detail["task_instance"]
             asked = datetime.fromisoformat(detail["created_at"])
-            if instance["state"] != "awaiting_input" or datetime.now(UTC) - asked < PATIENCE:
+            if datetime.now(UTC) - asked < PATIENCE:
                 continue
             task_id, shown = instance["task_id"], {DIGEST_FIELD: detail["params"][DIGEST_FIELD]["value"]}
             if task_id not in refusals and refused(
@@ -99,8 +99,7 @@ def shown_digest(config: Config, run_id: str, task_id: str, dag_id: str = "point
         run = admin.run(dag_id, run_id)
         if run["state"] in ("failed", "success"):
             raise ApiError(f"run {run_id} of {dag_id} ended as {run['state']} before {task_id} asked")
-        details = admin.awaiting_approval(dag_id, run_id)
-        waiting = (d for d in details if d["task_instance"]["state"] == "awaiting_input")
+        waiting = admin.awaiting_approval(dag_id, run_id)
         return next((d for d in waiting if d["task_instance"]["task_id"] == task_id), None)
 
     detail = wait_for(f"{task_id} to ask", asked, timeout=900)

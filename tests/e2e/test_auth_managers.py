@@ -47,7 +47,7 @@ def config(make_stack: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     try:
         embedded.require("airflow-scheduler", "airflow-dag-processor")
         admin = AirflowApi.of(embedded.config)
-        wait_for("the DAGs to be parsed", lambda: {DAG_ID, DOWNLINE} <= set(admin.dags()), timeout=120)
+        wait_for("the DAGs to be parsed", lambda: {DAG_ID, DOWNLINE} <= set(admin.dags()), timeout=300)
         admin.pause(DAG_ID, paused=False)
         yield embedded.config
     finally:

@@ -73,7 +73,7 @@ def test_history_reads_every_page_once(hook: DrawFeedHook, state: FeedState) -> 
     start, end = since(state), since(state) + timedelta(days=1)
     pages = list(hook.history(start, end, page_size=100))
     truth = [(draw.period, draw.timestamp) for draw in state.simulator.truth(start, end)]
-    assert len(pages) == 4
+    assert len(pages) == -(-len(truth) // 100)
     assert [(draw.period, draw.timestamp) for page in pages for draw in page.draws] == truth
 
 

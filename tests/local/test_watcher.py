@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -104,6 +105,7 @@ def test_what_is_no_ping_is_not_found_and_counts_for_nothing(watched: Watched, p
 def test_people_are_told_once_when_it_goes_down_and_once_when_it_is_back(tmp_path: Path) -> None:
     watched = Watched(tmp_path, period=timedelta(0), grace=timedelta(milliseconds=1))
     watched.ask(f"/{watched.check}")
+    time.sleep(0.05)  # well over its millisecond of grace
     for _ in range(50):
         watched.watcher.look()
     assert [subject[:4] for subject in watched.told] == ["DOWN"]

@@ -41,7 +41,12 @@ def place(stack: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tupl
     threading.Thread(target=server.serve_forever, daemon=True).start()
     told = Config(folder, 0, {"TELEMETRY": "1", "TELEMETRY_PORT": str(server.server_port)})._telemetry()
     with draws_warehouse(stack):
-        own = {"AIRFLOW_HOME": str(folder), "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{folder}/airflow.db"}
+        own = {
+            "AIRFLOW_HOME": str(folder),
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{folder}/airflow.db",
+            # An event is sent by a process of its own, which a slow machine would not give time enough.
+            "AIRFLOW__OPENLINEAGE__EXECUTION_TIMEOUT": "120",
+        }
         for command in (["-m", "airflow", "db", "migrate"], ["-c", RUN]):
             done = subprocess.run(
                 [sys.executable, *command], cwd=REPOSITORY, env=os.environ | told | own,

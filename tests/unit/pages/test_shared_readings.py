@@ -47,7 +47,7 @@ def test_viewers_share_a_reading_and_one_thread_reads() -> None:
 
 
 def test_an_old_reading_is_shown_while_it_is_read_again() -> None:
-    shared, read_again = SharedReadings(), threading.Event()
+    shared, read_again = SharedReadings(patience=5), threading.Event()
     shared.get(Part("k", "MySQL", lambda: 0, 60))
     time.sleep(1.01)
 
@@ -61,7 +61,7 @@ def test_an_old_reading_is_shown_while_it_is_read_again() -> None:
 
 
 def test_a_reading_that_is_much_too_old_is_not_shown() -> None:
-    shared, numbers = SharedReadings(), iter(range(10))
+    shared, numbers = SharedReadings(patience=5), iter(range(10))
     shared.get(Part("k", "MySQL", lambda: next(numbers), 0.01))
     time.sleep(0.1)
     assert shared.get(Part("k", "MySQL", lambda: next(numbers), 0.01)).value == 1
@@ -74,7 +74,7 @@ def test_a_source_that_fails_is_named_and_left_alone_for_a_while() -> None:
         calls.append(1)
         raise ConnectionError("host:3306")
 
-    shared = SharedReadings()
+    shared = SharedReadings(patience=5)
     for _ in range(3):
         with pytest.raises(SourceUnavailableError, match=r"MySQL: ConnectionError$"):
             shared.get(Part("k", "MySQL", fails, 60))
@@ -82,7 +82,7 @@ def test_a_source_that_fails_is_named_and_left_alone_for_a_while() -> None:
 
 
 def test_a_failure_hides_what_was_read_before() -> None:
-    shared = SharedReadings()
+    shared = SharedReadings(patience=5)
     shared.get(Part("k", "MySQL", lambda: 1, 0))
 
     def fails() -> None:
@@ -158,7 +158,7 @@ def test_a_stuck_source_cannot_fill_the_process_with_threads() -> None:
 
 
 def test_what_was_used_longest_ago_goes_first() -> None:
-    shared, reads = SharedReadings(size=2), []
+    shared, reads = SharedReadings(size=2, patience=5), []
     for key in ("a", "b", "a", "c", "a", "b"):
         shared.get(Part(key, "MySQL", lambda key=key: reads.append(key), 60))
     assert reads == ["a", "b", "c", "b"]

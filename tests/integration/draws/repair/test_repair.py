@@ -89,10 +89,10 @@ def client(filled: Client) -> Client:
 
 
 def settle(client: Client) -> None:
-    """Let an hour pass since everything was collected: what was collected a moment ago is under way, not missing."""
+    """Let two hours pass since everything was collected: what comes late is under way for an hour, not missing."""
     client.query(
         f"UPDATE {get_settings().table('source', 'draws')} "
-        "SET ingested_at = TIMESTAMP_SUB(ingested_at, INTERVAL 1 HOUR) WHERE timestamp >= TIMESTAMP '2000-01-01'"
+        "SET ingested_at = TIMESTAMP_SUB(ingested_at, INTERVAL 2 HOUR) WHERE timestamp >= TIMESTAMP '2000-01-01'"
     ).result()
 
 

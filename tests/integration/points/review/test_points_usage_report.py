@@ -62,6 +62,9 @@ def world(stack: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterat
     monkeypatch.setenv("DRAWSGUARD_ARTIFACTS_ADDRESS", str(tmp_path))
     get_settings.cache_clear()
     monkeypatch.setattr(points_databases, "business_today", lambda: TODAY)
+    # The evidence of another day is due at one moment of each day: a test has one.
+    expected = points_databases.evidence_expected_until()
+    monkeypatch.setattr(points_databases, "evidence_expected_until", lambda: expected)
     for mail in box(made).keys():  # noqa: SIM118 - a mailbox is no dictionary
         box(made).remove(mail)
     yield made
