@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sys
 import time
 from pathlib import Path
 from xmlrpc.client import dumps
@@ -96,6 +97,28 @@ def test_a_killed_service_comes_back(small_stack):
     while _pid(small_stack, "redis") in (0, before) and time.monotonic() < deadline:
         time.sleep(0.2)
     assert _pid(small_stack, "redis") not in (0, before)
+
+
+def test_a_killed_service_takes_what_it_has_started_with_it(small_stack, monkeypatch):
+    """A child that lives on holds its parent's port, and the service could not be started again."""
+    written = Stack._write_configuration
+
+    def with_a_child(stack: Stack) -> str:
+        path = Path(written(stack))
+        command = f"command = {sys.executable} -m local.run redis"
+        deaf = "command = bash -c 'trap \"\" TERM; sleep 300 & exec sleep 300'"
+        path.write_text(path.read_text().replace(command, deaf))
+        return str(path)
+
+    monkeypatch.setattr(Stack, "_write_configuration", with_a_child)
+    small_stack.ensure_supervisor()
+    small_stack._rpc().startProcess("redis", False)
+    deadline = time.monotonic() + 20
+    while not (children := psutil.Process(_pid(small_stack, "redis")).children()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    (child,) = children
+    small_stack.kill("redis")
+    assert psutil.wait_procs([child], timeout=5)[1] == []
 
 
 def _ask(client: UnixStreamHTTPConnection, method: str, *arguments: object) -> None:
