@@ -19,6 +19,7 @@ from drawsguard.points.downline.repositories import Repositories
 from drawsguard.points.downline.structure_repository import Structure as StoredStructure
 from drawsguard.points.environments import Environment, environments
 from drawsguard.points.policy import get_policy
+from drawsguard.points.review.batch_repository import Batch
 from drawsguard.points.review.batch_state import BatchState, may_follow
 from drawsguard.points.review.evidence import admitted_until
 from drawsguard.points.telemetry.config import cluster_instances
@@ -59,6 +60,41 @@ def plan_batch(batch_id: str, tickets: TicketRepository, repositories: Repositor
     living = living_points({structure.cluster for structure in stored}, tickets)
     plan = plan_tickets(batch_id, stored, living, instances_by_cluster(), get_config(), kept)
     return tickets.numbered(batch_id, plan)
+
+
+def require_due(batch: Batch, tickets: TicketRepository) -> None:
+    """Refuse a batch that is not due any more: its turn comes after that of others, which take minutes each.
+
+    :param batch: as it was just before.
+    :raises TicketStateError: when it was halted, or is watched again.
+    """
+    if batch.batch_id not in tickets.due_batches(get_settings().business_timezone):
+        raise TicketStateError(
+            f"Batch {batch.batch_id} is {batch.state}, observed until {batch.observe_until} UTC"
+            f"{f' and halted: {batch.halted_reason}' if batch.halted_at else ''}: it is not due for cleanup any more."
+        )
+
+
+def require_still_gone(batch_id: str, plan: TicketPlan, tickets: TicketRepository, repositories: Repositories) -> None:
+    """Withdraw the DBA's tickets of points that came back while they were planned.
+
+    A restore that ends before this look is seen here; one that ends later finds the tickets, and withdraws them itself.
+    The pipeline's own are asked about again before anything is deleted.
+
+    :raises TicketStateError: when there are any; none of them may be mailed.
+    """
+    theirs = {structure.eid for t in plan.tickets if t.executor == "dba" for structure in t.structures}
+    if not theirs:
+        return
+    planned = {structure.eid for ticket in plan.tickets for structure in ticket.structures}
+    # Of the whole batch: what another environment waits for keeps every point of it.
+    kept = kept_points(batch_id, frozenset(planned.union(point.eid for point in plan.unticketed)), repositories)
+    if back := sorted(theirs & kept.keys()):
+        withdrawn = tickets.withdraw_points(batch_id, back)
+        raise TicketStateError(
+            f"{len(back)} points of batch {batch_id} came back while its tickets were made, e.g. {back[0]}: "
+            f"{kept[back[0]]} Withdrawn: {withdrawn}. The next run of points_cleanup makes what follows then."
+        )
 
 
 def kept_points(batch_id: str, points: frozenset[int], repositories: Repositories) -> dict[int, str]:

@@ -19,7 +19,7 @@ from drawsguard.points.digest import digest_of
 from drawsguard.points.downline.observed_days import days_from, observed_days
 from drawsguard.points.downline.structure_repository import Structure as StoredStructure
 from drawsguard.points.policy import get_policy
-from drawsguard.points.review.batch_repository import BatchRepository
+from drawsguard.points.review.batch_repository import Batch, BatchRepository
 from drawsguard.points.review.batch_state import BatchState
 from drawsguard.points.telemetry.config import points_config
 from drawsguard.points.telemetry.evidence_days import evidence_days
@@ -114,16 +114,22 @@ class TicketRepository:
                 due.append(str(batch_id))
         return due
 
-    def save_tickets(self, batch_id: str, plan: TicketPlan, estimates: Mapping[int, Estimate]) -> None:
+    def save_tickets(self, batch: Batch, plan: TicketPlan, estimates: Mapping[int, Estimate]) -> None:
         """Keep the tickets of a batch; those that are done stay as they were executed.
 
         What does not follow any more is withdrawn, begun or not; a ticket that is being executed this moment is left to
         its sweep, which finds out by itself.
+
+        :param batch: as it was before its tickets were planned.
+        :raises TicketStateError: when it is another now, e.g. halted: the plan would undo what was withdrawn since.
         """
-        now = utc(self.clock())
+        now, batch_id = utc(self.clock()), batch.batch_id
         planned = {ticket.ticket_id for ticket in plan.tickets}
         with self._transaction():
-            BatchRepository(self.connection, self.clock).find(batch_id)  # locked: no ticket can be started meanwhile
+            # Locked: no ticket can be started meanwhile, and no halt comes between this look and the tickets.
+            found = BatchRepository(self.connection, self.clock).find(batch_id)
+            if found != batch:
+                raise _changed_meanwhile(batch_id, f"it is {_standing(found)} now")
             execute(self.connection, "cleanup/withdraw_tickets.sql", {"batch_id": batch_id})
             for (ticket_id,) in fetch(self.connection, "cleanup/begun_tickets.sql", {"batch_id": batch_id}):
                 if ticket_id not in planned and self._is_free(ticket_id):
@@ -147,6 +153,16 @@ class TicketRepository:
                 }
                 execute(self.connection, "cleanup/put_ticket.sql", values)
             execute_many(self.connection, "cleanup/put_point.sql", list(_point_rows(batch_id, plan, estimates)))
+
+    def require_handed_over(self, batch_id: str, made: Iterable[StoredTicket]) -> None:
+        """Refuse to hand the DBA tickets that were withdrawn since they were made.
+
+        :param made: the batch's tickets as a mail is about to show them.
+        :raises TicketStateError: naming those that are in the DBA's hands no more.
+        """
+        now = {ticket.ticket_id for ticket in self.tickets(batch_id) if ticket.state == "handed_over"}
+        if gone := sorted({ticket.ticket_id for ticket in made if ticket.state == "handed_over"} - now):
+            raise _changed_meanwhile(batch_id, f"tickets {gone} are in the DBA's hands no more")
 
     def tickets(self, batch_id: str) -> list[StoredTicket]:
         """Return the tickets of a batch by id."""
@@ -381,6 +397,19 @@ class TicketRepository:
 def lock_name(ticket_id: str) -> str:
     """Return the name of a ticket's lock: MySQL takes 64 characters at most."""
     return f"cleanup-{digest_of([ticket_id])[:32]}"
+
+
+def _standing(batch: Batch | None) -> str:
+    if batch is None:
+        return "unknown"
+    return f"halted ({batch.halted_reason})" if batch.halted_at else f"{batch.state} until {batch.observe_until} UTC"
+
+
+def _changed_meanwhile(batch_id: str, how: str) -> TicketStateError:
+    return TicketStateError(
+        f"Batch {batch_id} changed while its tickets were made: {how}. No ticket was mailed or handed over. The next "
+        "run of points_cleanup makes what follows then; trigger it if that is to be at once."
+    )
 
 
 def _numbered(ticket: Ticket, stored: Mapping[str, StoredTicket]) -> Ticket:

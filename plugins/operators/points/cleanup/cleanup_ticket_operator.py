@@ -23,7 +23,14 @@ from drawsguard.points.review.evidence import admitted_until
 from drawsguard.refusal import RefusedError
 from drawsguard.settings import get_settings
 from hooks import artifacts
-from hooks.cleanup_databases import awaited_environments, cleanup_folder, cleanup_repositories, plan_batch
+from hooks.cleanup_databases import (
+    awaited_environments,
+    cleanup_folder,
+    cleanup_repositories,
+    plan_batch,
+    require_due,
+    require_still_gone,
+)
 from hooks.redis_instance_hook import RedisInstanceHook
 from notifiers.points_mail import send_mail
 from notifiers.template_mail import run_url
@@ -92,9 +99,12 @@ class CleanupTicketOperator(BaseOperator):
     def _make(
         self, batch_id: str, store: TicketRepository, repositories: Repositories, run_id: str, url: str
     ) -> list[str]:
+        batch = repositories.batches.get(batch_id)
+        require_due(batch, store)
         plan = plan_batch(batch_id, store, repositories)
         estimates = self._estimate(plan)
-        store.save_tickets(batch_id, plan, estimates)
+        store.save_tickets(batch, plan, estimates)
+        require_still_gone(batch_id, plan, store, repositories)
         tickets = store.tickets(batch_id)
         planned = {ticket.ticket_id for ticket in plan.tickets}  # what a sweep still holds may follow no more
         waiting = [
@@ -128,10 +138,11 @@ class CleanupTicketOperator(BaseOperator):
                     states=STATES,
                     unticketed=len(plan.unticketed),
                     ahead=ahead,
-                    until=admitted_until(repositories.batches.get(batch_id).window_end, get_policy().evidence),
+                    until=admitted_until(batch.window_end, get_policy().evidence),
                     run_url=url,
                 )
 
+            store.require_handed_over(batch_id, tickets)  # writing the workbook takes a while, too
             tell_each(repositories.audit, batch_id, run_id, {LETTER: send}, says)
         for point in plan.unticketed:
             self.log.warning("Point %s (%s) has no ticket: %s", point.eid, point.cluster, point.reason)

@@ -620,6 +620,71 @@ def test_a_batch_that_an_older_version_closed_is_halted_and_released_like_any_ot
     assert reported(batch_id) is True
 
 
+@pytest.mark.parametrize("known", ["first", "handed over"])
+@pytest.mark.parametrize("meanwhile", ["halted", "watched again", "restored", "halted before the mail"])
+def test_tickets_that_no_longer_hold_when_they_are_made_are_not_handed_over(
+    connection, living, folder, monkeypatch, known, meanwhile
+):
+    """Planning asks NOS about every served point, for minutes; use is found, or a point restored, while it does."""
+    batch_id = add_batch(connection, *MQ_PAIR)
+    store, repositories = TicketRepository(connection), Repositories(connection)
+    if known == "handed over":
+        CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context())
+        new_run()
+    mails = []
+    monkeypatch.setattr(cleanup_ticket_operator, "send_mail", lambda _, name, *__, **___: mails.append(name))
+
+    def things_change(*_):
+        if "halted" in meanwhile:
+            repositories.observations.halt(batch_id, "used again")
+            cleanup_databases.withdraw_from_dba(batch_id, repositories)
+        elif meanwhile == "watched again":
+            later = "UPDATE points_lifecycle.batch SET observe_until = '2099-01-01' WHERE batch_id = %s"
+            execute(connection, later, batch_id)
+        else:
+            store.withdraw_points(batch_id, {5})
+            keep(monkeypatch, {5: "It is served."})
+        return living.value
+
+    if meanwhile == "halted before the mail":
+        if known == "handed over":  # there is something to mail
+            keep(monkeypatch, {5: "It is served."})
+        write = cleanup_ticket_operator.write_tickets
+        monkeypatch.setattr(cleanup_ticket_operator, "write_tickets", lambda *a: (write(*a), things_change()))
+    else:
+        monkeypatch.setattr(cleanup_databases, "living_points", things_change)
+    with pytest.raises(TicketStateError, match="while its tickets were made"):
+        CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context())
+    assert mails == []
+    if meanwhile != "watched again":
+        assert "handed_over" not in {ticket.state for ticket in store.tickets(batch_id)}
+    monkeypatch.setattr(cleanup_databases, "living_points", lambda *_: living.value)
+    if meanwhile == "restored":  # the next run makes what follows now
+        new_run()
+        CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context())
+        assert [t.points for t in store.tickets(batch_id) if t.state == "handed_over"] == [1]
+        assert mails == ["cleanup/tickets"]
+
+
+def test_a_batch_that_is_halted_before_its_turn_gets_no_tickets_and_fails_no_run(
+    connection, living, folder, monkeypatch
+):
+    """Which batches are due is asked once; the others' turn comes after those before them, minutes later."""
+    batch_id = add_batch(connection, MQ)
+    due = TicketRepository.due_batches
+
+    def then_halted(store, *arguments):
+        found = due(store, *arguments)
+        Repositories(connection).observations.halt(batch_id, "used again")
+        return [batch for batch in found if batch == batch_id]
+
+    monkeypatch.setattr(TicketRepository, "due_batches", then_halted)
+    assert CleanupTicketOperator(task_id="t").execute(context()) == []
+    monkeypatch.setattr(TicketRepository, "due_batches", due)
+    assert TicketRepository(connection).tickets(batch_id) == []
+    CleanupTicketsMadeOperator(task_id="every_batch_has_tickets").execute(context())
+
+
 @pytest.mark.parametrize("before", [{5}, set()])
 def test_a_ticket_in_the_dbas_hands_stays_what_its_workbook_says(connection, living, folder, monkeypatch, before):
     """Day 31: a workbook. Day 32: point 5 may be cleaned as well, or no longer. The DBA runs the workbook of day 31."""
@@ -1334,7 +1399,7 @@ def test_second_sweep_of_a_ticket_is_kept_out(services, connection, living, fold
         batch_id, [Structure(*FLAG[0])], LivingPoints((), {}), cleanup_databases.instances_by_cluster(), get_config()
     )
     store = TicketRepository(connection)
-    store.save_tickets(batch_id, plan, {})
+    store.save_tickets(Repositories(connection).batches.get(batch_id), plan, {})
     (ticket,) = plan.tickets
     refused = pytest.raises(TicketStateError, match="being executed by another task")
     approved = Approved("approver", "q" * 64, NOW)
