@@ -12,7 +12,7 @@ from drawsguard.points.cleanup.config import get_config
 from drawsguard.points.cleanup.living import collect_living
 from drawsguard.points.cleanup.standing import Standing, awaited, given_up, not_cleaned, standing_in
 from drawsguard.points.cleanup.ticket import LivingPoints, TicketPlan, plan_tickets
-from drawsguard.points.cleanup.ticket_repository import TicketRepository, TicketStateError
+from drawsguard.points.cleanup.ticket_repository import DBA_WITHDRAWN, TicketRepository, TicketStateError
 from drawsguard.points.definitions import live_definitions, live_unlisted
 from drawsguard.points.downline.observe import downlined_points, first_observed
 from drawsguard.points.downline.repositories import Repositories
@@ -187,7 +187,7 @@ def withdraw_from_dba(batch_id: str, repositories: Repositories) -> list[str]:
     before = {ticket.ticket_id for ticket in tickets.tickets(batch_id) if ticket.state == "handed_over"}
     withdrawn = tickets.withdraw_handed_over(batch_id)
     if new := sorted(before.intersection(withdrawn)):
-        repositories.audit.note(batch_id, "dba_tickets_withdrawn", "airflow", tickets=new)
+        repositories.audit.note(batch_id, DBA_WITHDRAWN, "airflow", tickets=new)
     return withdrawn
 
 

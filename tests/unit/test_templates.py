@@ -85,7 +85,7 @@ def downline_approval(cluster: str) -> str:
     return render_template(
         "points/downline/approval.md", plan=plan, counts={"points": total}, requester=cluster,
         role="execute", verb="下线 downline", samples=[row], differences=[difference], folder=f"/data/{cluster}",
-        backups=[SimpleNamespace(table=cluster, place=cluster, checksum=checksum)],
+        backups=[SimpleNamespace(table=cluster, place=cluster, checksum=checksum)], withdraws=[cluster],
         runbook="http://docs/points-downline.md", run_url="http://ui/dags/points_downline/runs/manual__1",
     )  # fmt: skip
 

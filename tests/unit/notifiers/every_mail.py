@@ -191,6 +191,10 @@ def _tickets(name: str) -> Mail:
     )  # fmt: skip
 
 
+def _withdrawn(name: str) -> Mail:
+    return _points(name, "cleanup/withdrawn", environment="intranet", points=list(range(300)), tickets=[name, name])
+
+
 def inspection(name: str) -> Mail:
     """Return the report of a week in which something is wrong."""
     day = {"beijing_day": date(2025, 10, 1), "expected": 288, "succeeded": 200}
@@ -241,6 +245,7 @@ MAILS: Mapping[str, Callable[[str], Mail]] = {
     "points/cleanup/notice": _notice,
     "points/cleanup/result": _result,
     "points/cleanup/tickets": _tickets,
+    "points/cleanup/withdrawn": _withdrawn,
     "points/downline/downline_report": _downline_report,
     "points/downline/use_after_downline": use_after_downline,
     "points/review/owner_list": _owner_list,

@@ -196,6 +196,6 @@ def test_every_mail_of_the_points_has_its_templates() -> None:
     ]
     names = {call.args[1].value for call in calls if isinstance(call.args[1], ast.Constant)}
     folder = REPOSITORY / "include" / "templates" / "points"
-    assert len(names) == 8
+    assert len(names) == 9
     missing = [name for name in names for end in (".subject.txt", ".html") if not (folder / f"{name}{end}").is_file()]
     assert missing == []

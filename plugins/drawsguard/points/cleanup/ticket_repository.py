@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from drawsguard.approvals.model import Action, Approved
 from drawsguard.approvals.repository import ApprovalRepository
+from drawsguard.points.audit_repository import AuditRepository
 from drawsguard.points.cleanup.estimate import Estimate
 from drawsguard.points.cleanup.ticket import Ticket, TicketPlan
 from drawsguard.points.database import execute, execute_many, fetch, transaction, utc
@@ -27,6 +28,9 @@ from drawsguard.refusal import RefusedError
 from drawsguard.settings import get_settings
 
 Clock = Callable[[], datetime]
+
+#: The audit's event of tickets that were taken out of the DBA's hands by a halt or a restore.
+DBA_WITHDRAWN = "dba_tickets_withdrawn"
 
 
 class TicketStateError(RefusedError, RuntimeError):
@@ -242,26 +246,47 @@ class TicketRepository:
                 "deleted is counted."
             )
 
-    def withdraw_points(self, batch_id: str, points: Collection[int]) -> list[str]:
+    def withdraw_points(
+        self, batch_id: str, points: Collection[int], actor: str = "airflow", *, served: bool = False, **detail: Any
+    ) -> list[str]:
         """Withdraw the tickets of points that come back into service, and return them.
 
+        Those that the DBA has in hand are noted in the audit in the same transaction: no kill loses one of them.
+
+        :param actor: who wants the points back; :param detail: more for the audit.
+        :param served: the points are back already: a sweep that executes one of their tickets ends by itself.
         :raises TicketStateError: when one of them is being executed: its data is disappearing at this moment.
         """
         if not points:
             return []
         values = {"batch_id": batch_id, "points": tuple(sorted(points))}
+        withdrawn, theirs = [], []
         with self._transaction():
             BatchRepository(self.connection, self.clock).find(batch_id)  # locked: no ticket can be started meanwhile
-            tickets = [str(ticket) for ticket, _ in fetch(self.connection, "cleanup/tickets_of_points.sql", values)]
-            for ticket_id in tickets:
+            for ticket_id, state in fetch(self.connection, "cleanup/tickets_of_points.sql", values):
                 if not self._is_free(ticket_id):
+                    if served:
+                        continue
                     raise TicketStateError(
                         f"Ticket {ticket_id} is being executed: it deletes the data of these points. Set the variable "
                         "points_cleanup_stop to true, and trigger a new run when the sweep has ended. Nothing was "
                         "restored."
                     )
                 execute(self.connection, "cleanup/withdraw_ticket.sql", {"ticket_id": ticket_id})
-        return tickets
+                withdrawn.append(str(ticket_id))
+                if state == "handed_over":
+                    theirs.append(str(ticket_id))
+            if theirs:
+                audit = AuditRepository(self.connection, self.clock)
+                audit.note(batch_id, DBA_WITHDRAWN, actor, tickets=theirs, **detail)
+        return withdrawn
+
+    def handed_over_of(self, batch_id: str, points: Collection[int]) -> list[str]:
+        """Return the tickets of some points that the DBA has in hand."""
+        if not points:
+            return []
+        rows = self._read("cleanup/tickets_of_points.sql", {"batch_id": batch_id, "points": tuple(sorted(points))})
+        return [str(ticket_id) for ticket_id, state in rows if state == "handed_over"]
 
     def withdraw_handed_over(self, batch_id: str) -> list[str]:
         """Withdraw the tickets that the DBA has in hand when their batch is halted; return all that are withdrawn so.

@@ -18,7 +18,14 @@ _VERB = {"downline": "下线 downline", "restore": "恢复 restore"}
 
 
 def plan_proposal(
-    plan: Plan, backups: Sequence[Backup], role: Role, *, requester: str, run_url: str, people_needed: int = 1
+    plan: Plan,
+    backups: Sequence[Backup],
+    role: Role,
+    *,
+    requester: str,
+    run_url: str,
+    people_needed: int = 1,
+    withdraws: Sequence[str] = (),
 ) -> Proposal:
     """Return the proposal to carry out a plan.
 
@@ -26,6 +33,7 @@ def plan_proposal(
     :param role: whether the page is the countersigner's.
     :param requester: who asked for it.
     :param run_url: the run's page.
+    :param withdraws: cleanup tickets that the DBA has in hand and must not run after it.
     """
     settings = get_settings()
     body = render_template(
@@ -38,6 +46,7 @@ def plan_proposal(
         samples=plan.pending[:_SAMPLES],
         differences=plan.differences[:_SAMPLES],
         backups=backups,
+        withdraws=withdraws,
         folder=settings.artifact(plan.batch_id),
         runbook=runbook_link(f"points-{plan.action}", settings),
         run_url=run_url,

@@ -13,7 +13,7 @@ from drawsguard.points.cleanup.config import get_config
 from drawsguard.points.cleanup.estimate import Estimate, estimate_points
 from drawsguard.points.cleanup.result import STATES
 from drawsguard.points.cleanup.ticket import TicketPlan
-from drawsguard.points.cleanup.ticket_repository import TicketRepository
+from drawsguard.points.cleanup.ticket_repository import DBA_WITHDRAWN, TicketRepository
 from drawsguard.points.cleanup.ticket_workbook import EXECUTORS, workbook_name, write_tickets
 from drawsguard.points.digest import digest_of
 from drawsguard.points.downline.observe import RELEASED
@@ -44,7 +44,7 @@ TICKETS_MADE, TICKETS_FAILED = "cleanup_tickets", "cleanup_tickets_failed"
 #: Its name for the mail with the tickets.
 LETTER = "cleanup tickets"
 #: The audit's events after which the DBA was told to stop, or has to be told to go on.
-_STOPPED = frozenset({"dba_tickets_withdrawn", "restored", RELEASED})
+_STOPPED = frozenset({DBA_WITHDRAWN, "restored", RELEASED})
 
 
 class CleanupTicketOperator(BaseOperator):

@@ -16,17 +16,22 @@ from airflow.sdk.exceptions import AirflowFailException, TaskAwaitingInput
 
 from drawsguard.approvals.model import Event, Kind, Role
 from drawsguard.approvals.repository import ApprovalRepository
+from drawsguard.points.cleanup.config import get_config
+from drawsguard.points.cleanup.ticket import LivingPoints, plan_tickets
 from drawsguard.points.cleanup.ticket_repository import TicketRepository
 from drawsguard.points.database import close
+from drawsguard.points.downline.execution import Execution
 from drawsguard.points.downline.observed_days import last_observed_day, observed_days
 from drawsguard.points.downline.plan import PlanRefusedError
 from drawsguard.points.downline.proposal import plan_proposal
 from drawsguard.points.downline.release import WATCH_DAYS
+from drawsguard.points.downline.structure_repository import Structure
 from drawsguard.points.telemetry.evidence_days import EvidenceDays
 from drawsguard.refusal import RefusedError, refusal_of
 from drawsguard.settings import get_settings
 from hooks import points_databases
 from hooks.approvals_database import approvals
+from notifiers.told_once import NotAllToldError
 from operators.points.downline import points_downline_operator, points_restore_operator
 from operators.points.downline.points_countersign_operator import PointsCountersignOperator
 from operators.points.downline.points_downline_operator import PointsDownlineOperator
@@ -726,6 +731,94 @@ def test_a_restore_is_approved_the_same_way(driver: Driver) -> None:
     assert driver.ask(restore) == digest
     assert driver.answer(restore, digest)["counts"]["points"]["total"] == 2
     assert driver.down() == 10
+
+
+def hand_over(driver: Driver, point: int) -> str:
+    """Make a ticket of the DBA for a point, and return it."""
+    store, structure = TicketRepository(driver.world.governance), Structure(point, "redis_mq", "string", "mq:9", None)
+    plan = plan_tickets(BATCH, [structure], LivingPoints((), {}), {"redis_mq": frozenset({"r"})}, get_config())
+    store.save_tickets(driver.world.repositories.batches.get(BATCH), plan, {})
+    (ticket,) = plan.tickets
+    assert store.ticket(ticket.ticket_id).state == "handed_over"
+    return ticket.ticket_id
+
+
+@pytest.fixture
+def letters(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What a restore mails: to whom, which template, which tickets."""
+    sent: list[Any] = []
+    monkeypatch.setattr(
+        points_restore_operator, "send_mail", lambda to, name, **values: sent.append((to, name, values["tickets"]))
+    )
+    return sent
+
+
+def test_a_restore_names_the_tickets_that_it_takes_from_the_dba_and_tells_at_once(
+    driver: Driver, letters: list[Any]
+) -> None:
+    operator = driver.operator()
+    driver.answer(operator, driver.ask(operator))
+    ticket = hand_over(driver, 1)
+    letter = (get_settings().points_email, "cleanup/withdrawn", [ticket])
+    restore = driver.operator(PointsRestoreOperator, ids="[3]")
+    digest = driver.ask(restore)
+    assert ticket not in restore.body
+    assert driver.answer(restore, digest)["withdrawn_tickets"] == []
+    driver.new_run()
+    restore = driver.operator(PointsRestoreOperator, ids="[1, 2]")
+    digest = driver.ask(restore)
+    assert ticket in restore.body
+    assert driver.answer(restore, digest)["withdrawn_tickets"] == [ticket]
+    assert letters == [letter]
+    events = driver.world.repositories.audit.events(BATCH)
+    noted = [e["detail"]["tickets"] for e in events if e["event"] == "dba_tickets_withdrawn"]
+    assert noted == [[ticket]]
+    assert TicketRepository(driver.world.governance).ticket(ticket).state == "withdrawn"
+
+
+@pytest.mark.parametrize("fault", ["killed", "mail refused"])
+def test_a_restore_whose_mail_about_the_dba_failed_restores_and_tells_with_its_retry(
+    driver: Driver, letters: list[Any], monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    operator = driver.operator()
+    driver.answer(operator, driver.ask(operator))
+    ticket = hand_over(driver, 1)
+    restore = driver.operator(PointsRestoreOperator, ids="[1]")
+    digest = driver.ask(restore)
+
+    def fails(*_: Any, **__: Any) -> None:
+        raise KilledError if fault == "killed" else OSError("550 not now")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(points_restore_operator, "send_mail", fails)
+        with pytest.raises(KilledError if fault == "killed" else NotAllToldError):
+            driver.answer(restore, digest)
+    assert (letters, driver.down()) == ([], 13 if fault == "killed" else 11)  # the point comes back, told or not
+    driver.retry(driver.operator(PointsRestoreOperator, ids="[1]"))
+    driver.retry(driver.operator(PointsRestoreOperator, ids="[1]"))
+    assert (len(letters), driver.down()) == (1, 11)
+    assert letters[0][2] == [ticket]
+
+
+def test_a_ticket_that_is_made_while_its_point_is_restored_is_withdrawn_and_told(
+    driver: Driver, letters: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was planned before the rows were served, and is kept after the restore had looked for tickets."""
+    operator = driver.operator()
+    driver.answer(operator, driver.ask(operator))
+    ticket = hand_over(driver, 1)
+    restore = driver.operator(PointsRestoreOperator, ids="[1]")
+    digest = driver.ask(restore)
+    carried_out = Execution.restore
+
+    def meanwhile(execution: Execution, plan: Any) -> int:
+        hand_over(driver, 1)
+        return carried_out(execution, plan)
+
+    monkeypatch.setattr(Execution, "restore", meanwhile)
+    assert driver.answer(restore, digest)["withdrawn_tickets"] == [ticket]
+    assert TicketRepository(driver.world.governance).ticket(ticket).state == "withdrawn"
+    assert [told for *_, told in letters] == [[ticket], [ticket]]  # it may have been mailed between the two
 
 
 @pytest.mark.parametrize("spelled", ["B1", "b1 ", "ｂ1"])
