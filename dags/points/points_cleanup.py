@@ -10,6 +10,9 @@ deletes what its patterns match (SCAN and UNLINK, or HDEL), slowly, and scans ag
 **Who runs it.** The scheduler; a person may trigger it for one batch. Who confirmed the batch or triggered the run
 cannot approve. No answer means no; the approval is asked for again the next day.
 
+**What holds it back.** While the usage evidence of the newest expected day is missing, nothing is asked about, deleted
+or newly handed to the DBA; the mail names the day.
+
 **When it fails.** The message of the failed *clean* task says what to do; *every_batch_has_tickets* names the batches
 that could get none, while the others are cleaned. Set the variable `points_cleanup_stop` to `true` to stop every sweep
 between two batches; set it to `false` and trigger a new run to go on: it asks again. A killed task is retried and goes

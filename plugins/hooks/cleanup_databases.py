@@ -22,7 +22,8 @@ from drawsguard.points.policy import get_policy
 from drawsguard.points.review.batch_repository import Batch
 from drawsguard.points.review.batch_state import BatchState, may_follow
 from drawsguard.points.review.evidence import admitted_until
-from drawsguard.points.telemetry.config import cluster_instances
+from drawsguard.points.telemetry.config import cluster_instances, points_config
+from drawsguard.points.telemetry.evidence_days import evidence_days
 from drawsguard.settings import get_settings
 from hooks import points_databases
 from hooks.nos_hook import NosHook, NosRefusedError
@@ -178,6 +179,29 @@ def require_no_use(repositories: Repositories, batch_id: str, observed_from: dat
         raise TicketStateError(
             f"Batch {batch_id} is halted: {reason}. Its data stays; restore the points with points_restore, or have "
             "the batch released with points_release."
+        )
+
+
+def missing_evidence(repositories: Repositories) -> str | None:
+    """Return the newest day whose usage evidence has to be there and is not, with its minutes; None: it is there.
+
+    A complete observation needs no newer day, but a deletion does: since its end, too, a point may have been used.
+    """
+    expected = points_databases.evidence_expected_until()
+    days = evidence_days(repositories.connection, expected, points_config().quality)
+    return next(iter(days.missing(expected, expected)), None)
+
+
+def require_evidence(repositories: Repositories) -> None:
+    """Refuse to delete while nobody knows what was used since the last day that was pushed.
+
+    :raises TicketStateError: naming the day, and what to do.
+    """
+    if day := missing_evidence(repositories):
+        raise TicketStateError(
+            f"The usage evidence of {day} is not there: whether the points were used is unknown, and their data stays. "
+            "Have points_hive_aggregation and points_push run, then trigger points_cleanup again. If CMA never "
+            "delivers that day, the cleanup goes on with the next one."
         )
 
 

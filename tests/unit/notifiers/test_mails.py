@@ -101,7 +101,7 @@ def test_tickets_that_are_done_or_withdrawn_are_no_work(sent: list[dict[str, Any
     ]
     send_mail(
         "lin@example.com", "cleanup/tickets", batch_id="b1", tickets=tickets, executors=EXECUTORS, states=STATES,
-        unticketed=0, ahead=[], until=date(2025, 11, 11), run_url="http://ui/run",
+        unticketed=0, ahead=[], missing=None, until=date(2025, 11, 11), run_url="http://ui/run",
     )  # fmt: skip
     body = sent[0]["html_content"]
     work, _, rest = body.partition("Keys (estimate)")[2].partition("</table>")
@@ -117,12 +117,29 @@ def test_tickets_that_are_done_or_withdrawn_are_no_work(sent: list[dict[str, Any
 def test_a_batch_that_waits_for_an_environment_says_until_when(sent: list[dict[str, Any]]) -> None:
     send_mail(
         "lin@example.com", "cleanup/tickets", batch_id="b1", tickets=[], executors=EXECUTORS, states=STATES,
-        unticketed=1277, ahead=["extranet"], until=date(2025, 11, 11), run_url="http://ui/run",
+        unticketed=1277, ahead=["extranet"], missing=None, until=date(2025, 11, 11), run_url="http://ui/run",
     )  # fmt: skip
     body = sent[0]["html_content"]
     assert "not taken out of service on the extranet. That may follow until 2025-11-11" in body
     assert "Go on with points_downline" in body
     assert "Nothing to do" not in body
+
+
+def test_evidence_that_is_missing_is_named_and_nobody_is_asked_to_go_on(sent: list[dict[str, Any]]) -> None:
+    tickets = [
+        SimpleNamespace(ticket_id="T", state=state, executor=executor, points=1, estimated_keys=None)
+        for state, executor in (("open", "own"), ("handed_over", "dba"))
+    ]
+    send_mail(
+        "lin@example.com", "cleanup/tickets", batch_id="b1", tickets=tickets, executors=EXECUTORS, states=STATES,
+        unticketed=2, ahead=[], missing="2025-10-02 (900 min)", until=date(2025, 11, 11), run_url="http://ui/run",
+    )  # fmt: skip
+    body = sent[0]["html_content"]
+    assert "The usage evidence of 2025-10-02 (900 min) is not there" in body
+    assert "Have points_hive_aggregation and points_push run" in body
+    assert "Ask the DBA to wait" in body
+    for wrong in ("Approve during", "Hand them to the DBA", "Nothing to do", "waits for approval"):
+        assert wrong not in body
 
 
 def test_the_points_team_gets_the_mails_of_its_dags(sent: list[dict[str, Any]]) -> None:

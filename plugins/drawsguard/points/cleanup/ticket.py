@@ -110,6 +110,22 @@ class TicketPlan:
                 return ticket
         raise TicketError(f"Ticket {ticket_id} does not follow from the batch's structures; make the tickets again.")
 
+    def without(self, tickets: Set[str], reason: str) -> TicketPlan:
+        """Return the plan without some of its tickets, whose points have none for a reason that passes.
+
+        :param reason: Chinese first, then English.
+        """
+        left = [
+            Unticketed(structure.eid, structure.cluster, reason)
+            for ticket in self.tickets
+            if ticket.ticket_id in tickets
+            for structure in ticket.structures
+        ]
+        return TicketPlan(
+            tuple(ticket for ticket in self.tickets if ticket.ticket_id not in tickets),
+            tuple(sorted([*self.unticketed, *left], key=lambda point: point.eid)),
+        )
+
 
 @dataclass(frozen=True)
 class LivingPoints:

@@ -27,6 +27,7 @@ from hooks.cleanup_databases import (
     awaited_environments,
     cleanup_folder,
     cleanup_repositories,
+    missing_evidence,
     plan_batch,
     require_due,
     require_still_gone,
@@ -45,6 +46,10 @@ TICKETS_MADE, TICKETS_FAILED = "cleanup_tickets", "cleanup_tickets_failed"
 LETTER = "cleanup tickets"
 #: The audit's events after which the DBA was told to stop, or has to be told to go on.
 _STOPPED = frozenset({DBA_WITHDRAWN, "restored", RELEASED})
+#: Why points are on no ticket of the DBA while the newest usage is not known.
+_UNKNOWN_USE = (
+    "最近一日的使用数据缺失，暂不移交 DBA。The newest day's usage evidence is missing; not handed to the DBA before."
+)
 
 
 class CleanupTicketOperator(BaseOperator):
@@ -52,7 +57,8 @@ class CleanupTicketOperator(BaseOperator):
 
     Due is a batch that was downlined, whose observation has ended with the evidence of all its days, and that nothing
     halted. Making tickets again replaces those that are not finished; without a change, and with nothing to approve, it
-    writes no workbook and sends no mail.
+    writes no workbook and sends no mail. While the newest day's usage evidence is missing, nothing is handed to the DBA
+    or asked about; the mail names the day.
 
     :param batch_id: make the tickets of this batch only, if it is due; empty for all.
     :returns: the ids of the pipeline's tickets that wait for approval or are not finished.
@@ -102,6 +108,11 @@ class CleanupTicketOperator(BaseOperator):
         batch = repositories.batches.get(batch_id)
         require_due(batch, store)
         plan = plan_batch(batch_id, store, repositories)
+        missing = missing_evidence(repositories)
+        if missing:  # what the DBA has is left as it is, as far as it follows; nobody is handed or asked more
+            theirs = {ticket.ticket_id for ticket in plan.tickets if ticket.executor == "dba"}
+            handed = {ticket.ticket_id for ticket in store.tickets(batch_id) if ticket.state == "handed_over"}
+            plan = plan.without(theirs - handed, _UNKNOWN_USE)
         estimates = self._estimate(plan)
         store.save_tickets(batch, plan, estimates)
         require_still_gone(batch_id, plan, store, repositories)
@@ -110,7 +121,8 @@ class CleanupTicketOperator(BaseOperator):
         waiting = [
             ticket.ticket_id
             for ticket in tickets
-            if ticket.ticket_id in planned
+            if not missing
+            and ticket.ticket_id in planned
             and ticket.executor == "own"
             and ticket.state in ("open", "running", "incomplete")
         ]
@@ -118,7 +130,8 @@ class CleanupTicketOperator(BaseOperator):
         ahead = [] if plan.tickets else awaited_environments(batch_id, unticketed, repositories)
         # Each run asks for its approvals again, and says so; what the DBA has in hand is said once.
         stopped = _stopped(repositories.audit.events(batch_id))
-        says = None if waiting else digest_of([ahead, stopped, *([t.ticket_id, t.digest, t.state] for t in tickets)])
+        news = [ahead, stopped, *(["evidence"] if missing else [])]  # not which day: it is another one every day
+        says = None if waiting else digest_of([*news, *([t.ticket_id, t.digest, t.state] for t in tickets)])
         made: dict[str, Any] = {"tickets": {t.ticket_id: t.digest for t in tickets}, "unticketed": len(plan.unticketed)}
         with artifacts.drafts() as folder:
             workbook = folder / workbook_name(datetime.now(UTC).astimezone(ZoneInfo(get_settings().business_timezone)))
@@ -138,6 +151,7 @@ class CleanupTicketOperator(BaseOperator):
                     states=STATES,
                     unticketed=len(plan.unticketed),
                     ahead=ahead,
+                    missing=missing,
                     until=admitted_until(batch.window_end, get_policy().evidence),
                     run_url=url,
                 )

@@ -153,6 +153,7 @@ class RedisCleanupOperator(ApprovalOperator):
             )
         # Asked here as well: the observation may have been paused, and its last day is not the day of the cleanup.
         cleanup_databases.require_no_use(repositories, batch.batch_id, batch.observe_from)
+        cleanup_databases.require_evidence(repositories)
         if stored.executor != "own" or stored.state in ("done", "withdrawn"):
             raise RefusedError(
                 f"Ticket {stored.ticket_id} is {stored.state} and its executor is {stored.executor}; only own tickets "
@@ -236,7 +237,8 @@ class _Permit:
     def __call__(self) -> None:
         """Raise when it may not.
 
-        :raises TicketStateError: when the lock is lost, the batch was halted, or a point is needed again.
+        :raises TicketStateError: when the lock is lost, the batch was halted, a point is needed again, or the newest
+            usage is not known.
         :raises RefusedError: when the ticket would be another now.
         """
         self.require_held()
@@ -254,6 +256,7 @@ class _Permit:
             observed_from = repositories.batches.get(batch_id).observe_from
             if observed_from is not None:
                 cleanup_databases.require_no_use(repositories, batch_id, observed_from)
+            cleanup_databases.require_evidence(repositories)
         if time.monotonic() - self.planned_at >= PLAN_SECONDS:
             self.require_planned()
             self.planned_at = time.monotonic()

@@ -530,6 +530,81 @@ def test_a_halt_withdraws_what_the_dba_has_in_hand_and_the_report_says_so(connec
     assert events.count("dba_tickets_withdrawn") == 1
 
 
+def lose_evidence(connection, days=1):
+    """Let the newest days be missing whose usage evidence has to be there; return the last of them."""
+    expected = points_databases.evidence_expected_until()
+    lost = "DELETE FROM rsp_datagovern.evidence_batch_day WHERE pt_dt > %s"
+    execute(connection, lost, expected - timedelta(days=days))
+    return expected
+
+
+@pytest.mark.parametrize("when", ["asked", "answered", "started", "running"])
+def test_nothing_is_deleted_while_the_newest_day_of_evidence_is_missing(
+    connection, instance, living, folder, asked, monkeypatch, when
+):
+    """The observation is complete, and the push has been broken since: whether its points are used is unknown."""
+    batch_id = add_batch(connection, *FLAG, observed_days=20)
+    instance.mset({f"flag:{n}:1": "x" for n in range(3000)})
+    ticket_id = CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context())[1]
+    digest = TicketRepository(connection).ticket(ticket_id).digest
+    refused = pytest.raises(AirflowFailException, match=f"of {points_databases.evidence_expected_until()} is not there")
+    if when == "asked":
+        lose_evidence(connection, 5)
+        with refused:
+            execute_clean(ticket_id)
+        assert asked == []
+        return
+    ask(ticket_id)
+    if when == "answered":
+        lose_evidence(connection)
+    elif when == "started":
+        made = redis_cleanup_operator.Sweep
+        monkeypatch.setattr(
+            redis_cleanup_operator, "Sweep", lambda *a, **b: (lose_evidence(connection), made(*a, **b))[1]
+        )
+    else:
+        monkeypatch.setattr(redis_cleanup_operator, "LOOK_SECONDS", 0.0)
+        record = MySqlLedger.record
+
+        def then_lost(*arguments):
+            record(*arguments)
+            lose_evidence(connection)
+
+        monkeypatch.setattr(MySqlLedger, "record", then_lost)
+    with refused:
+        respond(ticket_id, answered(digest))
+    assert 0 < instance.dbsize() < 3000 if when == "running" else instance.dbsize() == 3000
+
+
+def test_without_the_newest_evidence_nothing_is_handed_to_the_dba_and_people_are_told(
+    connection, instance, living, folder, asked, monkeypatch
+):
+    batch_id = add_batch(connection, FLAG[0], *MQ_PAIR, observed_days=20)
+    store, mails = TicketRepository(connection), []
+    monkeypatch.setattr(cleanup_ticket_operator, "send_mail", lambda *_, **values: mails.append(values))
+    whole, second = f"{batch_id}/redis_mq/dba_whole", f"{batch_id}/redis_mq/dba_whole/2"
+
+    def day(*left_out, whole_evidence):
+        keep(monkeypatch, dict.fromkeys(left_out, "It is served."))
+        add_evidence(connection, datetime.now(UTC).date())
+        missing = None if whole_evidence else str(lose_evidence(connection))
+        new_run()
+        mails.clear()
+        own = CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context())
+        assert [mail["missing"] for mail in mails] in ([], [missing])
+        return own, {ticket.ticket_id: ticket.state for ticket in store.tickets(batch_id)}, len(mails)
+
+    own = f"{batch_id}/redis_flag/own_key"
+    assert day(whole_evidence=False) == ([], {own: "open"}, 1)
+    assert day(whole_evidence=False) == ([], {own: "open"}, 0)  # said once
+    assert day(whole_evidence=True) == ([own], {own: "open", whole: "handed_over"}, 1)
+    assert day(whole_evidence=False) == ([], {own: "open", whole: "handed_over"}, 1)  # it is in the DBA's hands
+    assert day(5, whole_evidence=False) == ([], {own: "open", whole: "withdrawn"}, 1)  # nor is another, before
+    assert day(5, whole_evidence=True)[1] == {own: "open", whole: "withdrawn", second: "handed_over"}
+    lose_evidence(connection, 5)
+    assert dba_done(second) == batch_id  # what the DBA has done is recorded all the same
+
+
 def test_what_waits_for_the_dba_is_mailed_once(connection, living, folder, monkeypatch):
     batch_id = add_batch(connection, *MQ_PAIR)
     mails, workbooks, write = [], [], cleanup_ticket_operator.write_tickets
@@ -1321,6 +1396,8 @@ def test_a_running_sweep_ends_before_the_next_deletion_when_things_change(
 ):
     """The lock is lost, the batch halted, a point back, used or beside a new one, evidence withdrawn: while it runs."""
     batch_id = add_batch(connection, *FLAG)
+    begun = "UPDATE points_lifecycle.batch SET observe_from = observe_until - INTERVAL 10 DAY WHERE batch_id = %s"
+    execute(connection, begun, batch_id)
     instance.mset({f"flag:{n}:1": "x" for n in range(3000)})
     ticket_id = CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context())[1]
     digest = TicketRepository(connection).ticket(ticket_id).digest
@@ -1352,7 +1429,8 @@ def test_a_running_sweep_ends_before_the_next_deletion_when_things_change(
             ).tickets[0].structures  # fmt: skip
             living.value = LivingPoints((served,), {})
         elif change == "evidence":
-            execute(connection, "UPDATE rsp_datagovern.evidence_batch_day SET minutes = 3")
+            withdrawn = "UPDATE rsp_datagovern.evidence_batch_day SET minutes = 3 WHERE pt_dt <> %s"
+            execute(connection, withdrawn, points_databases.evidence_expected_until())
         else:
             monkeypatch.setattr(points_databases, "signs_now", lambda *_: [Sign("use", 1, "upd_eid_1", NOW, 1)])
 
