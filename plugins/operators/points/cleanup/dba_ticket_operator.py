@@ -37,8 +37,8 @@ class DbaTicketDoneOperator(BaseOperator):
     def execute(self, context: Context) -> str:
         """Close the ticket, if its points may be cleaned as things are now. A refusal is kept, with the note.
 
-        :raises AirflowFailException: when the run has no user, the ticket is not an open DBA ticket, or its batch is
-            halted, not due or in use.
+        :raises AirflowFailException: when the run has no user, the ticket is not known or not in the DBA's hands, or
+            its batch is halted, not due or in use.
         """
         run = context["dag_run"]
         person = run.triggering_user_name
@@ -49,7 +49,7 @@ class DbaTicketDoneOperator(BaseOperator):
             )
         with cleanup_repositories() as (tickets, repositories):
             try:
-                batch_id = tickets.handed_over(self.ticket_id).batch_id
+                batch_id = tickets.ticket(self.ticket_id).batch_id
             except TicketStateError as error:
                 raise AirflowFailException(str(error)) from error
             try:

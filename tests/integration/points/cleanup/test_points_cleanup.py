@@ -321,7 +321,9 @@ def test_batch_from_tickets_to_closed(connection, instance, living, folder, aske
         *["cleanup_started", "cleanup_ended"] * 2,
         "told",
         "cleanup_reported",
+        "dba_ticket_refused",
         "dba_ticket_done",
+        "dba_ticket_refused",
         "told",
         "cleanup_reported",
     ]
@@ -496,6 +498,29 @@ def test_a_ticket_of_the_dba_is_not_closed_when_its_points_must_not_be_cleaned(
     withdrawn = change in ("halted", "used")
     assert (repositories.batches.get(batch_id).halted_at is not None) is withdrawn
     assert TicketRepository(connection).ticket(ticket_id).state == ("withdrawn" if withdrawn else "handed_over")
+    refused = [event for event in repositories.audit.events(batch_id) if event["event"] == "dba_ticket_refused"]
+    assert [(event["actor"], event["detail"]["note"]) for event in refused] == [("dba", "1204 keys")]
+
+
+@pytest.mark.parametrize("why", ["halted", "replaced", "done"])
+def test_what_the_dba_says_of_a_ticket_that_is_in_its_hands_no_more_is_kept(
+    connection, living, folder, monkeypatch, why
+):
+    """It was withdrawn while the DBA ran its commands; what was deleted is gone, whoever may say so."""
+    batch_id, ticket_id = handed_over(connection)
+    repositories = Repositories(connection)
+    if why == "halted":
+        repositories.observations.halt(batch_id, "used again")
+        cleanup_databases.withdraw_from_dba(batch_id, repositories)
+    elif why == "replaced":
+        keep(monkeypatch, {3: "It is served."})
+        CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context())
+    else:
+        dba_done(ticket_id)
+        new_run()
+    state = "done" if why == "done" else "withdrawn"
+    with pytest.raises(AirflowFailException, match=f"is {state} .* tell the points team"):
+        dba_done(ticket_id)
     refused = [event for event in repositories.audit.events(batch_id) if event["event"] == "dba_ticket_refused"]
     assert [(event["actor"], event["detail"]["note"]) for event in refused] == [("dba", "1204 keys")]
 
