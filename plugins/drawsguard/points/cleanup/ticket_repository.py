@@ -313,9 +313,12 @@ class TicketRepository:
             )
         return ticket
 
-    def finish_handed_over(self, ticket_id: str) -> str:
-        """Note that the DBA has done a ticket, and return its batch, which is being cleaned from then on.
+    def finish_handed_over(self, ticket_id: str, event: str, actor: str, **detail: Any) -> None:
+        """Set a ticket to done that the DBA has done, and note who said so; its batch is being cleaned from then on.
 
+        Both in one transaction: a ticket that is done is closed by nobody again, so what is not noted now never is.
+
+        :param event: the audit's event; :param detail: more for the audit.
         :raises TicketStateError: when it is unknown, not the DBA's, or not in the DBA's hands, or its batch is halted.
         :raises BatchStateError: when its batch is being downlined again, or closed.
         """
@@ -328,10 +331,12 @@ class TicketRepository:
             batches.move(batch_id, BatchState.CLEANING)
             values = {"ticket_id": ticket_id, "now": utc(self.clock())}
             changed = execute(self.connection, "cleanup/finish_handed_over.sql", values)
+            if changed == 1:
+                audit = AuditRepository(self.connection, self.clock)
+                audit.note(batch_id, event, actor, "redis", ticket=ticket_id, **detail)
         if changed != 1:
             self.handed_over(ticket_id)
             raise TicketStateError(f"Ticket {ticket_id} was changed meanwhile. Trigger a new run.")
-        return batch_id
 
     def numbered(self, batch_id: str, plan: TicketPlan) -> TicketPlan:
         """Return a plan in which no ticket is one that is done, or that the DBA knows with another digest.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
@@ -52,9 +52,11 @@ class DbaTicketDoneOperator(BaseOperator):
                 batch_id = tickets.ticket(self.ticket_id).batch_id
             except TicketStateError as error:
                 raise AirflowFailException(str(error)) from error
+            if self._was_closed_in(run.run_id, repositories.audit.events(batch_id)):
+                return batch_id  # killed after that: the report is still to come
             try:
                 require_dba_may_have(self.ticket_id, tickets, repositories)
-                tickets.finish_handed_over(self.ticket_id)
+                tickets.finish_handed_over(self.ticket_id, DBA_DONE, person, note=self.note, run_id=run.run_id)
             except (TicketStateError, BatchStateError) as error:
                 values = {"ticket": self.ticket_id, "note": self.note, "reason": str(error), "run_id": run.run_id}
                 repositories.audit.note(batch_id, DBA_REFUSED, person, "redis", **values)
@@ -62,7 +64,8 @@ class DbaTicketDoneOperator(BaseOperator):
                     f"{error} If the DBA has run commands of it already, tell the points team: what was deleted is "
                     "gone, and the note of this run is in the audit."
                 ) from error
-            repositories.audit.note(
-                batch_id, DBA_DONE, person, "redis", ticket=self.ticket_id, note=self.note, run_id=run.run_id
-            )
         return batch_id
+
+    def _was_closed_in(self, run_id: str, events: Iterable[Mapping[str, Any]]) -> bool:
+        own = {"ticket": self.ticket_id, "run_id": run_id}
+        return any(event["event"] == DBA_DONE and own.items() <= event["detail"].items() for event in events)
