@@ -43,6 +43,14 @@ class MemoryLedger:
     def sampled(self, ticket_id: str, instance: str) -> Mapping[int, int]:  # noqa: ARG002 - one ticket, one instance
         return Counter(sample.item.eid for sample in self.samples)
 
+    def confirmed(self, scans: Sequence[Scan]) -> None:
+        first = scans[0]
+        place = (first.phase, first.number, first.instance)
+        for scan in {*self.checkpoints, *self.per_scan}:
+            if (scan.phase, scan.number, scan.instance) == place and scan not in scans:
+                self.checkpoints.pop(scan, None)
+                self.per_scan.pop(scan, None)
+
     def finished_passes(self, ticket_id: str) -> int:  # noqa: ARG002 - one ticket
         return self.passes
 

@@ -108,6 +108,9 @@ class Ledger(Protocol):
     def counts(self, scan: Scan) -> Mapping[int, Counts]:
         """Return the counts of one scan by eid."""
 
+    def confirmed(self, scans: Sequence[Scan]) -> None:
+        """Let a confirming pass of an instance rest on these scans; forget those of masters that it had before."""
+
     def finished_passes(self, ticket_id: str) -> int:
         """Return how many passes earlier runs of the ticket completed; 0 for a ticket that never ended."""
 

@@ -104,6 +104,13 @@ class MySqlLedger:
         rows = self._read("cleanup/sampled.sql", {"ticket_id": ticket_id, "instance": instance})
         return {int(eid): int(number) for eid, number in rows}
 
+    def confirmed(self, scans: Sequence[Scan]) -> None:
+        """Let a confirming pass of an instance rest on these scans; forget those of masters that it had before."""
+        with transaction(self.connection):
+            values = _scan_key(scans[0]) | {"identities": tuple(scan.identity for scan in scans)}
+            execute(self.connection, "cleanup/forget_confirming_counts.sql", values)
+            execute(self.connection, "cleanup/forget_confirming_scans.sql", values)
+
     def finished_passes(self, ticket_id: str) -> int:
         """Return how many passes earlier runs of the ticket completed."""
         rows = self._read("cleanup/passes.sql", {"ticket_id": ticket_id})

@@ -170,7 +170,10 @@ class Sweep:
         left: Counter[int] = Counter()
         wrong_type: Counter[int] = Counter()
         for instance in self._instances:
-            for scan in self._patiently(instance, partial(self._sweep_instance, instance, phase, number)):
+            scans = self._patiently(instance, partial(self._sweep_instance, instance, phase, number))
+            if phase == "confirm":
+                self._ledger.confirmed(scans)
+            for scan in scans:
                 for eid, counts in self._ledger.counts(scan).items():
                     left[eid] += counts.found
                     wrong_type[eid] += counts.wrong_type

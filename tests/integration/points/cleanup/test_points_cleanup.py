@@ -26,6 +26,7 @@ from drawsguard.approvals.repository import ApprovalRepository
 from drawsguard.approvals.rules import ApprovalRefusedError
 from drawsguard.pages.point_life import CleanupRow
 from drawsguard.points.audit_repository import AuditRepository
+from drawsguard.points.cleanup import instance as redis_instance
 from drawsguard.points.cleanup.config import get_config
 from drawsguard.points.cleanup.ledger import Checkpoint, Counts, Item, Sample, Scan
 from drawsguard.points.cleanup.mysql_ledger import MySqlLedger
@@ -955,6 +956,37 @@ def test_what_a_killed_sweep_may_have_deleted_is_reported_although_its_ticket_is
     assert [(p.ticket_id, p.deleted, p.unconfirmed) for p in store.results(batch_id)] == [(ticket_id, 2, 0)]
     found = cleanup_of_point(connection, batch_id, 1)
     assert (found.unconfirmed, found.freed) == (0, 2)
+
+
+@pytest.mark.parametrize("restart", ["while it confirms", "before its pass is noted"])
+def test_what_a_confirming_pass_saw_is_counted_once_when_a_server_restarts(
+    connection, instance, living, folder, asked, monkeypatch, restart
+):
+    """The restarted server, or the replica that took over, is scanned again; the scan before says nothing."""
+    batch_id = add_batch(connection, FLAG[0])
+    instance.set("flag:7:1", 1)
+    instance.rpush("flag:8:1", 1)  # of another type: counted, and never touched
+    store = TicketRepository(connection)
+    (ticket_id,) = CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context())
+    process, identity, record = ["first"], redis_instance._identity, MySqlLedger.record
+    monkeypatch.setattr(redis_instance, "_identity", lambda *parts: identity(*parts, process[0]))
+
+    def then_restarted(ledger, scan, checkpoint, counts):
+        record(ledger, scan, checkpoint, counts)
+        if scan.phase == "confirm":
+            process[0] = "second"
+
+    if restart == "while it confirms":
+        monkeypatch.setattr(MySqlLedger, "record", then_restarted)
+    else:
+        killed_before(monkeypatch, "finish_passes", ticket_id, store)
+        process[0] = "second"
+        new_run()
+        CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context())
+    approve(ticket_id, store.ticket(ticket_id).digest)
+    assert process == ["second"]
+    assert instance.keys() == [b"flag:8:1"]
+    assert [(p.found, p.deleted, p.left, p.wrong_type) for p in store.results(batch_id)] == [(1, 1, 0, 1)]
 
 
 def cleanup_of_point(connection, batch_id, point_id):
