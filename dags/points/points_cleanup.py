@@ -2,7 +2,7 @@
 
 **What it does.** Every day it takes the batches whose observation has ended without use or objection. *write_tickets*
 puts every point on exactly one ticket, or on a list with the reason why not, and mails the workbook 清理积分 (again
-when a ticket changes or an approval is asked for).
+when a ticket changes or an approval is asked for, and each week that it waits for the DBA or for a decision).
 *clean* asks for approval of each ticket that the pipeline executes itself and, once another person has approved it,
 deletes what its patterns match (SCAN and UNLINK, or HDEL), slowly, and scans again to confirm. *report* writes
 积分清理结果 and mails it when it says something new.

@@ -11,7 +11,7 @@ from drawsguard.points.cleanup.collision import share_an_instance
 from drawsguard.points.cleanup.config import get_config
 from drawsguard.points.cleanup.living import collect_living
 from drawsguard.points.cleanup.standing import Standing, awaited, given_up, not_cleaned, standing_in
-from drawsguard.points.cleanup.ticket import LivingPoints, TicketPlan, plan_tickets
+from drawsguard.points.cleanup.ticket import LivingPoints, TicketPlan, Unticketed, plan_tickets
 from drawsguard.points.cleanup.ticket_repository import DBA_WITHDRAWN, TicketRepository, TicketStateError
 from drawsguard.points.definitions import live_definitions, live_unlisted
 from drawsguard.points.downline.observe import downlined_points, first_observed
@@ -153,15 +153,26 @@ def is_settled(batch_id: str, tickets: TicketRepository, repositories: Repositor
 
     :raises hooks.nos_hook.NosError: when NOS does not answer: what follows now is not known.
     """
-    done = tickets.done_points(batch_id)
     plan = plan_batch(batch_id, tickets, repositories)
+    if plan.tickets or not (plan.unticketed or tickets.done_points(batch_id)):
+        return False
+    return not held_points(batch_id, plan, tickets, repositories)
+
+
+def held_points(
+    batch_id: str, plan: TicketPlan, tickets: TicketRepository, repositories: Repositories
+) -> list[Unticketed]:
+    """Return the points that no ticket cleans and that keep a batch from its end, until people do something about them.
+
+    :param plan: its tickets as they follow now; when they are done, a reason that does not pass holds it no more.
+    """
+    done = tickets.done_points(batch_id)
     planned = {structure.eid for ticket in plan.tickets for structure in ticket.structures}
     without = {point.eid: point for point in plan.unticketed}
-    unknown = downlined_points(repositories, batch_id) - planned - without.keys() - done
-    if planned or unknown or not (done or without):
-        return False
     gone = given_up_points(batch_id, frozenset(without), repositories)
-    return all(eid in gone or (point.lasting and bool(done)) for eid, point in without.items())
+    held = [p for eid, p in without.items() if not (eid in gone or (p.lasting and (done or planned)))]
+    unknown = downlined_points(repositories, batch_id) - planned - without.keys() - done
+    return held + [Unticketed(eid, "", "没有存储结构。No storage structure is kept.") for eid in sorted(unknown)]
 
 
 def require_no_use(repositories: Repositories, batch_id: str, observed_from: datetime) -> None:

@@ -101,7 +101,8 @@ def test_tickets_that_are_done_or_withdrawn_are_no_work(sent: list[dict[str, Any
     ]
     send_mail(
         "lin@example.com", "cleanup/tickets", batch_id="b1", tickets=tickets, executors=EXECUTORS, states=STATES,
-        unticketed=0, ahead=[], missing=None, until=date(2025, 11, 11), run_url="http://ui/run",
+        unticketed=0, ahead=[], missing=None, held=[], again=False, until=date(2025, 11, 11),
+        run_url="http://ui/run",
     )  # fmt: skip
     body = sent[0]["html_content"]
     work, _, rest = body.partition("Keys (estimate)")[2].partition("</table>")
@@ -117,12 +118,37 @@ def test_tickets_that_are_done_or_withdrawn_are_no_work(sent: list[dict[str, Any
 def test_a_batch_that_waits_for_an_environment_says_until_when(sent: list[dict[str, Any]]) -> None:
     send_mail(
         "lin@example.com", "cleanup/tickets", batch_id="b1", tickets=[], executors=EXECUTORS, states=STATES,
-        unticketed=1277, ahead=["extranet"], missing=None, until=date(2025, 11, 11), run_url="http://ui/run",
+        unticketed=1277, ahead=["extranet"], missing=None, held=[], again=False, until=date(2025, 11, 11),
+        run_url="http://ui/run",
     )  # fmt: skip
     body = sent[0]["html_content"]
     assert "not taken out of service on the extranet. That may follow until 2025-11-11" in body
     assert "Go on with points_downline" in body
     assert "Nothing to do" not in body
+
+
+@pytest.mark.parametrize("ticket", [None, ("done", "own"), ("handed_over", "dba")])
+def test_points_that_keep_a_batch_from_its_end_are_named(
+    sent: list[dict[str, Any]], ticket: tuple[str, str] | None
+) -> None:
+    tickets = [
+        SimpleNamespace(ticket_id="T", state=state, executor=executor, points=1, estimated_keys=None)
+        for state, executor in ([ticket] if ticket else [])
+    ]
+    send_mail(
+        "lin@example.com", "cleanup/tickets", batch_id="b1", tickets=tickets, executors=EXECUTORS, states=STATES,
+        unticketed=13, ahead=[], missing=None, held=[("NOS refuses 9", list(range(101, 113))), ("no route", [4])],
+        again=True, until=date(2025, 11, 11), run_url="http://ui/run",
+    )  # fmt: skip
+    body = sent[0]["html_content"]
+    assert "NOS refuses 9" in body
+    assert "110 …" in body
+    assert "A weekly reminder" in body
+    assert "remove the causes below" in body
+    assert "Nothing to do" not in body
+    work = ticket == ("handed_over", "dba")
+    assert ("Hand them to the DBA" in body, "Decide during" in body) == (work, not work)
+    assert ("tickets are attached" in body, "no ticket is left to work on" in body) == (work, not work)
 
 
 def test_evidence_that_is_missing_is_named_and_nobody_is_asked_to_go_on(sent: list[dict[str, Any]]) -> None:
@@ -132,7 +158,8 @@ def test_evidence_that_is_missing_is_named_and_nobody_is_asked_to_go_on(sent: li
     ]
     send_mail(
         "lin@example.com", "cleanup/tickets", batch_id="b1", tickets=tickets, executors=EXECUTORS, states=STATES,
-        unticketed=2, ahead=[], missing="2025-10-02 (900 min)", until=date(2025, 11, 11), run_url="http://ui/run",
+        unticketed=2, ahead=[], missing="2025-10-02 (900 min)", held=[], again=False,
+        until=date(2025, 11, 11), run_url="http://ui/run",
     )  # fmt: skip
     body = sent[0]["html_content"]
     assert "The usage evidence of 2025-10-02 (900 min) is not there" in body

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -14,10 +15,14 @@ class Audit:
 
     def __init__(self) -> None:
         self.rows: list[dict[str, Any]] = []
+        self.now = datetime(2025, 10, 1, 2, tzinfo=UTC)
+
+    def clock(self) -> datetime:
+        return self.now
 
     def note(self, batch_id: str, event: str, actor: str, **detail: Any) -> None:
         assert (batch_id, actor) == ("b1", "airflow")
-        self.rows.append({"event": event, "detail": detail})
+        self.rows.append({"event": event, "detail": detail, "at": self.now.replace(tzinfo=None)})
 
     def events(self, batch_id: str) -> list[dict[str, Any]]:
         assert batch_id == "b1"
@@ -64,6 +69,15 @@ def test_what_says_the_same_as_the_last_mail_is_not_sent_again() -> None:
     for day, says in enumerate("xxyyx", start=2):
         tell_each(audit, "b1", f"day {day}", letters, says)  # type: ignore[arg-type]
     assert post.delivered == ["b", "a", "a", "b", "a", "b"]
+
+
+def test_what_is_still_so_is_said_again_after_a_while() -> None:
+    post, audit = Post(), Audit()
+    for day in range(15):
+        audit.now = datetime(2025, 10, 1 + day, 2, day % 3, tzinfo=UTC)  # a daily run, now earlier and now later
+        for again_after in (None, timedelta(days=6.5)):
+            tell_each(audit, "b1", f"day {day}", post.letters("a"), "x", again_after)  # type: ignore[arg-type]
+    assert [row["at"].day for row in audit.rows] == [1, 8, 15]
 
 
 def test_a_mail_that_cannot_be_noted_is_a_failure_too() -> None:

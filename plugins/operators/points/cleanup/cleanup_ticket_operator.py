@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -12,7 +13,7 @@ from airflow.sdk import BaseOperator
 from drawsguard.points.cleanup.config import get_config
 from drawsguard.points.cleanup.estimate import Estimate, estimate_points
 from drawsguard.points.cleanup.result import STATES
-from drawsguard.points.cleanup.ticket import TicketPlan
+from drawsguard.points.cleanup.ticket import TicketPlan, Unticketed
 from drawsguard.points.cleanup.ticket_repository import DBA_WITHDRAWN, TicketRepository
 from drawsguard.points.cleanup.ticket_workbook import EXECUTORS, workbook_name, write_tickets
 from drawsguard.points.digest import digest_of
@@ -27,6 +28,7 @@ from hooks.cleanup_databases import (
     awaited_environments,
     cleanup_folder,
     cleanup_repositories,
+    held_points,
     missing_evidence,
     plan_batch,
     require_due,
@@ -46,6 +48,9 @@ TICKETS_MADE, TICKETS_FAILED = "cleanup_tickets", "cleanup_tickets_failed"
 LETTER = "cleanup tickets"
 #: The audit's events after which the DBA was told to stop, or has to be told to go on.
 _STOPPED = frozenset({DBA_WITHDRAWN, "restored", RELEASED})
+#: When a mail is sent again although it says the same, while the batch waits for somebody: a week, whichever minute of
+#: its day the daily run comes.
+REMIND_AFTER = timedelta(days=6, hours=12)
 #: Why points are on no ticket of the DBA while the newest usage is not known.
 _UNKNOWN_USE = (
     "最近一日的使用数据缺失，暂不移交 DBA。The newest day's usage evidence is missing; not handed to the DBA before."
@@ -57,8 +62,8 @@ class CleanupTicketOperator(BaseOperator):
 
     Due is a batch that was downlined, whose observation has ended with the evidence of all its days, and that nothing
     halted. Making tickets again replaces those that are not finished; without a change, and with nothing to approve, it
-    writes no workbook and sends no mail. While the newest day's usage evidence is missing, nothing is handed to the DBA
-    or asked about; the mail names the day.
+    writes no workbook and sends no mail, but once a week while the batch waits for the DBA or for a decision. While the
+    newest day's usage evidence is missing, nothing is handed to the DBA or asked about; the mail names the day.
 
     :param batch_id: make the tickets of this batch only, if it is due; empty for all.
     :returns: the ids of the pipeline's tickets that wait for approval or are not finished.
@@ -108,6 +113,9 @@ class CleanupTicketOperator(BaseOperator):
         batch = repositories.batches.get(batch_id)
         require_due(batch, store)
         plan = plan_batch(batch_id, store, repositories)
+        unticketed = frozenset(point.eid for point in plan.unticketed)
+        ahead = [] if plan.tickets else awaited_environments(batch_id, unticketed, repositories)
+        held = [] if ahead else _by_reason(held_points(batch_id, plan, store, repositories))
         missing = missing_evidence(repositories)
         if missing:  # what the DBA has is left as it is, as far as it follows; nobody is handed or asked more
             theirs = {ticket.ticket_id for ticket in plan.tickets if ticket.executor == "dba"}
@@ -126,16 +134,17 @@ class CleanupTicketOperator(BaseOperator):
             and ticket.executor == "own"
             and ticket.state in ("open", "running", "incomplete")
         ]
-        unticketed = frozenset(point.eid for point in plan.unticketed)
-        ahead = [] if plan.tickets else awaited_environments(batch_id, unticketed, repositories)
         # Each run asks for its approvals again, and says so; what the DBA has in hand is said once.
         stopped = _stopped(repositories.audit.events(batch_id))
-        news = [ahead, stopped, *(["evidence"] if missing else [])]  # not which day: it is another one every day
+        news = [ahead, stopped, *(["evidence"] if missing else []), *held]  # not which day: it differs every day
         says = None if waiting else digest_of([*news, *([t.ticket_id, t.digest, t.state] for t in tickets)])
+        open_ended = ahead or held or missing or any(ticket.state == "handed_over" for ticket in tickets)
+        again_after = REMIND_AFTER if open_ended else None
+        told = told_before(repositories.audit, batch_id, run_id, says)
         made: dict[str, Any] = {"tickets": {t.ticket_id: t.digest for t in tickets}, "unticketed": len(plan.unticketed)}
         with artifacts.drafts() as folder:
             workbook = folder / workbook_name(datetime.now(UTC).astimezone(ZoneInfo(get_settings().business_timezone)))
-            if waiting or LETTER not in told_before(repositories.audit, batch_id, run_id, says):
+            if waiting or LETTER not in told_before(repositories.audit, batch_id, run_id, says, again_after):
                 write_tickets(workbook, batch_id, plan, estimates)
                 made["workbook"] = artifacts.store(workbook, cleanup_folder(batch_id))
             repositories.audit.note(batch_id, TICKETS_MADE, "airflow", **made)
@@ -152,12 +161,14 @@ class CleanupTicketOperator(BaseOperator):
                     unticketed=len(plan.unticketed),
                     ahead=ahead,
                     missing=missing,
+                    held=held,
+                    again=not waiting and LETTER in told,
                     until=admitted_until(batch.window_end, get_policy().evidence),
                     run_url=url,
                 )
 
             store.require_handed_over(batch_id, tickets)  # writing the workbook takes a while, too
-            tell_each(repositories.audit, batch_id, run_id, {LETTER: send}, says)
+            tell_each(repositories.audit, batch_id, run_id, {LETTER: send}, says, again_after)
         for point in plan.unticketed:
             self.log.warning("Point %s (%s) has no ticket: %s", point.eid, point.cluster, point.reason)
         return waiting
@@ -172,6 +183,14 @@ class CleanupTicketOperator(BaseOperator):
             for eid, estimate in found.items():
                 totals[eid] = totals.get(eid, Estimate(0, 0, 0, 0)) + estimate
         return totals
+
+
+def _by_reason(points: Sequence[Unticketed]) -> list[tuple[str, list[int]]]:
+    """Return points by the reason why they have no ticket, most points first."""
+    found: dict[str, list[int]] = defaultdict(list)
+    for point in points:
+        found[point.reason].append(point.eid)
+    return sorted(found.items(), key=lambda item: (-len(item[1]), item[0]))
 
 
 def _stopped(events: Sequence[Mapping[str, Any]]) -> int:

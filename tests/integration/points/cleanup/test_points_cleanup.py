@@ -683,6 +683,54 @@ def test_what_waits_for_the_dba_is_mailed_once(connection, living, folder, monke
     assert mails == ["cleanup/result"]
 
 
+@pytest.mark.parametrize("reason", ["unknown to NOS", "no route", "restored"])
+def test_points_without_a_ticket_that_keep_a_batch_from_its_end_are_something_to_decide(
+    connection, living, folder, monkeypatch, reason
+):
+    """One mail said that the tickets were attached and that nothing was to be done, and none followed, for ever."""
+    batch_id = add_batch(connection, *FLAG if reason != "no route" else [(4, "ssdb_evt_C", "string", "m:4", None)])
+    if reason == "unknown to NOS":
+        living.value = LivingPoints((), {"redis_flag": [9]})
+    elif reason == "restored":
+        keep(monkeypatch, dict.fromkeys((1, 2), "or it was restored"))
+        monkeypatch.setattr(cleanup_databases, "given_up_points", lambda *_: frozenset({1, 2}))
+    mails = []
+    monkeypatch.setattr(cleanup_ticket_operator, "send_mail", lambda *_, **values: mails.append(values))
+
+    def day():
+        mails.clear()
+        new_run()
+        assert CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context()) == []
+        return [(sorted(eid for _, ids in mail["held"] for eid in ids), mail["again"]) for mail in mails]
+
+    held = {"unknown to NOS": [1, 2], "no route": [4], "restored": []}[reason]
+    assert day() == [(held, False)]
+    assert day() == []
+    if reason == "unknown to NOS":  # another cause, and other points
+        living.value = LivingPoints((), {"redis_flag": [9, 10]})
+        assert day() == [(held, False)]
+        keep(monkeypatch, {1: "or it was restored"})
+        monkeypatch.setattr(cleanup_databases, "given_up_points", lambda *_: frozenset({1}))
+        assert day() == [([2], False)]
+    monkeypatch.setattr(cleanup_ticket_operator, "REMIND_AFTER", timedelta(0))
+    assert day() == ([] if reason == "restored" else [(held[-1:], True)])
+
+
+def test_a_ticket_that_the_dba_still_has_is_called_to_mind(connection, living, folder, monkeypatch):
+    batch_id, ticket_id = handed_over(connection)
+    mails = []
+    monkeypatch.setattr(cleanup_ticket_operator, "send_mail", lambda *_, **values: mails.append(values["again"]))
+    for after in (cleanup_ticket_operator.REMIND_AFTER, timedelta(0)):
+        monkeypatch.setattr(cleanup_ticket_operator, "REMIND_AFTER", after)
+        new_run()
+        CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context())
+    assert mails == [True]
+    dba_done(ticket_id)
+    CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context())
+    CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context())
+    assert mails == [True, False]  # its new state, once
+
+
 def test_a_ticket_that_is_handed_over_again_after_a_halt_is_mailed_again(connection, living, folder, monkeypatch):
     """The mail about the halt told the DBA not to run it; since its release it says the same as before."""
     batch_id, ticket_id = handed_over(connection)
