@@ -96,13 +96,37 @@ def copy_journals(opened: Repositories, batch_id: str) -> datetime | None:
     return min(changed, default=None)
 
 
+def still_down(batch_id: str) -> dict[Environment, frozenset[int]]:
+    """Return the points of a batch that are at -80 in each environment, as its rows are now.
+
+    :raises MySQLError: when an environment cannot be read: nobody knows what is at -80 there.
+    """
+    found = {}
+    for name in environments():
+        with environment(name) as connection:
+            journal = Journal(connection, batch_id, name)
+            entries = still_downlined(connection, journal, journal.entries())
+        found[name] = frozenset(entry.row.row_id for entry in entries if entry.row.kind == "point")
+    return found
+
+
+def points_down(batch_id: str) -> frozenset[int]:
+    """Return the points of a batch that are at -80 in some environment: they are watched, and may be cleaned.
+
+    What somebody put back everywhere is in use by rights, and is never cleaned (`drawsguard.points.cleanup.standing`).
+    """
+    return frozenset[int]().union(*still_down(batch_id).values())
+
+
 def signs_now(opened: Repositories, batch_id: str, observed_from: datetime) -> list[Sign]:
-    """Return use and errors of a batch's downlined points, as the statistics are now.
+    """Return use and errors of the points of a batch that are at -80 in some environment, as the statistics are now.
 
     :param observed_from: naive UTC.
     """
     zone = get_settings().business_timezone
-    return signs_of_life(opened, members_of_tags(), batch_id, observed_from, points_config(), zone)
+    signs = signs_of_life(opened, members_of_tags(), batch_id, observed_from, points_config(), zone)
+    down = points_down(batch_id) if signs else ()
+    return [sign for sign in signs if sign.point_id in down]
 
 
 def observed_now(opened: Repositories, observe_from: datetime, observe_until: datetime) -> ObservedDays:

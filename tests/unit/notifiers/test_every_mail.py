@@ -9,7 +9,6 @@ from email import message_from_string, policy
 from email.message import EmailMessage
 from html import unescape
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
@@ -21,6 +20,7 @@ from drawsguard.alerts.state import Message
 from drawsguard.mail import media_type, plain_text
 from drawsguard.monitoring.inspection import LABELS, _table
 from drawsguard.points.downline.observe import restore_requests
+from drawsguard.points.environments import Environment
 from drawsguard.settings import get_settings
 from drawsguard.templates import TEMPLATE_ROOT
 from hooks.alert_delivery_hook import AlertDeliveryHook, _addressed
@@ -142,14 +142,10 @@ def test_the_parameters_to_restore_are_complete_for_each_environment() -> None:
 
 
 def test_a_point_is_restored_where_it_is_downlined() -> None:
-    rows = [
-        ("intranet", "point", "t", 4, "c", 1), ("extranet", "point", "t", 4, "c", 1),
-        ("intranet", "point", "t", 5, "c", 1), ("intranet", "tag", "t", 6, "c", 1),
-        ("extranet", "point", "t", 9, "c", 1),
-    ]  # fmt: skip
-    repositories: Any = SimpleNamespace(plans=SimpleNamespace(rows_in_state=lambda _batch, _state: rows))
-    found = restore_requests(repositories, "b1", [4, 5, 6])
+    down: dict[Environment, frozenset[int]] = {"intranet": frozenset({4, 5}), "extranet": frozenset({4, 9})}
+    found = restore_requests("b1", down, [4, 5, 6])
     assert {request["environment"]: request["ids"] for request in found} == {"intranet": [4, 5], "extranet": [4]}
+    assert [request["environment"] for request in restore_requests("b1", down, [5])] == ["intranet"]
 
 
 def test_every_column_of_a_report_has_a_label_in_words() -> None:

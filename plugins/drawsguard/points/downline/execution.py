@@ -17,7 +17,7 @@ from drawsguard.points import definitions
 from drawsguard.points.database import close, execute
 from drawsguard.points.definitions import DOWNLINED, Kind, Row
 from drawsguard.points.downline.journal import Journal, PlannedRow
-from drawsguard.points.downline.plan import Plan
+from drawsguard.points.downline.plan import PUT_BACK, Difference, Plan
 
 Clock = Callable[[], datetime]
 
@@ -251,19 +251,24 @@ def _shown(rows: Counter[Row], most: int = 10) -> str:
 
 @dataclass(frozen=True)
 class Verification:
-    """What an environment holds after an execution: rows that are as planned, and those that are not."""
+    """What an environment holds after an execution: rows that are as planned, and those that are not.
+
+    :param back: rows of ids that somebody put back into service since: that is left to them, and holds nothing.
+    """
 
     changed: tuple[PlannedRow, ...]
     wrong: tuple[str, ...]
+    back: tuple[Difference, ...]
 
 
 def verify_downline(connection: Any, journal: Journal) -> Verification:
     """Compare the environment with the batch's journal.
 
-    Every row that the batch downlined and nobody restored is at -80 with its last_modify_time kept, and its id has no
-    live row left in that table.
+    Every row that the batch downlined and nobody restored is at -80 with its last_modify_time kept, unless its id has a
+    live row again in that table. That is a person's decision about a point, but not when nothing is left as planned.
     """
     changed, wrong = [], []
+    back: set[Difference] = set()
     rows = sorted(journal.downlined())
     for table, kind in sorted({(row.table, row.kind) for row in rows}):
         mine = [row for row in rows if row.table == table]
@@ -272,11 +277,11 @@ def verify_downline(connection: Any, journal: Journal) -> Verification:
         alive = {row.row_id for row in definitions.rows_of_ids(connection, table, kind, ids)}
         for row in mine:
             expected = next(iter(_after([row])))
-            if dead[expected] < 1:
+            if row.row_id in alive:
+                back.add(Difference(kind, row.row_id, table, PUT_BACK))
+            elif dead[expected] < 1:
                 wrong.append(f"{table} {row.row_id}: not at {DOWNLINED} with last_modify_time {row.last_modify_time}")
-            elif row.row_id in alive:
-                wrong.append(f"{table} {row.row_id}: has a live row again")
             else:
                 changed.append(row)
     connection.rollback()
-    return Verification(tuple(changed), tuple(wrong))
+    return Verification(tuple(changed), tuple(wrong), tuple(sorted(back)))

@@ -12,6 +12,9 @@ until it is cleaned.
 **Rows that were changed and never verified** are watched from their change on; their days count from the verification.
 When none is at -80 any more, restored or put back by hand, nothing is left to verify or to watch.
 
+A point that somebody put back into service everywhere is watched no more: it is never cleaned, and no restore could end
+its alert. One that is still at -80 in an environment is.
+
 **What halts it** is what nobody knew who approved (`signs_of_life`), whenever it was: the last days before a downline
 are in no evidence yet when it is approved, and records arrive late. Errors count from the observation's begin.
 """
@@ -27,7 +30,7 @@ from zoneinfo import ZoneInfo
 from drawsguard.points.database import fetch
 from drawsguard.points.downline.recheck import Sign, signs_since, unknown_use
 from drawsguard.points.downline.repositories import Repositories
-from drawsguard.points.environments import environments
+from drawsguard.points.environments import Environment
 from drawsguard.points.telemetry.config import PointsConfig
 from drawsguard.points.telemetry.oper_type import parser
 
@@ -49,7 +52,7 @@ class Notice(NamedTuple):
 
 
 def downlined_points(repositories: Repositories, batch_id: str) -> frozenset[int]:
-    """Return the points of a batch that are downlined somewhere."""
+    """Return the points of a batch that it took out of service somewhere and did not restore, whatever they are now."""
     rows = repositories.plans.rows_in_state(batch_id, "downlined")
     return frozenset(row_id for _, kind, _, row_id, *_ in rows if kind == "point")
 
@@ -177,17 +180,18 @@ def alert_key(batch_id: str) -> str:
     return f"points:points_observe.{batch_id}"
 
 
-def restore_requests(repositories: Repositories, batch_id: str, points: Iterable[int]) -> list[dict[str, Any]]:
-    """Return the params of points_restore that bring these points back: one run for each environment, all ids."""
+def restore_requests(
+    batch_id: str, down: Mapping[Environment, frozenset[int]], points: Iterable[int]
+) -> list[dict[str, Any]]:
+    """Return the params of points_restore that bring these points back: one run for each environment, all ids.
+
+    :param down: the batch's points at -80, by environment.
+    """
     wanted = frozenset(points)
-    ids: dict[str, set[int]] = defaultdict(set)
-    for environment, kind, _, row_id, *_ in repositories.plans.rows_in_state(batch_id, "downlined"):
-        if kind == "point" and row_id in wanted:
-            ids[environment].add(row_id)
     return [
-        {"batch_id": batch_id, "environment": name, "ids": sorted(ids[name]), "dry_run": False}
-        for name in environments()
-        if name in ids
+        {"batch_id": batch_id, "environment": name, "ids": sorted(ids & wanted), "dry_run": False}
+        for name, ids in down.items()
+        if ids & wanted
     ]
 
 

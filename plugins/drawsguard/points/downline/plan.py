@@ -22,6 +22,7 @@ Action = Literal["downline", "restore"]
 
 #: Why rows of a batch that was begun are not planned: what people do meanwhile is left to them.
 PUT_BACK = "is in service again since this batch's downline: somebody put it back; not taken out of service again"
+BACK_ON_INTRANET = "is in service again on the intranet: somebody put it back; not taken out of service here"
 NOT_BACKED_UP = (
     "changed since this batch's backup: no backup has it as it is now, and the one from before the change is kept; "
     "make a new report for it"

@@ -11,8 +11,11 @@ from typing import Any, NamedTuple
 from drawsguard.points import definitions
 from drawsguard.points.definitions import Membership
 from drawsguard.points.downline.backup import not_in_backup
+from drawsguard.points.downline.execution import verify_downline
 from drawsguard.points.downline.journal import Journal, PlannedRow
 from drawsguard.points.downline.plan import (
+    BACK_ON_INTRANET,
+    Difference,
     Expected,
     Plan,
     PlanRefusedError,
@@ -128,15 +131,27 @@ class Planner:
 
     def _extranet(self, batch_id: str, intranet: Planned, *, admit: bool) -> Planned:
         with self.connect("intranet") as connection:
-            done = Journal(connection, batch_id, "intranet").downlined()
+            journal = Journal(connection, batch_id, "intranet")
+            back = {(d.kind, d.table, d.row_id): d for d in verify_downline(connection, journal).back}
+            done = [row for row in journal.downlined() if (row.kind, row.table, row.row_id) not in back]
             connection.rollback()
-        points = frozenset(row.row_id for row in done if row.kind == "point")
+        lost = {row_id for kind, _, row_id in back if kind == "point"}
+        points = frozenset(row.row_id for row in done if row.kind == "point") - lost
         planned = self._plan(batch_id, "extranet", points, None, admit=admit)
+        # The extranet follows what the intranet is now: what somebody put back there stays in service here, too.
+        out = {row for row in planned.plan.pending if (row.kind, row.table, row.row_id) in back}
+        planned = replace(planned, plan=replace(planned.plan, rows=tuple(r for r in planned.plan.rows if r not in out)))
+        gone = {(row.kind, row.row_id) for row in planned.plan.done}
         with self.connect("extranet") as connection:
             statuses = definitions.status_of_ids(connection, "point", points - planned.plan.points())
             connection.rollback()
         tags = [(row.table, row.row_id) for row in done if row.kind == "tag"]
         explained = explain_extranet(points, tags, planned.plan, planned.membership, intranet.membership, statuses)
+        explained += [
+            Difference(kind, row_id, table, BACK_ON_INTRANET)
+            for kind, table, row_id in sorted(back)
+            if (kind, row_id) not in gone
+        ]
         return Planned(replace(planned.plan, differences=tuple(explained)), planned.membership)
 
     def _plan(

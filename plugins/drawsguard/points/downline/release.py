@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 
 from drawsguard.approvals.model import Action, Proposal
@@ -14,7 +14,6 @@ from drawsguard.points.downline.observe import (
     RELEASED,
     SHOWN,
     as_shown,
-    downlined_points,
     keep_signs,
     kept_signs,
 )
@@ -68,12 +67,14 @@ def release_proposal(
     requester: str,
     run_url: str,
     missing: Sequence[str],
+    down: Collection[int],
 ) -> Proposal:
     """Return the proposal to lift a halt.
 
     :param fresh: signs of life of the points still at -80, as the statistics are now. The digest binds them: a sign
         that comes after the question makes another plan.
     :param missing: days of the observation whose evidence is missing.
+    :param down: the points that are at -80 in some environment.
     """
     settings = get_settings()
     digest = digest_of(
@@ -94,7 +95,7 @@ def release_proposal(
         signs=sorted(known.values(), key=lambda sign: (sign.last_seen, sign.point_id), reverse=True),
         shown=_SHOWN,
         owners={candidate.point_id: candidate.owner for candidate in repositories.batches.candidates(batch.batch_id)},
-        down=downlined_points(repositories, batch.batch_id),
+        down=down,
         watch_days=WATCH_DAYS,
         missing=listed(missing),
         runbook=runbook_link("points-observe", settings),

@@ -12,6 +12,7 @@ from openpyxl import Workbook
 
 from drawsguard.approvals.model import Event
 from drawsguard.points.definitions import DOWNLINED
+from drawsguard.points.downline.execution import verify_downline
 from drawsguard.points.downline.journal import Entry, Journal
 from drawsguard.points.downline.plan import Difference, Plan, count
 from drawsguard.points.downline.planner import Connect
@@ -122,14 +123,19 @@ def downline_report(
     :param approvals: every question and answer about it, oldest first.
     """
     entries: dict[Environment, list[Entry]] = {}
+    differences: dict[Environment, list[Difference]] = {}
     for name in environments():
         with connect(name) as connection:
-            entries[name] = Journal(connection, batch_id, name).entries()
+            journal = Journal(connection, batch_id, name)
+            entries[name] = journal.entries()
+            back = verify_downline(connection, journal).back
+        planned = repositories.plans.differences(batch_id, name, "downline")
+        differences[name] = [*dict.fromkeys([*planned, *back])]
     return DownlineReport(
         batch=repositories.batches.get(batch_id),
         candidates=repositories.batches.candidates(batch_id),
         entries=entries,
-        differences={name: repositories.plans.differences(batch_id, name, "downline") for name in environments()},
+        differences=differences,
         removed=[row[:4] for row in repositories.plans.rows_in_state(batch_id, "removed")],
         approvals=[_approval(event) for event in approvals],
         events=repositories.audit.events(batch_id),

@@ -83,12 +83,15 @@ def still_downlined(connection: Any, journal: Journal, entries: Iterable[Entry])
     """Return the entries of a batch whose rows are at -80 now, and were not restored.
 
     A row that somebody put back by hand, or deleted, stays ``downlined`` in the journal, and no restore plans it; one
-    that another batch took out of service later is that batch's. An edited row counts while its id is not in service.
+    that another batch took out of service later is that batch's. An edited row counts while its id is not in service
+    there, and a row that was moved to another table while its id is in service nowhere: it may still be cleaned.
     """
     elsewhere = journal.taken_later()
     mine = [e for e in entries if e.state == "downlined" and (e.row.kind, e.row.table, e.row.row_id) not in elsewhere]
     found = []
     places: list[tuple[Kind, str]] = sorted({(entry.row.kind, entry.row.table) for entry in mine})
+    points = {entry.row.row_id for entry in mine if entry.row.kind == "point"}
+    moved: dict[Kind, set[int]] = {"point": _down_everywhere(connection, points), "tag": set()}
     for kind, table in places:
         here = [entry for entry in mine if (entry.row.kind, entry.row.table) == (kind, table)]
         ids = {entry.row.row_id for entry in here}
@@ -97,6 +100,16 @@ def still_downlined(connection: Any, journal: Journal, entries: Iterable[Entry])
         edited = {row.row_id for row in dead} - {
             row.row_id for row in definitions.rows_of_ids(connection, table, kind, ids)
         }
-        found += [e for e in here if e.row.row_id in edited or (e.row.row_id, e.row.identity) in exact]
+        found += [e for e in here if e.row.row_id in edited | moved[kind] or (e.row.row_id, e.row.identity) in exact]
     connection.rollback()
     return found
+
+
+def _down_everywhere(connection: Any, points: set[int]) -> set[int]:
+    """Return the points with a row at -80 in any definition table, and in service in none."""
+    dead: set[int] = set()
+    alive: set[int] = set()
+    for table in definitions.tables(connection, "point") if points else ():
+        dead.update(row.row_id for row in definitions.rows_of_ids(connection, table, "point", points, downlined=True))
+        alive.update(row.row_id for row in definitions.rows_of_ids(connection, table, "point", points))
+    return dead - alive

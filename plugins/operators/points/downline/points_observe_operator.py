@@ -21,7 +21,6 @@ from drawsguard.points.downline.observe import (
     alert_detail,
     alert_key,
     date_set,
-    downlined_points,
     due_notices,
     keep_signs,
     require_verified,
@@ -135,7 +134,7 @@ class PointsObserveOperator(BaseOperator):
             signs=signs,
             points=points,
             withdrawn=withdrawn,
-            restores=restore_requests(repositories, batch_id, points),
+            restores=restore_requests(batch_id, points_databases.still_down(batch_id), points),
             restore_url=f"{settings.ui_base_url}/dags/points_restore",
         )
         # The newest signal is what the alert knows: it is not sent by mail as well.
@@ -152,7 +151,7 @@ class PointsObserveOperator(BaseOperator):
         return MonitoringRepository(warehouse_client(), dag_id=self.dag_id, task_id=self.task_id)
 
     def _tell_owners(self, repositories: Repositories, batch_id: str, observed_from: datetime, until: datetime) -> None:
-        points = downlined_points(repositories, batch_id)
+        points = points_databases.points_down(batch_id)
         owners = {c.point_id: c.owner for c in repositories.batches.candidates(batch_id) if c.point_id in points}
         now = utc(datetime.now(UTC))
         days = get_policy().observe.notice_days

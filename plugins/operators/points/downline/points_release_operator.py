@@ -103,6 +103,7 @@ class PointsReleaseOperator(ApprovalOperator):
             requester=self.requester(context),
             run_url=self.run_url(context),
             missing=_missing_days(repositories, halted_batch(repositories, self.batch_id)),
+            down=points_databases.points_down(self.batch_id),
         )
 
 

@@ -21,7 +21,8 @@ class PointsVerifyOperator(BaseOperator):
     """Compare an environment with the batch's journal and its kept plan, and start the observation. Returns the counts.
 
     What was changed is verified whatever would be planned now: old evidence, a cap or a table that nobody listed keeps
-    a downline from its begin, and never rows at -80 from being watched.
+    a downline from its begin, and never rows at -80 from being watched. What somebody put back since is named, and the
+    rest goes on.
 
     :param batch_id: the batch (templated).
     :param environment: intranet or extranet.
@@ -55,9 +56,21 @@ class PointsVerifyOperator(BaseOperator):
                 raise AirflowFailException(
                     f"Batch {self.batch_id} on the {name}: {len(waiting)} planned rows were not changed, "
                     f"{len(verification.wrong)} changed rows are not as planned: {list(verification.wrong[:10])}. "
-                    "Trigger a new run to continue, or run points_restore to undo."
+                    "Trigger a new run to continue, put what somebody edited back into service by hand, which leaves "
+                    "it out, or run points_restore to undo."
                 )
+            if verification.back and not verification.changed:
+                raise AirflowFailException(
+                    f"Batch {self.batch_id} on the {name}: not one changed row is as planned, all "
+                    f"{len(verification.back)} ids are in service again, e.g. after an import of the definitions. Run "
+                    "points_restore for the whole batch, and make a new report."
+                )
+            for difference in verification.back:
+                self.log.warning("%s %s of %s %s", *difference)
             counts = count(verification.changed)
             repositories.observations.start(self.batch_id, get_policy().observe.days)
-            repositories.audit.note(self.batch_id, VERIFIED, "airflow", name, counts=counts)
+            repositories.audit.note(
+                self.batch_id, VERIFIED, "airflow", name, counts=counts,
+                put_back=[[back.kind, back.table, back.row_id] for back in verification.back],
+            )  # fmt: skip
         return counts

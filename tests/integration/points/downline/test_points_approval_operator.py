@@ -22,9 +22,10 @@ from drawsguard.points.cleanup.ticket_repository import TicketRepository
 from drawsguard.points.database import close
 from drawsguard.points.downline.execution import Execution
 from drawsguard.points.downline.observed_days import last_observed_day, observed_days
-from drawsguard.points.downline.plan import PlanRefusedError
+from drawsguard.points.downline.plan import BACK_ON_INTRANET, PUT_BACK, PlanRefusedError
 from drawsguard.points.downline.proposal import plan_proposal
 from drawsguard.points.downline.release import WATCH_DAYS
+from drawsguard.points.downline.report import downline_report
 from drawsguard.points.downline.structure_repository import Structure
 from drawsguard.points.telemetry.evidence_days import EvidenceDays
 from drawsguard.refusal import RefusedError, refusal_of
@@ -650,6 +651,38 @@ def test_what_was_changed_is_verified_and_watched_on_whatever_day_that_is(
     batch = driver.world.repositories.batches.get(BATCH)
     assert batch.state == "downlined"
     assert batch.observe_from is not None
+
+
+def test_what_somebody_put_back_before_the_verification_holds_nothing(driver: Driver) -> None:
+    """A point, and a tag of others: named, watched no more, and not taken on the extranet; the rest goes on."""
+    operator, world = driver.operator(), driver.world
+    driver.answer(operator, driver.ask(operator))
+    world.sql("intranet", "UPDATE define_nosdata_general SET status = 1 WHERE id = 7")
+    world.sql("intranet", "UPDATE define_nosdata_general SET status = 1 WHERE id = 6")
+    world.sql("intranet", "UPDATE define_nostag_general SET status = 1 WHERE id = 501")
+    counts = PointsVerifyOperator(task_id="v", batch_id=BATCH, environment="intranet").execute(driver.context())
+    assert (counts["points"]["total"], counts["tags"]["total"]) == (8, 1)
+    assert world.repositories.batches.get(BATCH).state == "downlined"
+    assert world.repositories.audit.events(BATCH)[-1]["detail"]["put_back"] == [
+        ["point", "define_nosdata_general", 6], ["point", "define_nosdata_general", 7],
+        ["tag", "define_nostag_general", 501],
+    ]  # fmt: skip
+    planned = world.plan("extranet").plan
+    assert planned.points() == {1, 2, 3, 4, 5, 11, 12, 13}
+    assert [d.row_id for d in planned.differences if d.reason == BACK_ON_INTRANET] == [6, 7, 501]
+    report = downline_report(world.repositories, world.environment, BATCH, [])
+    assert [d.row_id for d in report.differences["intranet"] if d.reason == PUT_BACK] == [6, 7, 501]
+
+
+def test_a_downline_of_which_everything_was_put_back_is_not_verified(driver: Driver) -> None:
+    """An import of the definitions, e.g.: that is no decision about a point."""
+    operator = driver.operator()
+    driver.answer(operator, driver.ask(operator))
+    for table in ("nosdata_general", "nosdata_mqzdr", "nostag_general"):
+        driver.world.sql("intranet", f"UPDATE define_{table} SET status = 1 WHERE status = -80")
+    with pytest.raises(AirflowFailException, match="not one changed row is as planned"):
+        PointsVerifyOperator(task_id="v", batch_id=BATCH, environment="intranet").execute(driver.context())
+    assert driver.world.repositories.batches.get(BATCH).observe_from is None
 
 
 def test_what_was_begun_before_midnight_is_ended_after_it_and_nothing_else_is_begun(

@@ -25,6 +25,7 @@ from drawsguard.alerts.message import Text
 from drawsguard.alerts.state import Alert
 from drawsguard.dry_run import is_dry_run
 from drawsguard.monitoring.checks import load_checks
+from drawsguard.points.cleanup.ticket_repository import TicketRepository
 from drawsguard.points.database import close
 from drawsguard.points.downline import observe as observe_rules
 from drawsguard.points.downline.execution import Execution
@@ -35,7 +36,7 @@ from drawsguard.points.environments import ENVIRONMENTS
 from drawsguard.refusal import RefusedError
 from drawsguard.settings import get_settings
 from drawsguard.warehouse.monitoring_repository import MonitoringRepository
-from hooks import points_databases
+from hooks import cleanup_databases, points_databases
 from local.config import MYSQL_GRANTS
 from local.golden.load import confirm
 from notifiers.told_once import NotAllToldError
@@ -463,6 +464,63 @@ def test_a_downline_that_broke_off_and_was_restored_is_over(
     assert PointsObserveOperator(task_id="o").execute(context()) == {}
     assert not signals.firing_run(monitor, key, datetime.now(UTC))
     assert world.repositories.batches.get(BATCH).state == "downlining"
+
+
+def downline_everywhere(world: World, days_left: int) -> None:
+    """Downline the batch in both environments, so that ``days_left`` of its observation remain."""
+    world.confirm()
+    for name in ENVIRONMENTS:
+        world.downline(name)
+        world.repositories.plans.copy_journal(BATCH, name, world.journal(name))
+    now = datetime.now(UTC).replace(tzinfo=None)
+    world.sql(
+        "governance",
+        "UPDATE points_lifecycle.batch SET state = 'downlined', observe_from = %s, observe_until = %s",
+        now - timedelta(days=30 - days_left),
+        now + timedelta(days=days_left, minutes=-1),
+    )
+    world.cover(points_databases.evidence_expected_until())
+
+
+def use_now(world: World, metric: str) -> None:
+    seen = datetime.now(ZoneInfo("Asia/Shanghai")).replace(tzinfo=None)
+    world.sql("governance", "REPLACE INTO rsp_datagovern.ads_evt_ops_status VALUES (%s, %s, 3)", metric, seen)
+
+
+PUT_BACK = "UPDATE define_nosdata_general SET status = 1 WHERE id = 4"
+
+
+@pytest.mark.usefixtures("monitor")
+def test_the_use_of_a_point_that_somebody_put_back_everywhere_holds_no_batch(world: World) -> None:
+    """Nothing can be restored of it, and it is never cleaned; the others are."""
+    downline_everywhere(world, -3)
+    for name in ENVIRONMENTS:
+        world.sql(name, PUT_BACK)
+    use_now(world, "que_eid_4")
+    assert PointsObserveOperator(task_id="o").execute(context()) == {BATCH: 0}
+    assert world.repositories.batches.get(BATCH).halted_at is None
+    assert TicketRepository(world.governance).due_batches("Asia/Shanghai") == [BATCH]
+    assert "It is served" in cleanup_databases.kept_points(BATCH, frozenset({4}), world.repositories)[4]
+    use_now(world, "que_eid_5")
+    assert PointsObserveOperator(task_id="o").execute(context()) == {BATCH: 1}
+
+
+def test_a_point_that_somebody_put_back_in_one_environment_is_watched_for_the_other(
+    world: World, monitor: MonitoringRepository
+) -> None:
+    downline_everywhere(world, 20)
+    world.sql("intranet", PUT_BACK)
+    use_now(world, "que_eid_4")
+    assert PointsObserveOperator(task_id="o").execute(context()) == {BATCH: 1}
+    (mail,) = mails(world).values()
+    body = mail.get_payload(0).get_payload(decode=True).decode()
+    assert body.count('"ids": [4]') == body.count('"environment": "extranet"') == 1
+    assert '"environment": "intranet"' not in body
+    key = observe_rules.alert_key(BATCH)
+    assert signals.firing_run(monitor, key, datetime.now(UTC))
+    world.sql("extranet", PUT_BACK)
+    assert PointsObserveOperator(task_id="o").execute(context()) == {BATCH: 0}
+    assert not signals.firing_run(monitor, key, datetime.now(UTC))
 
 
 @pytest.mark.usefixtures("monitor")
