@@ -153,7 +153,8 @@ def use_after_downline(name: str, points: int = 300) -> Mail:
         for environment in ("intranet", "extranet")
     ]
     return _points(
-        name, "downline/use_after_downline", points=ids, withdrawn=[name], restores=requests, restore_url="http://ui/dags/points_restore",
+        name, "downline/use_after_downline", points=ids, withdrawn=[name], done=[name], deleted=12345, unconfirmed=6,
+        restores=requests, restore_url="http://ui/dags/points_restore",
         signs=[Sign("use", number, name, NAIVE, 12345) for number in ids],
     )  # fmt: skip
 

@@ -115,6 +115,35 @@ def test_tickets_that_are_done_or_withdrawn_are_no_work(sent: list[dict[str, Any
     assert "已完成 done: T/2" in rest
 
 
+def use_after_downline(sent: list[dict[str, Any]], **values: Any) -> str:
+    """Return the mail about a halt."""
+    sign = SimpleNamespace(point_id=1, kind="use", oper_type="upd_eid_1", last_seen=END, times=1)
+    none = {"restores": [], "withdrawn": [], "done": [], "deleted": 0, "unconfirmed": 0}
+    send_mail(
+        "lin@example.com", "downline/use_after_downline", batch_id="b1", signs=[sign], points=[1],
+        restore_url="http://ui", **(none | values),
+    )  # fmt: skip
+    return str(sent.pop()["html_content"])
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"deleted": 100000}, "100,000 keys or fields were deleted before"),
+        ({"unconfirmed": 20}, "20 more may have been"),
+        ({"done": ["b1/redis_mq/dba_whole"]}, "b1/redis_mq/dba_whole"),
+        ({"withdrawn": ["b1/redis_mq/dba_whole"]}, "ask the DBA whether any of their commands were run"),
+    ],
+)
+def test_the_mail_of_a_halt_says_what_was_deleted_before_it(
+    sent: list[dict[str, Any]], values: dict[str, Any], says: str
+) -> None:
+    assert "Until now nothing was deleted" in use_after_downline(sent)
+    page = use_after_downline(sent, **values)
+    assert says in page
+    assert "Until now nothing was deleted" not in page
+
+
 def test_a_batch_that_waits_for_an_environment_says_until_when(sent: list[dict[str, Any]]) -> None:
     send_mail(
         "lin@example.com", "cleanup/tickets", batch_id="b1", tickets=[], executors=EXECUTORS, states=STATES,

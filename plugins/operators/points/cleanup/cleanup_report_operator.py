@@ -21,6 +21,7 @@ from hooks.cleanup_databases import cleanup_folder, cleanup_repositories
 from notifiers.points_mail import send_mail
 from notifiers.template_mail import run_url
 from notifiers.told_once import tell_each
+from operators.points.cleanup.cleanup_ticket_operator import TICKETS_MADE
 from operators.points.cleanup.dba_ticket_operator import DBA_DONE
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class CleanupReportOperator(BaseOperator):
     A batch is closed when it is due and each of its points is on a ticket that is done, the DBA's included, or gets
     none for a reason that does not pass: it was restored, somebody else changed it, no route fits it.
 
-    :param batch_id: report this batch only; empty for all that are due.
+    :param batch_id: report this batch only; empty for all that this run made tickets for, halted since or not.
     :returns: per batch, whether it was closed, and keys deleted and left.
     """
 
@@ -52,9 +53,9 @@ class CleanupReportOperator(BaseOperator):
         url = run_url(run.dag_id, run.run_id)
         found: dict[str, dict[str, int | bool]] = {}
         failures = []
-        with cleanup_repositories() as (tickets, _):
-            due = [self.batch_id] if self.batch_id else tickets.due_batches(get_settings().business_timezone)
-        for batch_id in due:
+        with cleanup_repositories() as (_, repositories):
+            batches = [self.batch_id] if self.batch_id else _with_tickets_of(run.run_id, repositories)
+        for batch_id in batches:
             try:
                 with cleanup_repositories() as (tickets, repositories):  # its own: what broke one keeps no other
                     found[batch_id] = self._report(batch_id, tickets, repositories, run.run_id, url)
@@ -105,3 +106,15 @@ class CleanupReportOperator(BaseOperator):
             batch_id, "cleanup_reported", "airflow", deleted=result.deleted, left=result.left, closed=closed
         )
         return {"closed": closed, "deleted": result.deleted, "left": result.left}
+
+
+def _with_tickets_of(run_id: str, repositories: Repositories) -> list[str]:
+    """Return the batches that a run made tickets for, and that are not cleaned yet: halted ones have results, too."""
+    return [
+        batch.batch_id
+        for batch in repositories.observations.observed()
+        if any(
+            event["event"] == TICKETS_MADE and event["detail"].get("run_id") == run_id
+            for event in repositories.audit.events(batch.batch_id)
+        )
+    ]

@@ -147,7 +147,7 @@ class CleanupTicketOperator(BaseOperator):
             if waiting or LETTER not in told_before(repositories.audit, batch_id, run_id, says, again_after):
                 write_tickets(workbook, batch_id, plan, estimates)
                 made["workbook"] = artifacts.store(workbook, cleanup_folder(batch_id))
-            repositories.audit.note(batch_id, TICKETS_MADE, "airflow", **made)
+            repositories.audit.note(batch_id, TICKETS_MADE, "airflow", run_id=run_id, **made)
 
             def send() -> None:
                 send_mail(

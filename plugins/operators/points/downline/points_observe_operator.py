@@ -14,6 +14,7 @@ from airflow.sdk.exceptions import AirflowException
 from drawsguard.alerts import signals
 from drawsguard.alerts.signals import MAIL_SENT
 from drawsguard.monitoring.observation import Priority
+from drawsguard.points.cleanup.ticket_repository import TicketRepository
 from drawsguard.points.database import fetch, utc
 from drawsguard.points.downline.observation_repository import Observed
 from drawsguard.points.downline.observe import (
@@ -127,6 +128,8 @@ class PointsObserveOperator(BaseOperator):
         signals.fire(self._monitor(), alert_key(batch_id), Priority.P1, detail, run_id=run_id, now=now)
         # After the alert, which must be raised whatever becomes of the tickets and the mail.
         withdrawn = cleanup_databases.withdraw_from_dba(batch_id, repositories)
+        tickets = TicketRepository(repositories.connection)
+        results = tickets.results(batch_id)
         send_mail(
             settings.points_email,
             "downline/use_after_downline",
@@ -134,6 +137,9 @@ class PointsObserveOperator(BaseOperator):
             signs=signs,
             points=points,
             withdrawn=withdrawn,
+            deleted=sum(point.deleted for point in results),
+            unconfirmed=sum(point.unconfirmed for point in results),
+            done=[ticket.ticket_id for ticket in tickets.tickets(batch_id) if ticket.state == "done"],
             restores=restore_requests(batch_id, points_databases.still_down(batch_id), points),
             restore_url=f"{settings.ui_base_url}/dags/points_restore",
         )

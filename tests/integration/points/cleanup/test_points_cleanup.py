@@ -559,18 +559,7 @@ def test_a_halt_withdraws_what_the_dba_has_in_hand_and_the_report_says_so(connec
     assert TicketRepository(connection).ticket(ticket_id).state == "handed_over"
     sign = Sign("use", 3, "upd_eid_3", NOW, 1)
     monkeypatch.setattr(points_databases, "signs_now", lambda _, batch, *__: [sign] if batch == batch_id else [])
-    mails = []
-    monkeypatch.setattr(points_observe_operator, "send_mail", lambda *_, **values: mails.append(values))
-    monkeypatch.setattr(points_observe_operator, "warehouse_client", lambda: None)
-    monkeypatch.setattr(
-        points_observe_operator, "signals", SimpleNamespace(fire=lambda *_, **__: None, end=lambda *_, **__: None)
-    )
-    observed = repositories.observations.observed()
-    monkeypatch.setattr(
-        ObservationRepository, "observed", lambda _: [row for row in observed if row[0] in (batch_id, other)]
-    )
-    monkeypatch.setattr(points_observe_operator.PointsObserveOperator, "_require_evidence", lambda *_: None)
-    points_observe_operator.PointsObserveOperator(task_id="observe").execute(context())
+    mails = observe(monkeypatch, batch_id, other)
     assert [(mail["batch_id"], mail["withdrawn"]) for mail in mails] == [(batch_id, [ticket_id])]
     store = TicketRepository(connection)
     assert [store.ticket(each).state for each in (ticket_id, kept_ticket)] == ["withdrawn", "handed_over"]
@@ -654,6 +643,45 @@ def test_without_the_newest_evidence_nothing_is_handed_to_the_dba_and_people_are
     assert day(5, whole_evidence=True)[1] == {own: "open", whole: "withdrawn", second: "handed_over"}
     lose_evidence(connection, 5)
     assert dba_done(second) == batch_id  # what the DBA has done is recorded all the same
+
+
+def observe(monkeypatch, *batches):
+    """Watch some batches, as the daily run does, and return what it mailed."""
+    mails = []
+    with monkeypatch.context() as patched:
+        patched.setattr(points_observe_operator, "send_mail", lambda *_, **values: mails.append(values))
+        patched.setattr(points_observe_operator, "warehouse_client", lambda: None)
+        quiet = SimpleNamespace(fire=lambda *_, **__: None, end=lambda *_, **__: None)
+        patched.setattr(points_observe_operator, "signals", quiet)
+        observed = ObservationRepository.observed
+        patched.setattr(
+            ObservationRepository, "observed", lambda store: [row for row in observed(store) if row[0] in batches]
+        )
+        patched.setattr(points_observe_operator.PointsObserveOperator, "_require_evidence", lambda *_: None)
+        points_observe_operator.PointsObserveOperator(task_id="observe").execute(context())
+    return mails
+
+
+def test_what_was_deleted_before_a_halt_is_reported_by_its_run_and_said_in_the_mail(
+    connection, instance, living, folder, asked, monkeypatch
+):
+    """One ticket is done, and another's sweep finds use: the scheduled report has the batch although it is halted."""
+    batch_id, other = add_batch(connection, *FLAG), add_batch(connection, *FLAG)
+    instance.mset({f"flag:{n}:1": "x" for n in range(3)})
+    instance.hset("flag:total", mapping={"2:2024-01-01": 1})
+    exact, key = CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context())
+    digest = TicketRepository(connection).ticket(key).digest
+    approve(exact, TicketRepository(connection).ticket(exact).digest)
+    ask(key)
+    sign = Sign("use", 1, "upd_eid_1", NOW, 1)
+    monkeypatch.setattr(points_databases, "signs_now", lambda _, batch, *__: [sign] if batch == batch_id else [])
+    with pytest.raises(AirflowFailException, match="signs of life"):
+        respond(key, answered(digest))
+    assert Repositories(connection).batches.get(batch_id).halted_at is not None
+    found = CleanupReportOperator(task_id="report").execute(context())
+    assert found == {batch_id: {"closed": False, "deleted": 1, "left": 0}}, "the other has no ticket of this run"
+    (mail,) = observe(monkeypatch, batch_id, other)
+    assert (mail["batch_id"], mail["deleted"], mail["unconfirmed"], mail["done"]) == (batch_id, 1, 0, [exact])
 
 
 def test_what_waits_for_the_dba_is_mailed_once(connection, living, folder, monkeypatch):
