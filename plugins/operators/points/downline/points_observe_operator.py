@@ -16,6 +16,7 @@ from drawsguard.alerts.signals import MAIL_SENT
 from drawsguard.monitoring.observation import Priority
 from drawsguard.points.cleanup.ticket_repository import TicketRepository
 from drawsguard.points.database import fetch, utc
+from drawsguard.points.digest import digest_of
 from drawsguard.points.downline.observation_repository import Observed
 from drawsguard.points.downline.observe import (
     Notice,
@@ -39,7 +40,10 @@ from hooks import cleanup_databases, points_databases
 from hooks.telemetry import Reading, is_on, send
 from hooks.warehouse_hook import warehouse_client
 from notifiers.points_mail import owner_address, send_mail
-from notifiers.told_once import send_each
+from notifiers.told_once import send_each, tell_each
+
+#: Its name for the mail about use after a downline.
+LETTER = "use after downline"
 
 
 class PointsObserveOperator(BaseOperator):
@@ -130,19 +134,27 @@ class PointsObserveOperator(BaseOperator):
         withdrawn = cleanup_databases.withdraw_from_dba(batch_id, repositories)
         tickets = TicketRepository(repositories.connection)
         results = tickets.results(batch_id)
-        send_mail(
-            settings.points_email,
-            "downline/use_after_downline",
-            batch_id=batch_id,
-            signs=signs,
-            points=points,
-            withdrawn=withdrawn,
-            deleted=sum(point.deleted for point in results),
-            unconfirmed=sum(point.unconfirmed for point in results),
-            done=[ticket.ticket_id for ticket in tickets.tickets(batch_id) if ticket.state == "done"],
-            restores=restore_requests(batch_id, points_databases.still_down(batch_id), points),
-            restore_url=f"{settings.ui_base_url}/dags/points_restore",
-        )
+        done = [ticket.ticket_id for ticket in tickets.tickets(batch_id) if ticket.state == "done"]
+
+        def send() -> None:
+            send_mail(
+                settings.points_email,
+                "downline/use_after_downline",
+                batch_id=batch_id,
+                signs=signs,
+                points=points,
+                withdrawn=withdrawn,
+                deleted=sum(point.deleted for point in results),
+                unconfirmed=sum(point.unconfirmed for point in results),
+                done=done,
+                restores=restore_requests(batch_id, points_databases.still_down(batch_id), points),
+                restore_url=f"{settings.ui_base_url}/dags/points_restore",
+            )
+
+        # Each push starts a run: the same signs under the same halt are no news, nor are counts that the window moves.
+        halt = str(repositories.batches.get(batch_id).halted_at)
+        says = digest_of([[halt], withdrawn, done, *([*sign[:3], str(sign.last_seen)] for sign in signs)])
+        tell_each(repositories.audit, batch_id, run_id, {LETTER: send}, says)
         # The newest signal is what the alert knows: it is not sent by mail as well.
         now = datetime.now(UTC)
         detail = f"{detail} {MAIL_SENT}"

@@ -684,6 +684,27 @@ def test_what_was_deleted_before_a_halt_is_reported_by_its_run_and_said_in_the_m
     assert (mail["batch_id"], mail["deleted"], mail["unconfirmed"], mail["done"]) == (batch_id, 1, 0, [exact])
 
 
+def test_the_use_of_a_halted_batch_is_mailed_once_until_it_is_news(connection, living, folder, monkeypatch):
+    """Watched after each push: the same signs and tickets are no news, later use is, and so is the next halt."""
+    batch_id, ticket_id = handed_over(connection)
+    signs = [Sign("use", 3, "upd_eid_3", NOW, 1)]
+    monkeypatch.setattr(points_databases, "signs_now", lambda *_: [*signs])
+
+    def told():
+        new_run()
+        return len(observe(monkeypatch, batch_id))
+
+    assert [told(), told()] == [1, 0]
+    signs[0] = Sign("use", 3, "upd_eid_3", NOW, 7)  # other days of the same use left the window
+    assert told() == 0
+    signs[0] = Sign("use", 3, "upd_eid_3", NOW + timedelta(hours=1), 8)
+    assert [told(), told()] == [1, 0]
+    execute(connection, "UPDATE points_lifecycle.batch SET halted_at = NULL WHERE batch_id = %s", batch_id)
+    assert [told(), told()] == [1, 0]
+    execute(connection, "UPDATE points_lifecycle.cleanup_ticket SET state = 'done' WHERE ticket_id = %s", ticket_id)
+    assert told() == 1
+
+
 def test_what_waits_for_the_dba_is_mailed_once(connection, living, folder, monkeypatch):
     batch_id = add_batch(connection, *MQ_PAIR)
     mails, workbooks, write = [], [], cleanup_ticket_operator.write_tickets
