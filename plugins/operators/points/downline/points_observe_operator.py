@@ -83,8 +83,8 @@ class PointsObserveOperator(BaseOperator):
                     if batch.state == BatchState.DOWNLINING:  # its end is not known yet, so nobody is told of one
                         require_verified(repositories, batch_id, observed_from, utc(datetime.now(UTC)))
                     elif not batch.halted_at and not found[batch_id]:
-                        ends = until + timedelta(days=len(days.missing))
-                        self._tell_owners(repositories, batch_id, observed_from, ends)
+                        # Without the days that are missing now: they may come yet, and then prolong nothing.
+                        self._tell_owners(repositories, batch_id, observed_from, until)
                     self._require_evidence(batch_id, days)
             except Exception as error:
                 self.log.exception("Batch %s could not be watched", batch_id)

@@ -30,6 +30,7 @@ from drawsguard.points.database import close
 from drawsguard.points.downline import observe as observe_rules
 from drawsguard.points.downline.execution import Execution
 from drawsguard.points.downline.journal import Journal
+from drawsguard.points.downline.observed_days import last_observed_day
 from drawsguard.points.downline.release import lift_halt
 from drawsguard.points.downline.restore import plan_restore
 from drawsguard.points.environments import ENVIRONMENTS
@@ -565,6 +566,36 @@ def test_owners_are_told_again_after_a_release(world: World) -> None:
     for _ in range(2):
         PointsObserveOperator(task_id="o").execute(context())
         assert len(box(world)) == 2
+
+
+@pytest.fixture
+def notices(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """What owners are told."""
+    told: list[dict[str, Any]] = []
+
+    def send(_to: str, name: str, **values: Any) -> None:
+        if name == "cleanup/notice":
+            told.append(values)
+
+    monkeypatch.setattr(points_observe_operator, "send_mail", send)
+    return told
+
+
+@pytest.mark.usefixtures("monitor")
+def test_no_owner_is_told_a_later_date_than_the_cleanups(world: World, notices: list[dict[str, Any]]) -> None:
+    """Three days are short when the owners are told, and repaired before the end: nothing prolongs the observation."""
+    downline_everywhere(world, 4)
+    expected = points_databases.evidence_expected_until()
+    world.cover(expected, *[expected - timedelta(days=number) for number in (3, 4, 5)])
+    PointsObserveOperator(task_id="o").execute(context())
+    (notice,) = notices
+    until = world.repositories.batches.get(BATCH).observe_until
+    assert until is not None
+    world.cover(last_observed_day(until, "Asia/Shanghai"))
+    world.sql("governance", "DELETE FROM rsp_datagovern.evidence_batch WHERE batch_id = %s", f"window_{expected}")
+    due_at = until.replace(tzinfo=UTC) + timedelta(days=1)
+    assert TicketRepository(world.governance, lambda: due_at).due_batches("Asia/Shanghai") == [BATCH]
+    assert notice["until"] <= until
 
 
 @pytest.mark.usefixtures("monitor")
