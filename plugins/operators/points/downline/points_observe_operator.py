@@ -169,7 +169,10 @@ class PointsObserveOperator(BaseOperator):
         return MonitoringRepository(warehouse_client(), dag_id=self.dag_id, task_id=self.task_id)
 
     def _tell_owners(self, repositories: Repositories, batch_id: str, observed_from: datetime, until: datetime) -> None:
-        points = points_databases.points_down(batch_id)
+        # Of a batch that was halted while it was cleaned, the data of some is gone: nobody is to object for it.
+        points = points_databases.points_down(batch_id) - TicketRepository(repositories.connection).done_points(
+            batch_id
+        )
         owners = {c.point_id: c.owner for c in repositories.batches.candidates(batch_id) if c.point_id in points}
         now = utc(datetime.now(UTC))
         days = get_policy().observe.notice_days

@@ -599,6 +599,28 @@ def test_no_owner_is_told_a_later_date_than_the_cleanups(world: World, notices: 
 
 
 @pytest.mark.usefixtures("monitor")
+def test_no_owner_is_told_of_data_that_is_gone(world: World, notices: list[dict[str, Any]]) -> None:
+    """One ticket was done before the batch was halted; since its release the owners are told of the others."""
+    downline_everywhere(world, 4)
+    world.sql(
+        "governance",
+        "INSERT INTO points_lifecycle.cleanup_ticket (ticket_id, batch_id, cluster, class, executor, digest, points,"
+        " instances, state, made_at) VALUES ('t', %s, 'c', 'own_key', 'own', '', 2, '[]', 'done', UTC_TIMESTAMP(6))",
+        BATCH,
+    )
+    world.sql(
+        "governance",
+        "INSERT INTO points_lifecycle.cleanup_point (batch_id, point_id, cluster, ticket_id) VALUES (%s, 1, 'c', 't'),"
+        " (%s, 2, 'c', 't')",
+        BATCH, BATCH,
+    )  # fmt: skip
+    for name in ENVIRONMENTS:
+        world.sql(name, PUT_BACK)
+    PointsObserveOperator(task_id="o").execute(context())
+    assert [notice["notice"].points for notice in notices] == [(3, 5, 6, 7, 11, 12, 13)], "4 is in service again"
+
+
+@pytest.mark.usefixtures("monitor")
 def test_a_batch_far_from_its_cleanup_tells_nobody(world: World) -> None:
     assert observe(world, 25, "que_eid_9999") == {BATCH: 0}
     assert len(box(world)) == 0
