@@ -13,7 +13,7 @@ from drawsguard.points.cleanup.living import collect_living
 from drawsguard.points.cleanup.standing import Standing, awaited, given_up, not_cleaned, standing_in
 from drawsguard.points.cleanup.ticket import LivingPoints, TicketPlan, Unticketed, plan_tickets
 from drawsguard.points.cleanup.ticket_repository import DBA_WITHDRAWN, TicketRepository, TicketStateError
-from drawsguard.points.definitions import live_definitions, live_unlisted
+from drawsguard.points.definitions import in_service, live_definitions, live_unlisted
 from drawsguard.points.downline.observe import downlined_points, first_observed
 from drawsguard.points.downline.repositories import Repositories
 from drawsguard.points.downline.structure_repository import Structure as StoredStructure
@@ -112,6 +112,20 @@ def given_up_points(batch_id: str, points: frozenset[int], repositories: Reposit
     if isinstance(standings, str):
         return frozenset()
     return given_up(points, standings, downline_may_follow=_downline_may_follow(batch_id, repositories))
+
+
+def split_points(batch_id: str, points: frozenset[int]) -> frozenset[int]:
+    """Return which points of a batch are at -80 in one environment, and served in another."""
+    if not points:
+        return frozenset()
+    down = points_databases.still_down(batch_id)
+    found: frozenset[int] = frozenset()
+    for name in environments():
+        with points_databases.environment(name) as connection:
+            served = in_service(connection, points)
+            connection.rollback()
+        found = found.union(*(served & ids for other, ids in down.items() if other != name))
+    return found
 
 
 def awaited_environments(batch_id: str, points: frozenset[int], repositories: Repositories) -> list[Environment]:

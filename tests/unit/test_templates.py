@@ -130,14 +130,15 @@ def cleanup_report(cluster: str) -> str:
     )
     memory = SimpleNamespace(ticket_id=cluster, instance=cluster, before=1, after=None)
     result = SimpleNamespace(
-        batch_id=cluster, deleted=1, left=0, clusters=[of_cluster], tickets=tickets, points=[point], memory=[memory]
-    )
+        batch_id=cluster, deleted=1, left=0, cleaned=1, outcome="split", split={7}, clusters=[of_cluster],
+        tickets=tickets, points=[point], memory=[memory],
+    )  # fmt: skip
     now = datetime(2025, 10, 3, tzinfo=UTC)
     done = {"detail": {"ticket": cluster, "note": cluster}, "actor": cluster, "at": now}
     approval = SimpleNamespace(responder=cluster, kind="approved", digest="d" * 64, recorded_at=now)
     return render_template(
         "points/cleanup/result.md", result=result, approvals=[approval], events=1, dba_done=[done],
-        states={"done": "done", "withdrawn": "withdrawn"}, run_url="http://ui/dags/points_cleanup/runs/manual__1",
+        states={"done": "done", "withdrawn": "withdrawn"}, outcomes={"split": cluster}, run_url="http://ui/dags/points_cleanup/runs/manual__1",
     )  # fmt: skip
 
 

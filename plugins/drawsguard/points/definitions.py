@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, time
@@ -304,6 +304,12 @@ def live_counts(connection: Any) -> dict[str, list[int]]:
             rows = stream(connection, "definitions/live_ids.sql", table=table)
             found[table] = [row_id(table, point) for (point,) in rows]
     return found
+
+
+def in_service(connection: Any, points: Collection[int]) -> frozenset[int]:
+    """Return which of some points have a live row in a definition table."""
+    found = (rows_of_ids(connection, table, "point", points) for table in tables(connection, "point")) if points else ()
+    return frozenset(row.row_id for rows in found for row in rows)
 
 
 def rows_of_ids(

@@ -26,7 +26,7 @@ from drawsguard.monitoring.inspection import (
 )
 from drawsguard.monitoring.observation import Priority
 from drawsguard.points.cleanup.lifetime import LifetimePoint, LifetimeReport
-from drawsguard.points.cleanup.result import STATES
+from drawsguard.points.cleanup.result import OUTCOMES, STATES
 from drawsguard.points.cleanup.ticket_workbook import EXECUTORS
 from drawsguard.points.downline.recheck import Sign
 from drawsguard.points.review.classify import PointClass
@@ -177,8 +177,12 @@ def _result(name: str) -> Mail:
     cluster = SimpleNamespace(
         cluster=name, points=1, own=1, dba=0, without_ticket=0, found=12345, deleted=12344, left=1
     )
-    result = SimpleNamespace(batch_id=name, deleted=12344, left=1, clusters=[cluster])
-    return _points(name, "cleanup/result", result=result)
+    ticket = SimpleNamespace(ticket_id=name, state="withdrawn", points=12345)
+    result = SimpleNamespace(
+        batch_id=name, deleted=12344, left=1, unconfirmed=1234, cleaned=1, clusters=[cluster], outcome="left",
+        points=[SimpleNamespace(ticket_id=None)], unfinished=[ticket], given_up={1}, split={1, 2345},
+    )  # fmt: skip
+    return _points(name, "cleanup/result", result=result, states=STATES, outcomes=OUTCOMES)
 
 
 def _tickets(name: str) -> Mail:

@@ -14,7 +14,8 @@ from airflow.sdk import DAG
 from jinja2 import UndefinedError
 
 from deadlines.fresh_interval import FreshIntervalEnd, deadline_start
-from drawsguard.points.cleanup.result import STATES
+from drawsguard.points.cleanup.result import OUTCOMES, STATES, CleanupResult
+from drawsguard.points.cleanup.ticket_repository import PointResult, StoredTicket
 from drawsguard.points.cleanup.ticket_workbook import EXECUTORS
 from drawsguard.settings import REPOSITORY
 from drawsguard.templates import render_template
@@ -113,6 +114,57 @@ def test_tickets_that_are_done_or_withdrawn_are_no_work(sent: list[dict[str, Any
     assert "已撤销 withdrawn: T/1" in rest
     assert "The DBA must not run its commands" in rest
     assert "已完成 done: T/2" in rest
+
+
+def ticket(number: int, state: str, executor: str = "own") -> StoredTicket:
+    return StoredTicket(f"b1/c/{number}", "b1", "c", "k", executor, "d", 1, (), None, None, state, None, None, None)
+
+
+def cleaned(number: int, on: StoredTicket | None, deleted: int = 0, left: int = 0, unconfirmed: int = 0) -> PointResult:
+    reason = None if on else "It is served on the extranet."
+    return PointResult(number, "c", on and on.ticket_id, reason, None, None, deleted, deleted, left, 0, unconfirmed)
+
+
+OPEN, INCOMPLETE, WITHDRAWN = ticket(1, "open"), ticket(2, "incomplete"), ticket(3, "withdrawn", "dba")
+DONE, OVER = ticket(4, "done"), ticket(5, "handed_over", "dba")
+
+
+@pytest.mark.parametrize(
+    ("points", "more", "outcome", "said"),
+    [
+        ([cleaned(1, DONE, 7)], {}, "complete", ["Completed", "Nothing to do"]),
+        ([cleaned(1, DONE, 7, left=1)], {}, "left", ["Some are left", "next working day"]),
+        ([cleaned(1, OPEN)], {}, "open", ["Not finished", "b1/c/1", "待审批 open"]),
+        ([cleaned(1, DONE), cleaned(2, INCOMPLETE, 3, unconfirmed=2)], {}, "open", ["b1/c/2", "2 more may have been"]),
+        ([cleaned(1, DONE), cleaned(2, WITHDRAWN)], {}, "open", ["b1/c/3", "已撤销 withdrawn", "must not run"]),
+        ([cleaned(1, DONE), cleaned(2, OVER)], {}, "open", ["b1/c/5", "points_ticket_done"]),
+        ([cleaned(1, DONE), cleaned(2, None)], {}, "waiting", ["Some points have no ticket", "without a ticket: 1"]),
+        ([cleaned(1, None), cleaned(2, None)], {"given_up": {1, 2}}, "ended", ["Ended without some points", "0 of 2"]),
+        (
+            [cleaned(4711, None), cleaned(2, DONE)], {"given_up": {4711}, "split": {4711}}, "split",
+            ["at -80 in one environment", "4711", "points_restore", "Decide"],
+        ),
+        ([cleaned(1, None, unconfirmed=9)], {"given_up": {1}}, "left", ["9 more may have been", "looked at"]),
+    ],
+)  # fmt: skip
+def test_the_result_is_completed_when_every_point_is_cleaned_and_not_before(
+    sent: list[dict[str, Any]], points: list[PointResult], more: dict[str, set[int]], outcome: str, said: list[str]
+) -> None:
+    known = [OPEN, INCOMPLETE, WITHDRAWN, DONE, OVER]
+    on = {point.ticket_id for point in points}
+    result = CleanupResult(
+        "b1", [each for each in known if each.ticket_id in on], points, [],
+        **{name: frozenset(ids) for name, ids in more.items()},
+    )  # fmt: skip
+    assert result.outcome == outcome
+    send_mail(
+        "lin@example.com", "cleanup/result", result=result, states=STATES, outcomes=OUTCOMES, run_url="http://ui/run"
+    )
+    body = sent[0]["html_content"]
+    for part in said:
+        assert part in body, part
+    assert ("Completed" in body) is (outcome == "complete")
+    assert ("Nothing to do" in body) is (outcome in ("complete", "ended"))
 
 
 def use_after_downline(sent: list[dict[str, Any]], **values: Any) -> str:

@@ -21,6 +21,16 @@ STATES = {
     "withdrawn": "已撤销 withdrawn",
 }
 
+#: What became of a batch's cleanup so far (`CleanupResult.outcome`), the most urgent first.
+OUTCOMES = {
+    "left": "有剩余，需要复查 Some are left: to be looked at",
+    "open": "尚未完成 Not finished",
+    "split": "部分积分一边为 -80，另一边仍在服务 Some points are at -80 in one environment and served in the other",
+    "waiting": "部分积分没有工单 Some points have no ticket",
+    "ended": "已结束，部分积分不清理 Ended without some points",
+    "complete": "正常完成 Completed",
+}
+
 
 @dataclass(frozen=True)
 class ClusterResult:
@@ -45,12 +55,17 @@ class CleanupResult:
     :param tickets: its tickets.
     :param points: the outcome of each point.
     :param memory: memory of the instances around each ticket.
+    :param given_up: points that the batch will never clean.
+    :param split: points without a ticket that are at -80 in one environment and served in another: once the batch is
+        closed, nobody watches them.
     """
 
     batch_id: str
     tickets: Sequence[StoredTicket]
     points: Sequence[PointResult]
     memory: Sequence[MemoryResult]
+    given_up: frozenset[int] = frozenset()
+    split: frozenset[int] = frozenset()
 
     @property
     def clusters(self) -> list[ClusterResult]:
@@ -81,8 +96,49 @@ class CleanupResult:
 
     @property
     def left(self) -> int:
-        """Keys and fields that still matched in the last confirming pass."""
+        """Keys and fields that still matched in the last confirming pass; none where no such pass ran."""
         return sum(point.left for point in self.points)
+
+    @property
+    def unconfirmed(self) -> int:
+        """Keys and fields that a killed sweep may have deleted."""
+        return sum(point.unconfirmed for point in self.points)
+
+    @property
+    def cleaned(self) -> int:
+        """Points whose tickets are done."""
+        return sum(self._state(point) == "done" for point in self.points)
+
+    @property
+    def unfinished(self) -> list[StoredTicket]:
+        """The tickets that are still to be done, and those that were withdrawn with points on them or are the DBA's."""
+        on = {point.ticket_id for point in self.points}
+        return [
+            ticket
+            for ticket in self.tickets
+            if ticket.state != "done"
+            and (ticket.state != "withdrawn" or ticket.executor == "dba" or ticket.ticket_id in on)
+        ]
+
+    @property
+    def outcome(self) -> str:
+        """What became of the batch so far: one of `OUTCOMES`. Complete is only what was cleaned, every point of it."""
+        states = {point.point_id: self._state(point) for point in self.points}
+        rest = {point for point, state in states.items() if state != "done"} - self.given_up
+        counted = ("open", "running", "incomplete")  # by the next sweep of their ticket
+        if self.left or any(p.unconfirmed and states[p.point_id] not in counted for p in self.points):
+            return "left"
+        if any(states[point] for point in rest) or any(t.state not in ("done", "withdrawn") for t in self.tickets):
+            return "open"
+        if self.split:
+            return "split"
+        if rest:
+            return "waiting"
+        return "complete" if all(state == "done" for state in states.values()) else "ended"
+
+    def _state(self, point: PointResult) -> str | None:
+        """Return the state of a point's ticket; None when it has none."""
+        return next((ticket.state for ticket in self.tickets if ticket.ticket_id == point.ticket_id), None)
 
 
 _CLUSTERS = (

@@ -108,8 +108,6 @@ def still_downlined(connection: Any, journal: Journal, entries: Iterable[Entry])
 def _down_everywhere(connection: Any, points: set[int]) -> set[int]:
     """Return the points with a row at -80 in any definition table, and in service in none."""
     dead: set[int] = set()
-    alive: set[int] = set()
     for table in definitions.tables(connection, "point") if points else ():
         dead.update(row.row_id for row in definitions.rows_of_ids(connection, table, "point", points, downlined=True))
-        alive.update(row.row_id for row in definitions.rows_of_ids(connection, table, "point", points))
-    return dead - alive
+    return dead - definitions.in_service(connection, points)

@@ -9,7 +9,7 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException
 
 from drawsguard.approvals.model import ANSWERS, Action
-from drawsguard.points.cleanup.result import STATES, CleanupResult, write_result
+from drawsguard.points.cleanup.result import OUTCOMES, STATES, CleanupResult, write_result
 from drawsguard.points.cleanup.ticket_repository import TicketRepository
 from drawsguard.points.digest import digest_of
 from drawsguard.points.downline.repositories import Repositories
@@ -69,7 +69,16 @@ class CleanupReportOperator(BaseOperator):
     def _report(
         self, batch_id: str, tickets: TicketRepository, repositories: Repositories, run_id: str, url: str
     ) -> dict[str, int | bool]:
-        result = CleanupResult(batch_id, tickets.tickets(batch_id), tickets.results(batch_id), tickets.memory(batch_id))
+        points = tickets.results(batch_id)
+        without = frozenset(point.point_id for point in points if point.ticket_id is None)
+        result = CleanupResult(
+            batch_id,
+            tickets.tickets(batch_id),
+            points,
+            tickets.memory(batch_id),
+            cleanup_databases.given_up_points(batch_id, without, repositories),
+            cleanup_databases.split_points(batch_id, without),
+        )
         with approvals() as repository:
             answers = [e for e in repository.of_batch(batch_id) if e.action == Action.CLEANUP and e.kind in ANSWERS]
         events = repositories.audit.events(batch_id)
@@ -80,6 +89,7 @@ class CleanupReportOperator(BaseOperator):
             events=len(events),
             dba_done=[event for event in events if event["event"] == DBA_DONE],
             states=STATES,
+            outcomes=OUTCOMES,
             run_url=url,
         )
         with artifacts.drafts() as folder:
@@ -90,11 +100,20 @@ class CleanupReportOperator(BaseOperator):
                 artifacts.store(file, cleanup_folder(batch_id))
 
             def send() -> None:
-                send_mail(get_settings().points_email, "cleanup/result", files, result=result, run_url=url)
+                send_mail(
+                    get_settings().points_email,
+                    "cleanup/result",
+                    files,
+                    result=result,
+                    states=STATES,
+                    outcomes=OUTCOMES,
+                    run_url=url,
+                )
 
             # Not the points' reasons and estimates: they differ from day to day while nothing happens.
             counts = [list(vars(cluster).values()) for cluster in result.clusters]
-            says = digest_of([counts, *([t.ticket_id, t.digest, t.state] for t in result.tickets)])
+            rest = [result.outcome, sorted(result.given_up), sorted(result.split)]
+            says = digest_of([counts, rest, *([t.ticket_id, t.digest, t.state] for t in result.tickets)])
             tell_each(repositories.audit, batch_id, run_id, {"cleanup result": send}, says)
         # After the mail: what is closed is not reported again.
         closed = tickets.close_batch(

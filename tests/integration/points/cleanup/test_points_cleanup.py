@@ -168,6 +168,7 @@ def run(monkeypatch):
     monkeypatch.setattr(points_databases, "signs_now", lambda *_: [])
     monkeypatch.setattr(cleanup_databases, "kept_points", lambda *_: {})
     monkeypatch.setattr(cleanup_databases, "given_up_points", lambda *_: frozenset())
+    monkeypatch.setattr(cleanup_databases, "split_points", lambda *_: frozenset())
     monkeypatch.setenv("DRAWSGUARD_APPROVERS", "approver=approver,second_approver=second_approver")
     get_settings.cache_clear()
     RUN.run_id, RUN.started_at, RUN.indexes = f"run-{uuid.uuid4().hex}", datetime.now(UTC) - timedelta(hours=1), {}
@@ -1138,6 +1139,29 @@ def test_a_batch_that_was_restored_before_its_tickets_ends(connection, living, f
     assert reported(batch_id) is True
     assert Repositories(connection).batches.get(batch_id).state == "cleaned"
     assert batch_id not in TicketRepository(connection).due_batches(get_settings().business_timezone)
+
+
+def test_a_batch_that_ends_without_its_points_says_so_once(connection, living, folder, monkeypatch):
+    """Down on the intranet only: it waits for the extranet, until its evidence is too old for that."""
+    batch_id = add_batch(connection, *FLAG)
+    mails = []
+    monkeypatch.setattr(
+        cleanup_report_operator, "send_mail", lambda *_, result, **__: mails.append((result.outcome, result.split))
+    )
+    keep(monkeypatch, dict.fromkeys((1, 2), "It is served on the extranet."))
+    monkeypatch.setattr(cleanup_databases, "split_points", lambda *_: frozenset({1}))
+
+    def day():
+        new_run()
+        mails.clear()
+        CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context())
+        return reported(batch_id), [*mails]
+
+    assert [day(), day()] == [(False, [("split", {1})]), (False, [])]
+    monkeypatch.setattr(cleanup_databases, "split_points", lambda *_: frozenset())
+    assert day() == (False, [("waiting", frozenset())])
+    monkeypatch.setattr(cleanup_databases, "given_up_points", lambda *_: frozenset({1, 2}))
+    assert day() == (True, [("ended", frozenset())])
 
 
 def test_a_batch_that_no_route_fits_does_not_end_by_itself(connection, living, folder):

@@ -23,7 +23,7 @@ from drawsguard.points.environments import ENVIRONMENTS, journal_schema
 from drawsguard.points.review.batch_repository import BatchStateError
 from drawsguard.points.review.batch_state import FOLLOWING, BatchState
 from hooks import points_databases
-from hooks.cleanup_databases import awaited_environments, given_up_points, kept_points
+from hooks.cleanup_databases import awaited_environments, given_up_points, kept_points, split_points
 from tests.integration.points_world import BATCH, RULES, WINDOW, World, new_world, small_world
 
 pytestmark = pytest.mark.integration
@@ -280,6 +280,10 @@ def test_a_batch_waits_for_no_environment_that_cannot_follow(
     assert found.keys() == POINTS - {7}
     assert all("can no longer take it out of service there" in reason for reason in found.values())
     assert given_up_points(BATCH, POINTS, world.repositories) == POINTS - {7}
+    assert split_points(BATCH, POINTS) == POINTS - {7}
+    restore(world, "intranet", 4)
+    world.sql("extranet", "UPDATE define_nosdata_general SET status = 0 WHERE id = 5")
+    assert split_points(BATCH, POINTS) == POINTS - {4, 5, 7}
     assert awaited_environments(BATCH, POINTS, world.repositories) == []
     close(world.governance)
 
