@@ -22,6 +22,11 @@ class AuditRepository:
 
     def note(self, batch_id: str, event: str, actor: str, environment: str = "", **detail: Any) -> None:
         """Add an event to the audit."""
+        self.add(batch_id, event, actor, environment, **detail)
+        self.connection.commit()
+
+    def add(self, batch_id: str, event: str, actor: str, environment: str = "", **detail: Any) -> None:
+        """Add an event to the audit in the caller's transaction."""
         values = {
             "batch_id": batch_id,
             "environment": environment,
@@ -31,7 +36,6 @@ class AuditRepository:
             "happened_at": utc(self.clock()),
         }
         execute(self.connection, "audit/add_audit.sql", values)
-        self.connection.commit()
 
     def events(self, batch_id: str) -> list[dict[str, Any]]:
         """Return the audit of a batch, oldest first."""

@@ -40,7 +40,7 @@ class ObservationRepository:
     clock: Clock = utc_now
 
     def start(self, batch_id: str, days: int) -> None:
-        """Watch a batch for ``days`` from now on: one of its environments was verified.
+        """Watch a batch for ``days`` from now on: one of its environments was verified. Commits the transaction.
 
         :raises BatchStateError: when it is not being downlined, e.g. because its cleanup has begun.
         """

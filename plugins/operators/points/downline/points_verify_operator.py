@@ -68,9 +68,10 @@ class PointsVerifyOperator(BaseOperator):
             for difference in verification.back:
                 self.log.warning("%s %s of %s %s", *difference)
             counts = count(verification.changed)
-            repositories.observations.start(self.batch_id, get_policy().observe.days)
-            repositories.audit.note(
+            # One transaction, which the start commits: since when rows are observed is read from the audit.
+            repositories.audit.add(
                 self.batch_id, VERIFIED, "airflow", name, counts=counts,
                 put_back=[[back.kind, back.table, back.row_id] for back in verification.back],
             )  # fmt: skip
+            repositories.observations.start(self.batch_id, get_policy().observe.days)
         return counts

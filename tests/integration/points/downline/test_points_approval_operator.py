@@ -16,11 +16,13 @@ from airflow.sdk.exceptions import AirflowFailException, TaskAwaitingInput
 
 from drawsguard.approvals.model import Event, Kind, Role
 from drawsguard.approvals.repository import ApprovalRepository
+from drawsguard.points import audit_repository
 from drawsguard.points.cleanup.config import get_config
 from drawsguard.points.cleanup.ticket import LivingPoints, plan_tickets
 from drawsguard.points.cleanup.ticket_repository import TicketRepository
 from drawsguard.points.database import close
 from drawsguard.points.downline.execution import Execution
+from drawsguard.points.downline.observe import VERIFIED
 from drawsguard.points.downline.observed_days import last_observed_day, observed_days
 from drawsguard.points.downline.plan import BACK_ON_INTRANET, PUT_BACK, PlanRefusedError
 from drawsguard.points.downline.proposal import plan_proposal
@@ -651,6 +653,29 @@ def test_what_was_changed_is_verified_and_watched_on_whatever_day_that_is(
     batch = driver.world.repositories.batches.get(BATCH)
     assert batch.state == "downlined"
     assert batch.observe_from is not None
+
+
+def test_an_observation_that_began_is_in_the_audit(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Since when rows are observed is read from the audit: killed between the two, neither is."""
+    operator = driver.operator()
+    driver.answer(operator, driver.ask(operator))
+    verify = PointsVerifyOperator(task_id="v", batch_id=BATCH, environment="intranet")
+
+    def refuse(_connection: Any, path: str, *_: Any, **__: Any) -> int:
+        assert path == "audit/add_audit.sql"
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as killed:
+        killed.setattr(audit_repository, "execute", refuse)
+        with pytest.raises(KeyboardInterrupt):
+            verify.execute(driver.context())
+    batch = driver.world.repositories.batches.get(BATCH)
+    assert (batch.state, batch.observe_from) == ("downlining", None)
+    verify.execute(driver.context())
+    batch = driver.world.repositories.batches.get(BATCH)
+    (verified,) = [e for e in driver.world.repositories.audit.events(BATCH) if e["event"] == VERIFIED]
+    assert batch.observe_from is not None
+    assert abs(verified["at"] - batch.observe_from) < timedelta(seconds=5)
 
 
 def test_what_somebody_put_back_before_the_verification_holds_nothing(driver: Driver) -> None:
