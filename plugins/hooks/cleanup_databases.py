@@ -14,7 +14,7 @@ from drawsguard.points.cleanup.standing import Standing, awaited, given_up, not_
 from drawsguard.points.cleanup.ticket import LivingPoints, TicketPlan, Unticketed, plan_tickets
 from drawsguard.points.cleanup.ticket_repository import DBA_WITHDRAWN, TicketRepository, TicketStateError
 from drawsguard.points.definitions import in_service, live_definitions, live_unlisted
-from drawsguard.points.downline.observe import downlined_points, first_observed
+from drawsguard.points.downline.observe import VERIFIED, downlined_points, first_observed
 from drawsguard.points.downline.repositories import Repositories
 from drawsguard.points.downline.structure_repository import Structure as StoredStructure
 from drawsguard.points.environments import Environment, environments
@@ -149,13 +149,17 @@ def _standings(batch_id: str, points: frozenset[int], repositories: Repositories
     if observed_from is None:
         return "该批次未被观察。The batch was never observed."
     # Not the release of a halt: a row that went down just before it was not observed for the whole time.
-    began = first_observed(repositories.audit.events(batch_id), observed_from)
+    events = repositories.audit.events(batch_id)
+    began = first_observed(events, observed_from)
     if began is None:
         return "观察开始时间不明。Released, and no verification in the audit: since when it is observed is not known."
+    # Also where no row was left to change: all its points were used just before, and it was verified like that.
+    verified = {event["environment"] for event in events if event["event"] == VERIFIED}
     standings = []
     for environment in environments():
         with points_databases.environment(environment) as connection:
-            standings.append(standing_in(connection, batch_id, environment, points, began))
+            standing = standing_in(connection, batch_id, environment, points, began)
+        standings.append(standing._replace(begun=standing.begun or environment in verified))
     return standings
 
 

@@ -138,6 +138,11 @@ class Facts:
         """Rows that are at -80."""
         return self.rows.get((environment, "downlined"), 0)
 
+    def carried_out(self, environment: str) -> bool:
+        """Whether every row of a plan was taken out of it because of use, or restored since."""
+        states = {state for (name, state), rows in self.rows.items() if name == environment and rows}
+        return bool(states & {"removed", "restored"}) and "planned" not in states
+
     def planned_rows(self, environment: str) -> int | None:
         """Rows of the newest plan; None when there is none."""
         return next((plan.row_count for plan in reversed(self.plans) if plan.environment == environment), None)
@@ -178,7 +183,10 @@ def stage_of(batch: BatchRow, facts: Facts) -> Stage:
         return Stage.REPORTED
     if facts.downlined("intranet") or facts.downlined("extranet"):
         extranet_done = (
-            "extranet" not in environments() or facts.downlined("extranet") > 0 or facts.planned_rows("extranet") == 0
+            "extranet" not in environments()
+            or facts.downlined("extranet") > 0
+            or facts.planned_rows("extranet") == 0
+            or facts.carried_out("extranet")
         )
         if not extranet_done:
             return Stage.INTRANET

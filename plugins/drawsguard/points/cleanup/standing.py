@@ -27,7 +27,7 @@ class Standing(NamedTuple):
     :param lost: of those that are kept, the ones that somebody else revived, took down again or changed since: no later
         day makes their rows what the batch left.
     :param untouched: points that are served here, and of which the batch never changed a row here.
-    :param begun: whether the batch ever took a point out of service here.
+    :param begun: whether the batch ever took a point out of service here, or was verified here.
     """
 
     environment: Environment

@@ -16,6 +16,7 @@ from drawsguard.points.database import close, transaction, utc
 from drawsguard.points.downline.execution import Execution
 from drawsguard.points.downline.journal import Journal
 from drawsguard.points.downline.observe import VERIFIED
+from drawsguard.points.downline.plan import PlanRefusedError
 from drawsguard.points.downline.release import lift_halt
 from drawsguard.points.downline.repositories import Repositories
 from drawsguard.points.downline.restore import plan_restore
@@ -256,6 +257,31 @@ def test_a_batch_whose_other_environment_may_follow_is_not_cleaned(stack: Any, m
     assert "is served on the extranet" in kept_points(BATCH, POINTS, world.repositories)[7]
     assert kept_points(BATCH, POINTS, world.repositories).keys() == {4, 5, 7}, "new there, after it was done there"
     assert awaited_environments(BATCH, POINTS, world.repositories) == []
+    close(world.governance)
+
+
+def test_an_environment_where_every_row_was_taken_out_of_the_plan_is_not_waited_for(
+    stack: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All its points were used just before: verified there without a changed row, and no second run is taken."""
+    world = new_world(stack.require("mysql").config)
+    monkeypatch.setattr(points_databases, "business_today", lambda: date(2024, 9, 3))
+    world.load(*small_world())
+    world.confirm()
+    for name in ENVIRONMENTS:
+        if name == "intranet":
+            world.downline(name)
+        else:
+            plan = world.prepare_change(name).plan
+            world.repositories.plans.mark_removed(plan, plan.rows, "is used")
+        world.repositories.observations.start(BATCH, 30)
+        world.repositories.audit.note(BATCH, VERIFIED, "airflow", name)
+    with pytest.raises(PlanRefusedError, match="carried out in both environments"):
+        world.planner().refuse_second_run(BATCH)
+    assert awaited_environments(BATCH, POINTS, world.repositories) == []
+    found = kept_points(BATCH, POINTS, world.repositories)
+    assert found.keys() == POINTS - {7}
+    assert all("It is served on the extranet" in reason for reason in found.values())
     close(world.governance)
 
 
