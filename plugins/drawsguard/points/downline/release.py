@@ -29,6 +29,8 @@ WATCH_DAYS = 2
 #: Signs of life that the approval page shows.
 _SHOWN = 50
 _REASON_CHARACTERS = 1000
+#: Why a point is on no ticket until the next ones are made.
+_USED_SINCE = "工单完成后仍有使用，将重新开单。It was used although its ticket was done, and gets another."
 
 
 def halted_batch(repositories: Repositories, batch_id: str) -> Batch:
@@ -121,6 +123,7 @@ def lift_halt(
     """Lift exactly this halt, and note who approved it and why, in one transaction.
 
     Tickets that were being swept are withdrawn: they come back with the next ones, and are swept from the beginning.
+    Points that were used and whose tickets are done get another: what they wrote since is there.
 
     :param shown: the fresh signs that the question's digest binds: they halt the batch no more. The audit keeps them,
         since an observation may find and keep others between the question and this.
@@ -139,6 +142,9 @@ def lift_halt(
         repositories.connection.rollback()
         raise ApprovalRefusedError(f"The halt of batch {batch.batch_id} is another one now. Trigger a new run.")
     execute(repositories.connection, "downline/release/withdraw_begun.sql", {"batch_id": batch.batch_id})
+    if used := tuple(sorted({sign.point_id for sign in shown if sign.kind == "use"})):
+        again = {"batch_id": batch.batch_id, "points": used, "reason": _USED_SINCE}
+        execute(repositories.connection, "downline/release/reopen_points.sql", again)
     repositories.audit.note(
         batch.batch_id,
         RELEASED,

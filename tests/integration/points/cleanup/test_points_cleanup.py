@@ -805,12 +805,45 @@ def test_a_ticket_that_is_handed_over_again_after_a_halt_is_mailed_again(connect
     assert len(day()) == len(day()) == 2
 
 
-def release(connection, batch_id):
+def release(connection, batch_id, *shown):
     """Release a halted batch, and let the days after it pass."""
     repositories = Repositories(connection)
-    lift_halt(repositories, repositories.batches.get(batch_id), "approver", {}, (), ())
+    lift_halt(repositories, repositories.batches.get(batch_id), "approver", {}, (), shown)
     past = "UPDATE points_lifecycle.batch SET observe_until = observe_from WHERE batch_id = %s"
     execute(connection, past, batch_id)
+
+
+def test_a_point_that_was_used_after_its_ticket_was_done_gets_another(
+    connection, instance, living, folder, asked, monkeypatch
+):
+    """It wrote, and its batch was halted and released: what it wrote is cleaned, and the batch not closed before."""
+    batch_id = add_batch(connection, *PAIR, MQ)
+    instance.mset({"flag:7:1": 1, "flag:7:5": 1})
+    store = TicketRepository(connection)
+    (first,) = CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context())
+    approve(first, store.ticket(first).digest)
+    dba = dba_done(f"{batch_id}/redis_mq/dba_whole")
+    assert store.done_points(dba) == {1, 3, 5}
+    before = store.ticket(first)
+    instance.mset({"flag:8:1": 1, "flag:8:5": 1})
+    Repositories(connection).observations.halt(batch_id, "used again")
+    shown = [Sign("use", 1, "upd_eid_1", NOW, 2), Sign("use", 3, "upd_eid_3", NOW, 1), Sign("error", 5, "e", NOW, 1)]
+    release(connection, batch_id, *shown)
+    assert store.done_points(batch_id) == {5}
+    assert sum(point.deleted for point in store.results(batch_id)) == 2
+    assert reported(batch_id) is False
+    new_run()
+    assert CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context()) == [f"{first}/2"]
+    assert store.ticket(first) == before
+    assert store.ticket(f"{batch_id}/redis_mq/dba_whole/2").state == "handed_over"
+    approve(f"{first}/2", store.ticket(f"{first}/2").digest)
+    assert instance.keys() == [b"flag:8:5"], "nobody used it: that is somebody else's"
+    dba_done(f"{batch_id}/redis_mq/dba_whole/2")
+    assert [(p.point_id, p.ticket_id, p.deleted) for p in store.results(batch_id) if p.point_id != 3] == [
+        (1, f"{first}/2", 2),
+        (5, first, 1),
+    ]
+    assert reported(batch_id) is True
 
 
 def test_tickets_that_wait_for_an_approval_are_mailed_with_each_question(
