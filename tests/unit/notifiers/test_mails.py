@@ -139,6 +139,7 @@ DONE, OVER = ticket(4, "done"), ticket(5, "handed_over", "dba")
         ([cleaned(1, DONE), cleaned(2, WITHDRAWN)], {}, "open", ["b1/c/3", "已撤销 withdrawn", "must not run"]),
         ([cleaned(1, DONE), cleaned(2, OVER)], {}, "open", ["b1/c/5", "points_ticket_done"]),
         ([cleaned(1, DONE), cleaned(2, None)], {}, "waiting", ["Some points have no ticket", "without a ticket: 1"]),
+        ([], {}, "waiting", ["0 of 0 points"]),
         ([cleaned(1, None), cleaned(2, None)], {"given_up": {1, 2}}, "ended", ["Ended without some points", "0 of 2"]),
         (
             [cleaned(4711, None), cleaned(2, DONE)], {"given_up": {4711}, "split": {4711}}, "split",

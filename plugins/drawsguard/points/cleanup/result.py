@@ -132,7 +132,7 @@ class CleanupResult:
             return "open"
         if self.split:
             return "split"
-        if rest:
+        if rest or not states:
             return "waiting"
         return "complete" if all(state == "done" for state in states.values()) else "ended"
 
