@@ -170,9 +170,8 @@ class PointsObserveOperator(BaseOperator):
 
     def _tell_owners(self, repositories: Repositories, batch_id: str, observed_from: datetime, until: datetime) -> None:
         # Of a batch that was halted while it was cleaned, the data of some is gone: nobody is to object for it.
-        points = points_databases.points_down(batch_id) - TicketRepository(repositories.connection).done_points(
-            batch_id
-        )
+        gone = TicketRepository(repositories.connection).done_points(batch_id)
+        points = points_databases.points_down(batch_id) - gone
         owners = {c.point_id: c.owner for c in repositories.batches.candidates(batch_id) if c.point_id in points}
         now = utc(datetime.now(UTC))
         days = get_policy().observe.notice_days
