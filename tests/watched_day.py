@@ -273,7 +273,11 @@ class WatchedDay:
             good = answers[: bisect.bisect_right(answers, shown_until)][-1:]
             since = min(self.now - 15 * MINUTE, *(good or [begin]))
             errors = sum(name == service.name and max(begin, since) < at <= shown_until for _, name, at in self.errors)
-            rows.append({"service_name": service.name, "is_latest": True, "errors_last_15min": errors})
+            failed = [at for _, name, at in self.errors if name == service.name and at <= shown_until]
+            shown = sorted([(at, 503) for at in failed] + [(at, 200) for at in good])
+            status = shown[-1][1] if shown else None
+            rows.append({"service_name": service.name, "is_latest": True, "errors_last_15min": errors,
+                         "status": status})  # fmt: skip
         return rows
 
     def identity_service_v(self) -> list[dict[str, Any]]:

@@ -376,7 +376,8 @@ def scheduler(_free: FreeSource, at: Situation) -> Seen | None:
 def services(free: FreeSource, at: Situation) -> Seen | None:
     """Each answer with an error, from the log that the sink reads: again for some minutes, since the sink is slow.
 
-    A service that is called rarely fails slowly: what the view knew at its reading counts with what came since.
+    A service that is called rarely fails slowly: while it has given no good answer, what the view knew at its reading
+    counts with what came since.
     """
     unseen_from = at.read_at - SINK_DELAY_MINUTES * MINUTE
     # The project may have services that the view does not know.
@@ -384,10 +385,7 @@ def services(free: FreeSource, at: Situation) -> Seen | None:
     errors = free.service_errors(min(unseen_from, at.now - ERROR_MEMORY), known)
     if errors is None or len(errors) > MOST:
         return None
-    counts = Counter(error.service for error in errors.values())
-    for row in at.rows:
-        counts[row["service_name"]] += row["errors_last_15min"] or 0
-    many = {service for service, count in counts.items() if count > at.limit("errors_last_15min")}
+    many = {row["service_name"] for row in at.rows if _errors(row, errors, unseen_from) > at.limit("errors_last_15min")}
     ages = {
         name: min(SINK_DELAY_MINUTES, max(0, int((at.now - error.at) / MINUTE)))
         for name, error in errors.items()
@@ -396,6 +394,14 @@ def services(free: FreeSource, at: Situation) -> Seen | None:
     return Seen(
         {f"error {name} of {age} minutes ago": LONG_AGO for name, age in ages.items()}, again=at.now + MINUTE / 2
     )
+
+
+def _errors(row: Row, logged: Mapping[str, ServiceError], unseen_from: datetime) -> int:
+    """Return how many errors of a service the view counts at the most."""
+    times = [error.at for error in logged.values() if error.service == row["service_name"]]
+    if (row["status"] or 500) < 500:
+        return len(times)  # no error is older than its last good answer: all that still count are in the log
+    return max(len(times), (row["errors_last_15min"] or 0) + sum(at >= unseen_from for at in times))
 
 
 _IDENTITY_COLUMNS = {"service": "STRING", "check_number": "INT64", "checked_at": "TIMESTAMP", "status": "STRING"}
@@ -436,7 +442,7 @@ WATCHED: Mapping[str, Watched] = {
     "collection_quality_v": Watched(quality, (_SOURCE, _TARGET, _QUARANTINE)),
     "sync_success_rate_v": Watched(sync_success, (_SYNC_LOG,), ("expected",)),
     "scheduler_execution_v": Watched(scheduler, columns=("overdue_at",), blind=True),
-    "cloudrun_invocation_v": Watched(services),
+    "cloudrun_invocation_v": Watched(services, columns=("status",)),
     "identity_service_v": Watched(identity, (_IDENTITY_LOG,)),
     "monitor_heartbeat_v": Watched(heartbeat, blind=True),
 }

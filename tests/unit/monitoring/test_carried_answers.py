@@ -195,6 +195,21 @@ def test_errors_of_a_service_that_the_view_does_not_know_are_no_reason_to_read_i
     assert hidden(play(failing, 3)) == []
 
 
+@pytest.mark.parametrize("minutes", [8, 10, 12])
+def test_errors_that_fail_no_check_are_no_reason_to_read_their_view_all_the_time(minutes: int) -> None:
+    class NowAndThen(WatchedDay):
+        def _fill(self) -> None:
+            super()._fill()
+            times = [START + n * minutes * MINUTE for n in range(-1440 // minutes, 1440 // minutes)]
+            self.errors = [(f"error {at.isoformat()}", "collector", at + timedelta(seconds=7)) for at in times]
+
+    day = NowAndThen(START, 1, Faults(START, START))
+    found = play(day, 6)
+    assert all("services_answer_without_errors" not in dict(truth) for _, truth, _ in found)
+    assert hidden(found) == []
+    assert day.reads["cloudrun_invocation_v"] <= 50
+
+
 class OldHistory(WatchedDay):
     """At 01:00 a draw of five days ago is collected, and never synced: it is overdue an hour later."""
 
