@@ -383,8 +383,9 @@ class ControlPlane:
     def list_entries(self, _match: re.Match[str], body: dict[str, Any], *_: Any) -> Reply:
         """Cloud Logging's list, for the one filter that is asked for: server errors of some services since a time."""
         found = re.fullmatch(
-            r'resource\.type="cloud_run_revision" AND resource\.labels\.service_name=\((.+)\) '
-            r'AND httpRequest\.status>=500 AND NOT httpRequest\.requestUrl=~"/health[^"]*" AND timestamp>="([^"]+)"',
+            r'log_id\("run\.googleapis\.com/requests"\) AND resource\.type="cloud_run_revision" '
+            r"AND resource\.labels\.service_name=\((.+)\) AND httpRequest\.status>=500 "
+            r'AND NOT httpRequest\.requestUrl=~"/health[^"]*" AND timestamp>="([^"]+)"',
             body["filter"],
         )
         if found is None:

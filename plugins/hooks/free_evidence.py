@@ -6,6 +6,8 @@ import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
+from time import monotonic
+from typing import Any
 
 from google.cloud.bigquery import Client
 
@@ -21,8 +23,11 @@ log = logging.getLogger(__name__)
 #: Calls that say nothing of a service's work. As in R__350_cloudrun_invocation_v.sql; a test keeps the two equal.
 HEALTH_CALLS = "/health([/?]|$)"
 
-#: Entries asked for; more of them are not told apart.
+#: More entries of errors are not told apart.
 MOST_ENTRIES = 1000
+
+#: A search that takes longer, in pages or seconds, is given up: the round has to go on.
+MOST_PAGES, LONGEST_SEARCH = 5, 10
 
 
 class FreeEvidence:
@@ -61,29 +66,48 @@ class FreeEvidence:
         """
         if not services:
             return {}
-        settings = get_settings()
         names = " OR ".join(json.dumps(name) for name in sorted(services))
-        answer = self._hook.call(
-            "POST",
-            f"{settings.logging_url}/v2/entries:list",
-            {
-                "resourceNames": [f"projects/{settings.project}"],
-                "filter": f'resource.type="cloud_run_revision" AND resource.labels.service_name=({names}) '
-                "AND httpRequest.status>=500 "
-                f'AND NOT httpRequest.requestUrl=~"{HEALTH_CALLS}" AND timestamp>="{since.isoformat()}"',
-                "orderBy": "timestamp desc",
-                "pageSize": MOST_ENTRIES,
-            },
+        entries = self._entries(
+            # Naming the log keeps the search out of what the services print.
+            f'log_id("run.googleapis.com/requests") AND resource.type="cloud_run_revision" '
+            f"AND resource.labels.service_name=({names}) AND httpRequest.status>=500 "
+            f'AND NOT httpRequest.requestUrl=~"{HEALTH_CALLS}" AND timestamp>="{since.isoformat()}"'
         )
-        if answer.status != 200 or answer.body.get("nextPageToken"):
-            log.warning("The log of the services cannot be read (%s): their view is", answer.error or answer.status)
+        if entries is None:
             return None
         return {
             entry["insertId"]: ServiceError(
                 entry["resource"]["labels"]["service_name"], datetime.fromisoformat(entry["timestamp"])
             )
-            for entry in answer.body.get("entries", [])
+            for entry in entries
         }
+
+    def _entries(self, which: str) -> list[dict[str, Any]] | None:
+        """Return the log's entries, None when it cannot be read to the end.
+
+        A page that says how to go on, with or without entries, only says that the search had no time for more.
+        """
+        settings, ends = get_settings(), monotonic() + LONGEST_SEARCH
+        request: dict[str, Any] = {
+            "resourceNames": [f"projects/{settings.project}"],
+            "filter": which,
+            "orderBy": "timestamp desc",
+            "pageSize": MOST_ENTRIES,
+        }
+        found: list[dict[str, Any]] = []
+        for _ in range(MOST_PAGES):
+            answer = self._hook.call("POST", f"{settings.logging_url}/v2/entries:list", request)
+            if answer.status != 200:
+                log.warning("The log of the services cannot be read (%s): their view is", answer.describe())
+                return None
+            found += answer.body.get("entries", [])
+            request["pageToken"] = answer.body.get("nextPageToken")
+            if not request["pageToken"]:
+                return found
+            if len(found) >= MOST_ENTRIES or monotonic() >= ends:
+                break
+        log.warning("The log of the services was not searched to its end (%d errors): their view is read", len(found))
+        return None
 
 
 def facts_of(client: Client) -> Callable[[str], tuple[int, datetime] | None]:
