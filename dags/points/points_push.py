@@ -44,8 +44,7 @@ from operators.points.telemetry.push_plan_operator import PushPlanOperator
 
 settings = get_settings()
 
-#: When the push is due (business time).
-DUE = "15:00"
+DUE = "15:00"  # business time
 
 with DAG(
     dag_id="points_push",
@@ -94,6 +93,7 @@ with DAG(
         task_id="pushed",
         flows=scheduled_flows(points_config()),
         mysql_conn_id=settings.governance_mysql_conn_id,
+        pool="default_pool",  # it only reads: a day that is there is not late because a writer holds the slot
         trigger_rule="none_failed_min_one_success",  # a flow that was pushed before is skipped
         on_success_callback=[report_success, report_delivery],
     )

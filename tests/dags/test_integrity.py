@@ -272,3 +272,9 @@ def test_a_bulk_read_of_the_history_never_holds_up_polling(bag: DagBag) -> None:
 
 def test_a_read_of_the_history_remembers_what_the_polls_know(bag: DagBag) -> None:
     assert DRAWS in bag.dags["draw_history"].get_task("read").inlets
+
+
+def test_whether_the_day_was_pushed_is_told_while_a_writer_holds_the_slot(bag: DagBag) -> None:
+    pools = {task.task_id.split(".")[-1]: task.pool for task in bag.dags["points_push"].tasks}
+    assert pools["pushed"] == "default_pool", "it reads the ledger, and a deadline waits for it"
+    assert {pools[name] for name in ("push", "truncate", "consolidate")} == {"points_evidence"}
