@@ -94,7 +94,7 @@ with DAG(
         flows=scheduled_flows(points_config()),
         mysql_conn_id=settings.governance_mysql_conn_id,
         pool="default_pool",  # it only reads: a day that is there is not late because a writer holds the slot
-        trigger_rule="none_failed_min_one_success",  # a flow that was pushed before is skipped
+        trigger_rule="none_failed_min_one_success",  # what was pushed before is skipped; the plan is a success
         on_success_callback=[report_success, report_delivery],
     )
-    push_flow.expand_kwargs(plan.output) >> pushed
+    [plan, push_flow.expand_kwargs(plan.output)] >> pushed

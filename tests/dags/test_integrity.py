@@ -278,3 +278,10 @@ def test_whether_the_day_was_pushed_is_told_while_a_writer_holds_the_slot(bag: D
     pools = {task.task_id.split(".")[-1]: task.pool for task in bag.dags["points_push"].tasks}
     assert pools["pushed"] == "default_pool", "it reads the ledger, and a deadline waits for it"
     assert {pools[name] for name in ("push", "truncate", "consolidate")} == {"points_evidence"}
+
+
+def test_whether_the_day_was_pushed_is_asked_where_every_flow_was_pushed_before(bag: DagBag) -> None:
+    pushed = bag.dags["points_push"].get_task("pushed")
+    # All flows are skipped then: the plan is the one success that the rule wants.
+    assert pushed.trigger_rule == "none_failed_min_one_success"
+    assert pushed.upstream_task_ids == {"plan", "push_flow.consolidate"}

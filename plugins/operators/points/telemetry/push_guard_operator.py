@@ -16,13 +16,13 @@ from drawsguard.points.telemetry.hive_source import HiveSource, KeptFilesError
 from drawsguard.points.telemetry.push_guard import PushRefusedError, Situation, decide_before
 from drawsguard.refusal import RefusedError
 from operators.points.telemetry.evidence_guard_operator import EvidenceGuardOperator
-from operators.points.telemetry.push_plan_operator import started_by_a_build
+from operators.points.telemetry.push_plan_operator import asked_for_by_nobody
 
 
 class PushGuardOperator(EvidenceGuardOperator):
     """Refuse a push that would lose, duplicate or misdate evidence. Returns ``push`` or ``resume``.
 
-    In a run that a build started, one that has been pushed already is skipped: nobody asked for it again.
+    In a run of the schedule or of a build, what has been pushed already is skipped: nobody asked for it again.
 
     :param size_overrule_reason: why an operator accepts a size outside the limits (templated); empty for none.
     """
@@ -55,8 +55,8 @@ class PushGuardOperator(EvidenceGuardOperator):
         try:
             decision = decide_before(situation, points_config().push, self.size_overrule_reason)
         except PushRefusedError as refusal:
-            if refusal.code == "already_pushed" and started_by_a_build(context):
-                raise AirflowSkipException(f"A build with the same result: nothing to push. {refusal}") from refusal
+            if refusal.code == "already_pushed" and asked_for_by_nobody(context):
+                raise AirflowSkipException(f"Nothing to push. {refusal}") from refusal
             raise
         person = context["dag_run"].triggering_user_name
         if decision.overruled_code:

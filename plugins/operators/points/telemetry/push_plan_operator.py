@@ -57,8 +57,17 @@ class PushPlanOperator(BaseOperator):
 
 def started_by_a_build(context: Context) -> bool:
     """Return whether an asset started the run, and neither the schedule nor a person."""
+    return _run_type(context) == "asset_triggered"
+
+
+def asked_for_by_nobody(context: Context) -> bool:
+    """Return whether the schedule or an asset started the run, and no person."""
+    return _run_type(context) in ("scheduled", "asset_triggered")
+
+
+def _run_type(context: Context) -> str:
     run_type = context["dag_run"].run_type
-    return str(getattr(run_type, "value", run_type)) == "asset_triggered"
+    return str(getattr(run_type, "value", run_type))
 
 
 def _built(context: Context) -> Iterator[Mapping[str, Any]]:

@@ -77,11 +77,17 @@ def build(rows: list[tuple[str, str, int]] = ROWS, window: StatisticsWindow = WI
 
 
 def push(
-    window: StatisticsWindow = WINDOW, flow: Flow = "window", reason: str = "", user: str = "tester", cleared: int = 0
+    window: StatisticsWindow = WINDOW,
+    flow: Flow = "window",
+    reason: str = "",
+    user: str = "tester",
+    cleared: int = 0,
+    run_type: str = "manual",
 ) -> None:
     """Run the four tasks of a push as the DAG chains them."""
     batch: dict[str, Any] = {"flow": flow, "window": window.texts()}
     ran = context(window, user=user, cleared=cleared)
+    ran["dag_run"].run_type = run_type
     PushGuardOperator(task_id="guard_before", size_overrule_reason=reason, **batch).execute(ran)
     HiveToMySqlStreamOperator(task_id="push", **batch).execute(ran)
     GuardedTruncateOperator(task_id="truncate", **batch).execute(ran)
@@ -139,6 +145,16 @@ def test_a_second_push_is_refused_and_changes_nothing() -> None:
     refused("already_pushed")
     assert stored() == set(ROWS)
     assert in_hive("ads_evt_ops_status") == len(ROWS)
+
+
+def test_what_was_pushed_by_hand_is_skipped_by_the_scheduled_run() -> None:
+    build()
+    push()
+    for run_type in ("scheduled", "asset_triggered"):
+        with pytest.raises(AirflowSkipException, match="already_pushed"):
+            push(user="", run_type=run_type)
+    assert mysql("SELECT COUNT(*) FROM rsp_datagovern.evidence_guard_log WHERE decision = 'refused'") == [(0,)]
+    assert stored() == set(ROWS)
 
 
 def test_a_new_build_of_the_same_window_replaces_its_batch_only() -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from airflow.sdk.exceptions import AirflowSkipException
 
 from drawsguard.points.telemetry.config import points_config
 from drawsguard.points.telemetry.day_plan import window_of
@@ -20,6 +23,7 @@ from drawsguard.points.telemetry.push_guard import (
     decide_before,
     decide_truncate,
 )
+from operators.points.telemetry.push_guard_operator import PushGuardOperator
 
 RULES = points_config().push
 WINDOW = window_of(date(2024, 7, 31), 180)
@@ -262,3 +266,41 @@ def test_a_half_emptied_hive_is_emptied_to_the_end() -> None:
 def test_a_completed_batch_empties_nothing_any_more() -> None:
     newer = Facts(1, 1, 1)
     assert may_truncate(OWN._replace(state="completed"), newer, FACTS) is False
+
+
+# --- a run that nobody has asked for --------------------------------------------------------------
+DONE = OWN._replace(state="completed")
+
+
+def guard(situation: Situation, run_type: str) -> str:
+    """Have the operator decide on a situation in a run of a type."""
+    source = SimpleNamespace(
+        refuse_kept_files=lambda: None,
+        facts=lambda: situation.source,
+        stamp=lambda: situation.stamp,
+        columns=lambda: situation.source_columns,
+    )
+    store = SimpleNamespace(
+        ledger=lambda: situation.ledger,
+        stored=lambda: situation.stored,
+        columns=lambda: situation.target_columns,
+        log_decision=lambda *_: None,
+    )
+    run = SimpleNamespace(run_type=run_type, triggering_user_name="someone" if run_type == "manual" else None)
+    operator = PushGuardOperator(task_id="guard_before", flow="window", window=WINDOW.texts())
+    context: Any = {"dag_run": run, "run_id": "r"}
+    return operator._guard(context, source, store, WINDOW)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("source", [EMPTY, FACTS])
+def test_what_a_person_has_pushed_before_is_no_failure_of_the_scheduled_run(source: Facts) -> None:
+    pushed = with_own(DONE, source=source)
+    for run_type in ("scheduled", "asset_triggered"):
+        with pytest.raises(AirflowSkipException, match="already_pushed"):
+            guard(pushed, run_type)
+    for run_type in ("manual", "backfill"):
+        with pytest.raises(PushRefusedError, match="already_pushed"):
+            guard(pushed, run_type)
+    assert guard(with_own(OWN), "scheduled") == "resume"
+    with pytest.raises(PushRefusedError, match="empty_source"):
+        guard(replace(READY, source=EMPTY), "scheduled")
