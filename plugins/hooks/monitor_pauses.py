@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 from datetime import datetime, timedelta
+from typing import Any
 from urllib.parse import urlencode
 
 from requests import RequestException
 
-from drawsguard.monitoring.pauses import SLACK, was_paused
+from drawsguard.monitoring.pauses import OF_MANY_DAGS, OF_ONE_DAG, SLACK, concerns, was_paused
 
 logger = logging.getLogger(__name__)
 
@@ -18,8 +19,8 @@ DAG_ID = "monitoring_checks"
 LONGEST_PAUSE = timedelta(days=400)
 
 
-def monitor_was_paused(since: datetime, until: datetime) -> bool:
-    """Return whether the monitor was paused from ``since`` to ``until`` (aware); what cannot be read was no pause."""
+def monitor_was_paused(since: datetime, until: datetime) -> bool | None:
+    """Return whether the monitor was paused from ``since`` to ``until`` (aware), None when that cannot be read."""
     return _was_paused(DAG_ID, since - SLACK, since, until)
 
 
@@ -28,18 +29,24 @@ def dag_was_paused(dag_id: str, since: datetime, until: datetime) -> bool:
 
     What cannot be read was no pause.
     """
-    return _was_paused(dag_id, since - LONGEST_PAUSE, since, until)
+    return bool(_was_paused(dag_id, since - LONGEST_PAUSE, since, until))
 
 
-def _was_paused(dag_id: str, after: datetime, since: datetime, until: datetime) -> bool:
+def _was_paused(dag_id: str, after: datetime, since: datetime, until: datetime) -> bool | None:
     # Asked in the rare round after an interruption; its imports are those of every engine.
     from hooks.preflight_connections import PreflightConnections
 
-    newest = {"order_by": "-when", "limit": 100}
-    query = urlencode({"dag_id": dag_id, "event": "patch_dag", "after": after.isoformat(), **newest})
+    airflow = PreflightConnections()
+
+    def events(**which: Any) -> list[dict[str, Any]]:
+        query = urlencode(which | {"after": after.isoformat(), "order_by": "-when", "limit": 100}, doseq=True)
+        found: list[dict[str, Any]] = airflow.airflow(f"/eventLogs?{query}")["event_logs"]
+        return found
+
     try:
-        events = PreflightConnections().airflow(f"/eventLogs?{query}")["event_logs"]
+        one = events(dag_id=dag_id, included_events=OF_ONE_DAG)
+        many = events(included_events=OF_MANY_DAGS)
     except (LookupError, ValueError, RequestException) as error:
-        logger.warning("Whether %s was paused cannot be read (%s): it counts as interrupted", dag_id, error)
-        return False
-    return was_paused(events, since, until)
+        logger.warning("Whether %s was paused cannot be read: %s", dag_id, error)
+        return None
+    return was_paused([*one, *(event for event in many if concerns(event, dag_id))], since, until)

@@ -20,6 +20,7 @@ from drawsguard.draws.cadence import Cadence
 from drawsguard.monitoring.carried import Carrier, as_text, load
 from drawsguard.monitoring.checks import Check, Outcome, checks_in_force, judge, unmade
 from drawsguard.monitoring.observation import Observation, Priority
+from drawsguard.monitoring.pauses import Pauses
 from drawsguard.settings import get_settings
 from drawsguard.warehouse.failures import CLIENT_ERRORS, StatementError
 from drawsguard.warehouse.monitoring_repository import MonitoringRepository
@@ -34,8 +35,9 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
     from google.cloud.bigquery import Client
 
-#: What a round leaves for the next one, as XComs: the views' answers, and the state of the alerts.
-CARRIED, ALERTS = "view_answers", "alert_memory"
+#: What a round leaves for the next one, as XComs: the views' answers, the state of the alerts, and what is known of the
+#: monitor's last absence.
+CARRIED, ALERTS, ABSENCE = "view_answers", "alert_memory", "absence"
 
 #: The view of one row a day: what it does not show any more can be computed again.
 DAYS_VIEW = "collection_quality_v"
@@ -85,13 +87,14 @@ class MonitoringCheckOperator(BaseOperator):
         run_id, seconds = context["run_id"], time.monotonic() - started
         repository.stream("check_log", [_row(outcome, run_id, now, seconds) for outcome in outcomes], CHECK_KEY)
         memory = Memory(self._left_before(context, ALERTS), facts_of(client))
+        pauses = Pauses(monitor_was_paused, self._left_before(context, ABSENCE))
         alert_manager = AlertManager(
             repository,
             load_alert_config(),
             checks,
             settings,
             run_id=run_id,
-            paused=monitor_was_paused,
+            paused=pauses,
             memory=memory,
         )
         delivery = AlertDeliveryHook(self.alert_conn_id)
@@ -105,6 +108,8 @@ class MonitoringCheckOperator(BaseOperator):
         if context.get("logical_date") is not None:  # PostgreSQL takes a run without one for the newest, for ever
             context["ti"].xcom_push(key=CARRIED, value=as_text(carrier.left))
             context["ti"].xcom_push(key=ALERTS, value=memory.left())
+            if pauses.left():
+                context["ti"].xcom_push(key=ABSENCE, value=pauses.left())
         self._complain(outcomes, alert_manager.undelivered)
         counts = {state: sum(outcome.status == state for outcome in outcomes) for state in ("pass", "fail")}
         failing = sorted({outcome.check.name for outcome in outcomes if outcome.status == "fail"})
