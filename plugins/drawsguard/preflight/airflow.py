@@ -6,11 +6,15 @@ import json
 from collections.abc import Iterator
 
 from drawsguard.approvals.people import Approvers
+from drawsguard.deadlines import load_deadlines
 from drawsguard.preflight.model import Check, Finding, World, failed, listed, passed, warned
 from drawsguard.settings import Settings, config_file
 
 PART = "Airflow"
 POOLS = config_file("pools.json")
+
+#: DAGs whose pauses are told from outages.
+PAUSABLE = ("monitoring_checks", "alert_digest")
 
 _REST = (
     "建立连接 airflow_api_default（HTTP：地址、可读运行、Pools、用户与审计日志的帐号）。"
@@ -50,8 +54,11 @@ def pools(world: World) -> Iterator[Finding]:
 def history(world: World) -> Iterator[Finding]:
     """Runs and the audit log can be read: by them a later delivery ends a miss, and a pause is no outage."""
     try:
-        world.airflow("/dags/~/dagRuns?limit=1")["dag_runs"]
-        world.airflow("/eventLogs?limit=1")["event_logs"]
+        # Of each by its name, as it is asked later: a list of all is filtered, and refused to nobody.
+        for dag_id in load_deadlines():
+            world.airflow(f"/dags/{dag_id}/dagRuns?limit=1")["dag_runs"]
+        for dag_id in PAUSABLE:
+            world.airflow(f"/eventLogs?dag_id={dag_id}&limit=1")["event_logs"]
     except LookupError as error:
         yield warned(f"未检查 not looked at: {error}", _REST)
         return

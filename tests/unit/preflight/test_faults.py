@@ -15,6 +15,7 @@ import requests
 from google.api_core.exceptions import BadRequest, NotFound
 from google.cloud.bigquery import SchemaField, TimePartitioning
 
+from drawsguard.deadlines import load_deadlines
 from drawsguard.identity.model import Answer
 from drawsguard.preflight import (
     airflow,
@@ -393,17 +394,23 @@ def pools(**changes: Any) -> dict[str, Any]:
 
 
 def test_a_user_who_may_not_read_runs_or_the_audit_log_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
-    pages: dict[str, Any] = {"/dags/~/dagRuns": {"dag_runs": []}, "/eventLogs": {"event_logs": []}}
+    """Of each DAG that is asked about: a list of all DAGs is filtered, and refused to nobody."""
+    pages: dict[str, Any] = {f"/dags/{dag_id}/dagRuns?": {"dag_runs": []} for dag_id in load_deadlines()}
+    pages |= {f"/eventLogs?dag_id={dag_id}&": {"event_logs": []} for dag_id in ("monitoring_checks", "alert_digest")}
     assert found(airflow.CHECKS, "history", World(pages=pages))[0].status is Status.PASS
     for page in pages:
         left = {path: answer for path, answer in pages.items() if path != page}
         assert found(airflow.CHECKS, "history", World(pages=left))[0].status is Status.WARN
 
     def refuses(self: World, path: str) -> Any:
-        raise requests.HTTPError(f"403 Forbidden: {path}")
+        if "points_push" in path:
+            raise requests.HTTPError(f"403 Forbidden: {path}")
+        return {"dag_runs": [], "event_logs": []}
 
     monkeypatch.setattr(World, "airflow", refuses)
-    assert "403" in only(found(airflow.CHECKS, "history", World()), Status.FAIL).found
+    (finding,) = found(airflow.CHECKS, "history", World())
+    assert finding.status is Status.FAIL
+    assert "403 Forbidden: /dags/points_push/" in finding.found
 
 
 def test_pools_as_configured_pass_and_without_rest_nobody_knows() -> None:
