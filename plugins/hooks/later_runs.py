@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote, urlencode
+
+from requests import RequestException
+
+logger = logging.getLogger(__name__)
 
 #: A page of the API; the newest ones are on it.
 MOST = 100
@@ -25,3 +30,12 @@ def runs_since(dag_id: str, moment: datetime) -> Sequence[Mapping[str, Any]]:
         f"/dags/{quote(dag_id, safe='')}/dagRuns?{query}"
     )["dag_runs"]
     return runs
+
+
+def runs_if_known(dag_id: str, moment: datetime) -> Sequence[Mapping[str, Any]] | None:
+    """Return what `runs_since` does; None when Airflow cannot be asked."""
+    try:
+        return runs_since(dag_id, moment)
+    except (LookupError, ValueError, RequestException) as error:
+        logger.warning("Airflow could not be asked for the runs of %s: %s", dag_id, error)
+        return None

@@ -16,17 +16,22 @@ from airflow.sdk.exceptions import AirflowException
 from drawsguard.alerts.config import load_alert_config
 from drawsguard.alerts.manager import AlertManager
 from drawsguard.alerts.memory import Memory
+from drawsguard.alerts.signals import fire, sla_key
+from drawsguard.deadlines import deadline_of
 from drawsguard.draws.cadence import Cadence
 from drawsguard.monitoring.carried import Carrier, as_text, load
 from drawsguard.monitoring.checks import Check, Outcome, checks_in_force, judge, unmade
+from drawsguard.monitoring.missing_runs import MissingRuns
 from drawsguard.monitoring.observation import Observation, Priority
 from drawsguard.monitoring.pauses import Pauses
 from drawsguard.settings import get_settings
+from drawsguard.templates import render_template
 from drawsguard.warehouse.failures import CLIENT_ERRORS, StatementError
 from drawsguard.warehouse.monitoring_repository import MonitoringRepository
 from hooks.alert_delivery_hook import AlertDeliveryHook
 from hooks.free_evidence import FreeEvidence, facts_of
 from hooks.google_identity_hook import GoogleIdentityHook
+from hooks.later_runs import runs_if_known
 from hooks.monitor_pauses import monitor_was_paused
 from hooks.telemetry import Reading, is_on, send
 from hooks.warehouse_hook import warehouse_client
@@ -36,8 +41,8 @@ if TYPE_CHECKING:
     from google.cloud.bigquery import Client
 
 #: What a round leaves for the next one, as XComs: the views' answers, the state of the alerts, and what is known of the
-#: monitor's last absence.
-CARRIED, ALERTS, ABSENCE = "view_answers", "alert_memory", "absence"
+#: monitor's last absence, and of scheduled runs that were not created.
+CARRIED, ALERTS, ABSENCE, MISSING = "view_answers", "alert_memory", "absence", "missing_runs"
 
 #: The view of one row a day: what it does not show any more can be computed again.
 DAYS_VIEW = "collection_quality_v"
@@ -86,6 +91,8 @@ class MonitoringCheckOperator(BaseOperator):
             outcomes += unmade(check, answer) if isinstance(answer, str) else judge(check, answer)
         run_id, seconds = context["run_id"], time.monotonic() - started
         repository.stream("check_log", [_row(outcome, run_id, now, seconds) for outcome in outcomes], CHECK_KEY)
+        if context.get("logical_date") is not None:  # without one a run leaves nothing, see below
+            self._tell_missing_runs(context, repository)
         memory = Memory(self._left_before(context, ALERTS), facts_of(client))
         pauses = Pauses(monitor_was_paused, self._left_before(context, ABSENCE))
         alert_manager = AlertManager(
@@ -137,6 +144,20 @@ class MonitoringCheckOperator(BaseOperator):
     def _left_before(self, context: Context, key: str) -> object:
         # Without a map index Airflow returns those of all runs before, as a list without an order.
         return context["ti"].xcom_pull(task_ids=self.task_id, key=key, map_indexes=-1, include_prior_dates=True)
+
+    def _tell_missing_runs(self, context: Context, repository: MonitoringRepository) -> None:
+        """Report days that have no scheduled run, and thus no deadline, as missed; before the alerts are looked at."""
+
+        def delivered(dag_id: str, run_id: str) -> bool:
+            task = deadline_of(dag_id).delivered_by
+            of_run = context["ti"].get_ti_count(dag_id=dag_id, task_ids=[task], run_ids=[run_id], states=["success"])
+            return of_run > 0
+
+        missing, now = MissingRuns(runs_if_known, delivered, self._left_before(context, MISSING)), datetime.now(UTC)
+        for one in missing.look(now):
+            text = render_template("alerts/sla_no_run.txt", slot=one.slot).strip()
+            fire(repository, sla_key(one.dag_id), one.priority, text, run_id=one.run_id, now=now)
+        context["ti"].xcom_push(key=MISSING, value=missing.left())
 
     def _read(
         self, repository: MonitoringRepository, view: str, columns: tuple[str, ...]

@@ -25,7 +25,9 @@ from drawsguard.settings import get_settings
 from drawsguard.warehouse.monitoring_repository import MonitoringRepository
 from hooks.alert_delivery_hook import AlertDeliveryHook
 from local.alerts.server import make_server
-from operators.operations.monitoring_check_operator import ALERTS, CARRIED, CHECK_KEY, MonitoringCheckOperator
+from notifiers.sla_signal import interval_end_of
+from operators.operations import monitoring_check_operator
+from operators.operations.monitoring_check_operator import ALERTS, CARRIED, CHECK_KEY, MISSING, MonitoringCheckOperator
 from tests.integration.draws_warehouse import draws_warehouse, rows, truncate
 from tests.integration.monitoring.test_monitoring_views import MIGRATIONS
 
@@ -142,7 +144,32 @@ def test_a_run_that_somebody_triggers_leaves_nothing(client: Client, sink: str) 
     monitor(ti, logical_date=None)
     assert ti.left == {}
     monitor(ti)
-    assert set(ti.left) == {CARRIED, ALERTS}
+    assert set(ti.left) == {CARRIED, ALERTS, MISSING}
+
+
+def test_a_day_without_a_run_of_the_schedule_is_told_although_it_has_no_deadline(
+    client: Client, sink: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = datetime.now(UTC) - timedelta(days=1, hours=5)
+    ran = {"dag_run_id": f"scheduled__{before.isoformat()}", "run_type": "scheduled", "run_after": before.isoformat()}
+    hangs = {"dag_run_id": "manual__1", "run_type": "manual", "run_after": datetime.now(UTC).isoformat(), "conf": {}}
+    monkeypatch.setattr(
+        monitoring_check_operator,
+        "runs_if_known",
+        lambda dag_id, _since: [hangs, ran | {"conf": {}}] if dag_id == "points_push" else [],
+    )
+    ti, delivered = TaskInstance(), 0
+    ti.get_ti_count = lambda **_of: delivered  # type: ignore[attr-defined]
+    for look in ("first", "second"):
+        monitor(ti)
+        left = json.loads(ti.left[MISSING][-1])
+        left["of"]["points_push"]["again"] = datetime.now(UTC).isoformat()
+        ti.left[MISSING].append(json.dumps(left))
+        assert ("sla:points_push" in fired(client)) == (look == "second")
+    signals = rows(client, f"SELECT run_id, detail FROM {get_settings().table('monitor', 'alert_signal')}")
+    (signal,) = signals
+    assert interval_end_of(signal["run_id"]) == before + timedelta(days=1), "a delivery finds what it ends"
+    assert "No run was created for this slot" in signal["detail"]
 
 
 class Rounds:

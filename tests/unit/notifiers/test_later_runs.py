@@ -9,9 +9,10 @@ from urllib.parse import parse_qsl, urlsplit
 
 import airflow
 import pytest
+import requests
 import yaml
 
-from hooks.later_runs import MOST, runs_since
+from hooks.later_runs import MOST, runs_if_known, runs_since
 from hooks.preflight_connections import PreflightConnections
 
 API = Path(airflow.__file__).parent / "api_fastapi/core_api/openapi/v2-rest-api-generated.yaml"
@@ -41,3 +42,12 @@ def test_the_runs_since_are_a_page_of_the_api(monkeypatch: pytest.MonkeyPatch) -
     assert "dag_runs" in schemas["DAGRunCollectionResponse"]["properties"]
     shown = schemas["DAGRunResponse"]["properties"]
     assert {"dag_run_id", "run_type", "run_after", "state", "conf"} <= set(shown)
+
+
+@pytest.mark.parametrize("error", [LookupError("no connection"), requests.ConnectionError(), requests.HTTPError("403")])
+def test_what_airflow_does_not_tell_is_not_known(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def refuse(_: Any, _path: str) -> dict[str, Any]:
+        raise error
+
+    monkeypatch.setattr(PreflightConnections, "airflow", refuse)
+    assert runs_if_known("points_push", datetime(2025, 10, 3, 7, tzinfo=UTC)) is None
