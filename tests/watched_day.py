@@ -366,7 +366,7 @@ def played(
         day.now = day.start + n * MINUTE + 2 * SECOND
         if day.silent(day.now):
             continue
-        carrier = Carrier(checks, day, day.read, surroundings, load(left), day.now + ahead(day.now))
+        carrier = Carrier(checks, day, day.read, surroundings, load(left), lambda: day.now + ahead(day.now))
         each({view: carrier.answer(view, columns) for view, columns in views.items()})
         left = as_text(carrier.left)
         day.rounds.append(day.now)

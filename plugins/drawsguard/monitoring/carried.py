@@ -130,7 +130,7 @@ class Carrier:
     :param read: reads the given columns of a view; rows, or why it cannot be read.
     :param failures: what the evidence raises when it cannot be had.
     :param kept: what the round before left.
-    :param now: the worker's time (aware).
+    :param clock: tells the time (aware), better once the engine was asked for something.
     """
 
     def __init__(
@@ -140,12 +140,13 @@ class Carrier:
         read: Callable[[str, Sequence[str]], list[Row] | str],
         surroundings: Mapping[str, Any],
         kept: Carried,
-        now: datetime,
+        clock: Callable[[], datetime],
         failures: Failures = (),
     ) -> None:
         self._checks, self._read, self._kept = checks, read, kept
         self._free, self._surroundings, self._failures = OneRound(evidence), surroundings, failures
-        self._now = max([now, *self._changes()])  # where our clock is behind, BigQuery's stamps say at least so much
+        changes = self._changes()
+        self._now = max([clock(), *changes])  # where our clock is behind, BigQuery's stamps say at least so much
         self.left = Carried(round_at=self._now)
         #: Views that were read in this round.
         self.read: list[str] = []

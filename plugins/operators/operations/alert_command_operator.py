@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.sdk import BaseOperator
@@ -17,6 +17,7 @@ from drawsguard.monitoring.checks import load_checks
 from drawsguard.override import check_override
 from drawsguard.refusal import RefusedError
 from drawsguard.settings import get_settings
+from drawsguard.warehouse.engine_clock import EngineClock
 from drawsguard.warehouse.monitoring_repository import MonitoringRepository, stable_id
 from hooks.warehouse_hook import warehouse_client
 
@@ -71,13 +72,14 @@ class AlertCommandOperator(BaseOperator):
             check_override("A mute", self.note, run)
         if self.command == "resolve":
             check_override("Resolving an alert", self.note, run)
-        settings, config, now = get_settings(), load_alert_config(), datetime.now(UTC)
-        # The same in each attempt: the entry is looked for at its time.
-        asked_at = getattr(run, "run_after", None) or now
-        client = warehouse_client()
+        settings, config, client = get_settings(), load_alert_config(), warehouse_client()
+        clock = EngineClock(client)
         repository = MonitoringRepository(client, dag_id=self.dag_id, task_id=self.task_id)
         manager = AlertManager(repository, config, load_checks(), settings, run_id=context["run_id"])
-        board, longest = manager.board(now), timedelta(hours=config.longest_mute_hours)
+        board, longest = manager.board(clock.now()), timedelta(hours=config.longest_mute_hours)
+        now = clock.now()  # after the first answer
+        # The same in each attempt: the entry is looked for at its time.
+        asked_at = getattr(run, "run_after", None) or now
         try:
             if self.command == "acknowledge":
                 event = acknowledge(board, self.key, actor, self.note, now)

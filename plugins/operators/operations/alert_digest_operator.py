@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from drawsguard.alerts.manager import AlertManager
 from drawsguard.alerts.message import compose_digest
 from drawsguard.monitoring.checks import load_checks
 from drawsguard.settings import get_settings
+from drawsguard.warehouse.engine_clock import EngineClock
 from drawsguard.warehouse.monitoring_repository import MonitoringRepository
 from hooks.alert_delivery_hook import AlertDeliveryHook
 from hooks.monitor_pauses import dag_was_paused
@@ -52,12 +53,12 @@ class AlertDigestOperator(BaseOperator):
         :raises AirflowException: when none did.
         """
         skip_missed_slot(context, partial(dag_was_paused, self.dag_id))
-        settings, now = get_settings(), datetime.now(UTC)
-        client = warehouse_client()
+        settings, client = get_settings(), warehouse_client()
+        clock = EngineClock(client)
         repository = MonitoringRepository(client, dag_id=self.dag_id, task_id=self.task_id)
-        board = AlertManager(repository, load_alert_config(), load_checks(), settings, run_id=context["run_id"]).board(
-            now
-        )
+        manager = AlertManager(repository, load_alert_config(), load_checks(), settings, run_id=context["run_id"])
+        board = manager.board(clock.now())
+        now = clock.now()  # after the first answer
         since = window_start(self._told_until(context), now)
         recent = [
             alert

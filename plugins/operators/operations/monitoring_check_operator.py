@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -26,6 +26,7 @@ from drawsguard.monitoring.observation import Observation, Priority
 from drawsguard.monitoring.pauses import Pauses
 from drawsguard.settings import get_settings
 from drawsguard.templates import render_template
+from drawsguard.warehouse.engine_clock import EngineClock
 from drawsguard.warehouse.failures import CLIENT_ERRORS, StatementError
 from drawsguard.warehouse.monitoring_repository import MonitoringRepository
 from hooks.alert_delivery_hook import AlertDeliveryHook
@@ -78,10 +79,11 @@ class MonitoringCheckOperator(BaseOperator):
         :raises AirflowException: when a view could not be read, or an alert has not been delivered yet.
         """
         settings, checks = get_settings(), checks_in_force()
-        client = warehouse_client()
+        started, client = time.monotonic(), warehouse_client()
+        clock = EngineClock(client)
         repository = MonitoringRepository(client, dag_id=self.dag_id, task_id=self.task_id)
-        started, now = time.monotonic(), datetime.now(UTC)
-        carrier = self._carrier(context, client, repository, now)
+        carrier = self._carrier(context, client, repository, clock)
+        now = clock.now()
         with ThreadPoolExecutor(READERS) as pool:
             views = checks.views()
             rows = dict(zip(views, pool.map(lambda view: carrier.answer(view, views[view]), views), strict=True))
@@ -107,7 +109,7 @@ class MonitoringCheckOperator(BaseOperator):
         delivery = AlertDeliveryHook(self.alert_conn_id)
         observations = [outcome.observation() for outcome in outcomes]
         observations += [_readability(view, answer) for view, answer in rows.items()]
-        events = alert_manager.round(observations, delivery, datetime.now(UTC), partial(self._look_again, repository))
+        events = alert_manager.round(observations, delivery, clock.now(), partial(self._look_again, repository))
         if is_on():
             send(_figures(carrier.behind(), alert_manager.open_alerts))
         for event in events:
@@ -128,7 +130,9 @@ class MonitoringCheckOperator(BaseOperator):
             "milliseconds": round(1000 * (time.monotonic() - started)),
         }
 
-    def _carrier(self, context: Context, client: Client, repository: MonitoringRepository, now: datetime) -> Carrier:
+    def _carrier(
+        self, context: Context, client: Client, repository: MonitoringRepository, clock: EngineClock
+    ) -> Carrier:
         """Return what answers the views in this round; the runs before left what it carries over."""
         settings = get_settings()
         return Carrier(
@@ -137,7 +141,7 @@ class MonitoringCheckOperator(BaseOperator):
             lambda view, columns: self._read(repository, view, tuple(columns)),
             {"cadence": Cadence.from_settings(settings), "timezone": ZoneInfo(settings.business_timezone)},
             load(self._left_before(context, CARRIED)),
-            now,
+            clock.now,
             CLIENT_ERRORS,
         )
 

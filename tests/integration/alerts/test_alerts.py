@@ -23,6 +23,7 @@ from drawsguard.alerts.state import Kind, acknowledge, mute
 from drawsguard.monitoring.checks import Check, load_checks
 from drawsguard.monitoring.observation import Observation, Priority
 from drawsguard.settings import get_settings
+from drawsguard.warehouse import engine_clock
 from drawsguard.warehouse.monitoring_repository import MonitoringRepository
 from hooks.alert_delivery_hook import AlertDeliveryHook
 from local.alerts.server import make_server
@@ -292,6 +293,25 @@ def test_a_command_whose_attempt_was_killed_is_carried_out_and_audited_once(
     of["dag_run"] = SimpleNamespace(triggering_user_name="alice", clear_number=0, run_after=datetime.now(UTC))
     with pytest.raises(AirflowFailException):
         operator.execute(of | {"run_id": "manual__2"})
+
+
+def test_a_mute_and_a_digest_by_a_clock_ahead_count_from_the_time_of_bigquery(
+    client: Client, manager: AlertManager, sink: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Worker(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> Any:
+            return datetime.now(tz) + timedelta(hours=8)
+
+    now, kept = datetime.now(UTC), Kept()
+    manager.round([stale()], Nowhere(), now - MINUTE)
+    monkeypatch.setattr(engine_clock, "datetime", Worker)
+    command("mute", "alice", key=KEY, note="a planned pause", hours=1)
+    until = states(client)[KEY]["muted_until"]
+    assert abs(until - now - timedelta(hours=1)) < MINUTE
+    of: Any = {"dag_run": SimpleNamespace(run_type="manual"), "run_id": "r", "ti": kept}
+    AlertDigestOperator(task_id="send_digest").execute(of)
+    assert abs(datetime.fromisoformat(kept.told[-1]) - now) < MINUTE, "what ends meanwhile would be told by no digest"
 
 
 class Nowhere:

@@ -18,10 +18,12 @@ from google.cloud.bigquery import Client
 from drawsguard.alerts.config import load_alert_config
 from drawsguard.alerts.manager import AlertManager
 from drawsguard.alerts.patience import Paused, unknown
+from drawsguard.alerts.signals import fire
 from drawsguard.alerts.state import mute, unmute
 from drawsguard.monitoring.checks import load_checks
 from drawsguard.monitoring.observation import Observation, Priority
 from drawsguard.settings import get_settings
+from drawsguard.warehouse import engine_clock
 from drawsguard.warehouse.monitoring_repository import MonitoringRepository
 from hooks.alert_delivery_hook import AlertDeliveryHook
 from local.alerts.server import make_server
@@ -170,6 +172,26 @@ def test_a_day_without_a_run_of_the_schedule_is_told_although_it_has_no_deadline
     (signal,) = signals
     assert interval_end_of(signal["run_id"]) == before + timedelta(days=1), "a delivery finds what it ends"
     assert "No run was created for this slot" in signal["detail"]
+
+
+@pytest.mark.parametrize("ahead", [timedelta(minutes=30), timedelta(hours=8)])
+def test_a_worker_whose_clock_is_always_ahead_repeats_nothing_and_stamps_the_time_of_bigquery(
+    client: Client, sink: str, monkeypatch: pytest.MonkeyPatch, ahead: timedelta
+) -> None:
+    class Worker(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> Any:
+            return datetime.now(tz) + ahead
+
+    monkeypatch.setattr(engine_clock, "datetime", Worker)
+    repository = MonitoringRepository(client, dag_id="test", task_id="test")
+    fire(repository, "task:a.b", Priority.P0, "failed", run_id="r", now=Worker.now(UTC))
+    ti = TaskInstance()
+    for _ in range(3):
+        monitor(ti)
+    assert len(messages(sink)) == 1, "it was announced a moment ago"
+    newest = rows(client, f"SELECT MAX(checked_at) AS at FROM {get_settings().table('monitor', 'check_log')}")
+    assert newest[0]["at"] <= datetime.now(UTC) + engine_clock.LEEWAY
 
 
 class Rounds:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import requests
 
 from drawsguard.alerts.config import load_alert_config
 from drawsguard.alerts.manager import AlertManager, NotTriedError
@@ -16,6 +19,8 @@ from drawsguard.alerts.state import acknowledge, mute
 from drawsguard.monitoring.checks import load_checks
 from drawsguard.monitoring.observation import Observation, Priority
 from drawsguard.settings import get_settings
+from drawsguard.warehouse import engine_clock
+from drawsguard.warehouse.engine_clock import EngineClock
 
 NOW = datetime(2025, 10, 3, 10, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -270,6 +275,42 @@ def test_the_alert_of_a_channel_says_why_it_refused_first(log: Log) -> None:
     manager(log).round(seen, HangingChannel(beside), NOW)
     (fired,) = [row for row in log.events if row["alert_key"] == "channel:chat://a"]
     assert fired["detail"] == "chat://a: no answer"
+
+
+# --- one clock --------------------------------------------------------------------------------------------------------
+
+
+class StampingLog(Log):
+    """The log with BigQuery's time: what a clock ahead has stamped gets it, as in append_alert_events.sql."""
+
+    now = NOW
+
+    def append(self, statement: str, rows: Sequence[dict[str, Any]]) -> None:
+        super().append(statement, [row | {"event_at": min(row["event_at"], self.now)} for row in rows])
+
+
+@pytest.mark.parametrize("ahead", [timedelta(minutes=30), timedelta(hours=8), -timedelta(minutes=30)])
+def test_reminders_come_in_their_time_on_a_worker_whose_clock_is_wrong(
+    monkeypatch: pytest.MonkeyPatch, ahead: timedelta
+) -> None:
+    log, channel, session, sent = StampingLog(), Channel(), requests.Session(), {}
+    clock = EngineClock(SimpleNamespace(_http=session))  # type: ignore[arg-type]
+
+    class Worker(datetime):
+        @classmethod
+        def now(cls, _zone: Any = None) -> Any:
+            return log.now + ahead
+
+    monkeypatch.setattr(engine_clock, "datetime", Worker)
+    for n in range(40):
+        log.now = NOW + n * MINUTE
+        monkeypatch.setattr(engine_clock.time, "monotonic", lambda n=n: 60.0 * n)
+        answer = requests.Response()
+        answer.status_code, answer.headers["Date"] = 200, format_datetime(log.now, usegmt=True)
+        requests.hooks.dispatch_hook("response", session.hooks, answer)
+        manager(log).round([failing("task:a.b")], channel, clock.now())
+        sent[n] = len(channel.texts)
+    assert [n for n in sent if sent[n] > sent.get(n - 1, 0)] == [0, 15, 30]
 
 
 # --- what the configuration names no more -----------------------------------------------------------------------------

@@ -255,12 +255,13 @@ def two_rounds(day: WatchedDay, view: str, change: Callable[[dict[str, Any]], No
     """Read a view, change what was carried, and make another round with the columns that are needed by then."""
     surroundings = {"cadence": day.cadence, "timezone": ZoneInfo("Asia/Shanghai")}
     day.now = START
-    carrier = Carrier(CHECKS, day, day.read, surroundings, Carried(), day.now)
+    carrier = Carrier(CHECKS, day, day.read, surroundings, Carried(), lambda: day.now)
     carrier.answer(view, VIEWS[view])
     kept = json.loads(as_text(carrier.left))
     change(kept["answers"][view])
     day.now = START + MINUTE
-    carrier = Carrier(needed.get("checks", CHECKS), day, day.read, surroundings, load(json.dumps(kept)), day.now)
+    left, checks = load(json.dumps(kept)), needed.get("checks", CHECKS)
+    carrier = Carrier(checks, day, day.read, surroundings, left, lambda: day.now)
     carrier.answer(view, needed.get("columns", VIEWS[view]))
     return carrier
 
@@ -335,7 +336,7 @@ def test_a_view_is_read_when_its_evidence_cannot_be_had() -> None:
     for n in range(3):
         day.now = START + n * MINUTE
         carrier = Carrier(
-            CHECKS, day, lambda view, columns: day.view(view, columns), surroundings, load(left), day.now,
+            CHECKS, day, lambda view, columns: day.view(view, columns), surroundings, load(left), lambda: day.now,
             (ConnectionError,),
         )  # fmt: skip
         carrier.answer("cloud_freshness_v", VIEWS["cloud_freshness_v"])
@@ -356,7 +357,7 @@ def test_how_far_tables_are_behind_is_told_of_each_round() -> None:
     told = []
     for n in range(60, 130):
         day.now = START + n * MINUTE
-        carrier = Carrier(CHECKS, day, day.read, {"cadence": day.cadence}, Carried(), day.now)
+        carrier = Carrier(CHECKS, day, day.read, {"cadence": day.cadence}, Carried(), lambda: day.now)
         stored = [one.values["timestamp"] for one in day.tables["source", "draws"] if one.since <= day.now]
         told.append(carrier.behind()["source.draws"])
         assert told[-1] == day.cadence.overdue_draws(max(stored), day.now, timedelta(seconds=180))
