@@ -332,10 +332,10 @@ def _caps_a_parameter(clock: exp.Expression) -> bool:
 
 
 def stamps_by_the_engine_at_the_latest(statement: Statement) -> list[str]:
-    """What the views hide until it was written is never stamped later than the engine's clock: a worker's clock may be
-    ahead, and its rows would be missing until then.
+    """What the views hide until it was written, or what counts as the newest, is never stamped later than the engine's
+    clock: a worker's clock may be ahead, and its rows would be missing, or hide later ones, until then.
     """
-    stamps = ("ingested_at", "synced_at", "computed_at")
+    stamps = ("ingested_at", "synced_at", "computed_at", "signalled_at")
     written = [one for tree in statement.trees for one in _written(tree) if one[0] in stamps]
     return [
         f"{column} is written as {value.sql(dialect='bigquery')}; write LEAST(…, CURRENT_TIMESTAMP())"

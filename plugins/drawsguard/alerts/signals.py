@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 from google.cloud.bigquery import SchemaField
 
+from drawsguard.alerts.state import TICK
 from drawsguard.monitoring.observation import Priority
 from drawsguard.warehouse.monitoring_repository import MonitoringRepository, stable_id
 
@@ -46,10 +48,12 @@ def fire(
     :param detail: what happened, for the alert's message.
     :param now: aware.
     """
+    newest = _newest_listed(repository, key)
     row = {
         "signal_id": stable_id(key, run_id, now.isoformat()),
         "alert_key": key,
-        "signalled_at": now,
+        # A clock that is behind would have it come before what it is news to.
+        "signalled_at": max(now, newest["signalled_at"] + TICK) if newest else now,
         "state": "firing",
         "priority": priority.value,
         "detail": detail,
@@ -58,16 +62,26 @@ def fire(
     repository.append("alerts/append_signals", [row])
 
 
-def listed_firing_run(repository: MonitoringRepository, key: str) -> str | None:
-    """Return the run whose signal, the newest of the condition ``key``, says that it holds; empty when none does.
+def _newest_listed(repository: MonitoringRepository, key: str) -> Mapping[str, Any] | None:
+    """Return the newest signal of the condition ``key``, empty when there is none.
 
     Free of charge; None when there are too many signals to list, or they cannot be listed.
     """
     signals = repository.few_rows("alert_signal", _SIGNAL, MOST_LISTED)
     if signals is None:
         return None
-    newest = max((row for row in signals if row["alert_key"] == key), key=lambda row: row["signalled_at"], default=None)
-    return str(newest["run_id"]) if newest is not None and newest["state"] == "firing" else ""
+    return max((row for row in signals if row["alert_key"] == key), key=lambda row: row["signalled_at"], default={})
+
+
+def listed_firing_run(repository: MonitoringRepository, key: str) -> str | None:
+    """Return the run whose signal, the newest of the condition ``key``, says that it holds; empty when none does.
+
+    Free of charge; None when there are too many signals to list, or they cannot be listed.
+    """
+    newest = _newest_listed(repository, key)
+    if newest is None:
+        return None
+    return str(newest["run_id"]) if newest and newest["state"] == "firing" else ""
 
 
 def firing_run(repository: MonitoringRepository, key: str, now: datetime) -> str:

@@ -22,7 +22,7 @@ from google.cloud.bigquery import Client
 from drawsguard.alerts.config import load_alert_config
 from drawsguard.alerts.manager import AlertManager
 from drawsguard.alerts.message import Text
-from drawsguard.alerts.signals import fire
+from drawsguard.alerts.signals import end, fire
 from drawsguard.deadlines import NOT_TOLD
 from drawsguard.monitoring.checks import load_checks
 from drawsguard.monitoring.observation import Priority
@@ -215,6 +215,59 @@ def test_a_success_ends_a_failure_that_airflow_forgot(
 def test_a_mapped_success_ends_nothing_while_one_beside_it_has_failed(client: Client, manager: AlertManager) -> None:
     report_failure(context(Task(run_id="scheduled__1")))
     report_success(context(Task(run_id="scheduled__1", failed=("scheduled__1",))))
+    assert signals(client) == ["firing"]
+
+
+EIGHT_HOURS, TWO_MINUTES = timedelta(hours=8), timedelta(minutes=2)
+
+
+@pytest.mark.parametrize(
+    ("ahead", "listed"),
+    [(EIGHT_HOURS, True), (TWO_MINUTES, True), (-TWO_MINUTES, True), (EIGHT_HOURS, False), (TWO_MINUTES, False)],
+)
+def test_a_failure_that_a_wrong_clock_reports_is_over_with_the_next_success_and_told_anew_with_the_next_failure(
+    client: Client, manager: AlertManager, monkeypatch: pytest.MonkeyPatch, ahead: timedelta, listed: bool
+) -> None:
+    repository, now = manager._repository, datetime.now(UTC)
+    if not listed:
+        monkeypatch.setattr(MonitoringRepository, "few_rows", lambda *_: None)
+    fire(repository, KEY, Priority.P0, "failed", run_id="1", now=now + ahead)
+    for _ in range(2):
+        end(repository, KEY, "succeeded", run_id="2", now=now)
+    assert signals(client) == ["firing", "ok"], "what is over is not ended again"
+    assert [one.firing for one in manager.signals(now)] == [False]
+    fire(repository, KEY, Priority.P0, "failed", run_id="3", now=datetime.now(UTC) + ahead)
+    assert [one.firing for one in manager.signals(now)] == [True]
+
+
+@pytest.mark.parametrize("ahead", [EIGHT_HOURS, TWO_MINUTES])
+def test_a_success_that_a_clock_ahead_reports_hides_no_later_failure(
+    client: Client, manager: AlertManager, ahead: timedelta
+) -> None:
+    repository, now = manager._repository, datetime.now(UTC)
+    fire(repository, KEY, Priority.P0, "failed", run_id="1", now=now)
+    end(repository, KEY, "succeeded", run_id="2", now=now + ahead)
+    fire(repository, KEY, Priority.P0, "failed", run_id="3", now=datetime.now(UTC))
+    assert signals(client) == ["firing", "ok", "firing"]
+    assert [one.firing for one in manager.signals(now)] == [True]
+
+
+def test_what_an_older_version_stamped_with_a_time_to_come_is_over_as_well(
+    client: Client, manager: AlertManager
+) -> None:
+    repository, now = manager._repository, datetime.now(UTC)
+    fire(repository, KEY, Priority.P0, "failed", run_id="1", now=now)
+    table = get_settings().table("monitor", "alert_signal")
+    client.query(f"UPDATE {table} SET signalled_at = TIMESTAMP_ADD(signalled_at, INTERVAL 8 HOUR) WHERE TRUE").result()
+    for _ in range(2):
+        end(repository, KEY, "succeeded", run_id="2", now=now)
+    assert signals(client) == ["firing", "ok"]
+
+
+def test_a_signal_that_is_sent_again_stays_single(client: Client, manager: AlertManager) -> None:
+    """An answer of BigQuery was lost on its way."""
+    for _ in range(2):
+        fire(manager._repository, KEY, Priority.P0, "failed", run_id="1", now=END)
     assert signals(client) == ["firing"]
 
 

@@ -1,14 +1,15 @@
--- Purpose: report a failed task or a missed deadline, or their end, to the monitor.
+-- Purpose: report a failed task or a missed deadline to the monitor.
 -- Grain: one row a (signal_id).
 -- Parameters: @rows (JSON array of objects named like the columns), @oldest and @newest (bounds of signalled_at).
--- Repeatable: a MERGE on the key; what is there already is left as it is.
+-- Repeatable: a MERGE on the key; what is there already is left as it is. A signal that a clock ahead has stamped gets
+--   BigQuery's time, which is looked for an hour back: it would be the newest of its key for as long as the clock is ahead.
 
 MERGE `{{ project }}.{{ monitor_dataset }}.alert_signal` AS log
 USING (
   SELECT
     JSON_VALUE(entry, '$.signal_id') AS signal_id,
     JSON_VALUE(entry, '$.alert_key') AS alert_key,
-    TIMESTAMP(JSON_VALUE(entry, '$.signalled_at')) AS signalled_at,
+    LEAST(TIMESTAMP(JSON_VALUE(entry, '$.signalled_at')), LEAST(@newest, CURRENT_TIMESTAMP())) AS signalled_at,
     JSON_VALUE(entry, '$.state') AS state,
     JSON_VALUE(entry, '$.priority') AS priority,
     JSON_VALUE(entry, '$.detail') AS detail,
@@ -16,7 +17,7 @@ USING (
   FROM UNNEST(JSON_QUERY_ARRAY(@rows)) AS entry
 ) AS source
 ON
-  log.signalled_at >= @oldest
+  log.signalled_at >= TIMESTAMP_SUB(LEAST(@oldest, CURRENT_TIMESTAMP()), INTERVAL 1 HOUR)
   AND log.signalled_at <= @newest
   AND log.signal_id = source.signal_id
 WHEN NOT MATCHED THEN INSERT (

@@ -1,5 +1,6 @@
 -- Purpose: report that what a task or a deadline reported is over.
 -- Grain: one row, or none when the newest signal of the key is not a firing one.
+--   It comes after the one that it ends, whatever clock stamped that, and not later than BigQuery's time otherwise.
 -- Parameters: @signal_id, @alert_key, @detail, @run_id (STRING), @now (TIMESTAMP), @since (TIMESTAMP): older signals are
 --   not read.
 -- Repeatable: after the first time the newest signal is "ok", and nothing is added.
@@ -10,7 +11,9 @@ INSERT INTO `{{ project }}.{{ monitor_dataset }}.alert_signal` (
 SELECT
   @signal_id AS signal_id,
   newest.alert_key,
-  @now AS signalled_at,
+  GREATEST(
+    LEAST(@now, CURRENT_TIMESTAMP()), TIMESTAMP_ADD(newest.signalled_at, INTERVAL 1 MICROSECOND)
+  ) AS signalled_at,
   'ok' AS state,
   newest.priority,
   @detail AS detail,
@@ -18,6 +21,7 @@ SELECT
 FROM (
   SELECT
     alert_key,
+    signalled_at,
     priority,
     state
   FROM `{{ project }}.{{ monitor_dataset }}.alert_signal`
