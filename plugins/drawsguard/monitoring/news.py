@@ -170,6 +170,11 @@ def _tail(free: FreeSource, table: TableName, now: datetime, count: int, columns
     return [row for day in _days(now, count) for row in free.of_day(table, day, columns)]
 
 
+def _known(rows: Iterable[Row], column: str, now: datetime) -> Iterable[Row]:
+    """Return the rows that the views know now: a clock that is ahead has stamped some with a time to come."""
+    return (row for row in rows if row[column] <= now)
+
+
 def freshness(free: FreeSource, at: Situation) -> Seen | None:
     """A table is stale from a time on that follows from its newest draw."""
     bad, means = {}, {}
@@ -183,10 +188,8 @@ def freshness(free: FreeSource, at: Situation) -> Seen | None:
 
 def _newest(free: FreeSource, table: TableName, now: datetime) -> datetime | None:
     column, _ = _FRESH[table]
-    return max(
-        (row[column] for row in _tail(free, table, now, FRESH_DAYS, {column: "TIMESTAMP"}) if row[column] <= now),
-        default=None,
-    )
+    rows = _tail(free, table, now, FRESH_DAYS, {column: "TIMESTAMP"})
+    return max((row[column] for row in _known(rows, column, now)), default=None)
 
 
 def behind(free: FreeSource, cadence: Cadence, now: datetime) -> dict[str, int]:
@@ -338,7 +341,7 @@ def sync_success(free: FreeSource, at: Situation) -> Seen | None:
     """The intervals of 24 hours, and when the end of the last success will be too long ago."""
     succeeded = [
         row
-        for row in _tail(free, _SYNC_LOG, at.now, 2, _SYNC_COLUMNS)
+        for row in _known(_tail(free, _SYNC_LOG, at.now, 2, _SYNC_COLUMNS), "finished_at", at.now)
         if (row["dag_id"], row["mode"], row["status"]) == ("draw_sync", "interval", "success")
     ]
     good = {row["interval_start"] for row in succeeded}
@@ -410,7 +413,8 @@ _IDENTITY_COLUMNS = {"service": "STRING", "check_number": "INT64", "checked_at":
 def identity(free: FreeSource, at: Situation) -> Seen | None:
     """Each check's newest result, and when it will be too old."""
     newest: dict[tuple[str, int], Row] = {}
-    for row in _tail(free, _IDENTITY_LOG, at.now, 2, _IDENTITY_COLUMNS):
+    results = _tail(free, _IDENTITY_LOG, at.now, 2, _IDENTITY_COLUMNS)
+    for row in _known(results, "checked_at", at.now):
         key = (row["service"], row["check_number"])
         if key not in newest or newest[key]["checked_at"] < row["checked_at"]:
             newest[key] = row
@@ -425,7 +429,8 @@ def identity(free: FreeSource, at: Situation) -> Seen | None:
                 name = f"{service}/{number} fails"
                 bad[name] = LONG_AGO
             means[name] = Judged("failing_checks", service)
-    return Seen(bad, means)
+    to_come = (row["checked_at"] for row in results if row["checked_at"] > at.now)
+    return Seen(bad, means, min(to_come, default=None))
 
 
 def heartbeat(_free: FreeSource, at: Situation) -> Seen | None:

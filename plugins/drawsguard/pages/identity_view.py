@@ -200,7 +200,7 @@ class IdentityReader:
 
     def checks(self, now: datetime) -> tuple[CheckRow, ...]:
         """Read the newest result of each check."""
-        return self._rows("identity_checks", CheckRow, since=now - CHECKS_SPAN)
+        return self._rows("identity_checks", CheckRow, since=now - CHECKS_SPAN, now=now)
 
     def turns(self, now: datetime) -> tuple[TurnRow, ...]:
         """Read when checks began to fail and passed again."""

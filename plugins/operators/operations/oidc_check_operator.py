@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
@@ -14,7 +14,10 @@ from drawsguard.identity.inspector import IdentityInspector
 from drawsguard.identity.model import Severity
 from drawsguard.identity.report import result_rows
 from drawsguard.settings import get_settings
+from drawsguard.warehouse.engine_clock import EngineClock
+from drawsguard.warehouse.failures import CLIENT_ERRORS
 from drawsguard.warehouse.monitoring_repository import MonitoringRepository
+from drawsguard.warehouse.table_facts import table_facts
 from hooks.google_identity_hook import GoogleIdentityHook
 from hooks.warehouse_hook import warehouse_client
 
@@ -56,12 +59,16 @@ class OidcCheckOperator(BaseOperator):
         """
         if self.scheduled_only and str(context["dag_run"].run_type) != "scheduled":
             raise AirflowSkipException("Only scheduled runs check the identity.")
-        now = datetime.now(UTC)
+        client = warehouse_client()
+        clock = EngineClock(client)
+        with suppress(*CLIENT_ERRORS):  # for the time that the answer states; the results are recorded, or fail, below
+            table_facts(client, "monitor", "identity_check_log")
+        now = clock.now()
         results = IdentityInspector(GoogleIdentityHook(gcp_conn_id=self.gcp_conn_id), get_settings()).check(
             self.services, now
         )
         rows = result_rows(results, context["run_id"], now)
-        repository = MonitoringRepository(warehouse_client(), dag_id=self.dag_id, task_id=self.task_id)
+        repository = MonitoringRepository(client, dag_id=self.dag_id, task_id=self.task_id)
         repository.load("identity_check_log", rows, context["run_id"])
         for result in results:
             for finding in result.findings:

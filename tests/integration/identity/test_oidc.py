@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import uuid
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +17,7 @@ from google.cloud.bigquery import Client
 
 from drawsguard.refusal import RefusedError, refusal_of
 from drawsguard.settings import get_settings
+from drawsguard.warehouse import engine_clock
 from local.google.server import make_server
 from operators.operations import oidc_repair_apply_operator
 from operators.operations.oidc_check_operator import OidcCheckOperator
@@ -75,6 +77,22 @@ def test_healthy_services_pass_and_each_check_is_a_row(plane: tuple[str, Client]
     assert {row["status"] for row in kept} == {"pass"}
     OidcCheckOperator(task_id="check").execute(context("healthy"))
     assert len(table(plane[1], "identity_check_log", "healthy")) == 28, "a run that is repeated is the same run"
+
+
+def test_results_of_a_clock_ahead_are_judged_and_stamped_with_the_time_of_bigquery(
+    plane: tuple[str, Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The view leaves out what is to come: the checks would count as not made, on each run of such a worker."""
+
+    class Worker(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> Any:
+            return datetime.now(tz) + timedelta(hours=8)
+
+    monkeypatch.setattr(engine_clock, "datetime", Worker)
+    assert set(OidcCheckOperator(task_id="check").execute(context("ahead")).values()) == {"pass"}
+    stamps = {row["checked_at"] for row in table(plane[1], "identity_check_log", "ahead")}
+    assert max(stamps) <= datetime.now(UTC) + engine_clock.LEEWAY
 
 
 def test_failure_is_recorded_before_it_is_raised_and_names_the_repair(plane: tuple[str, Client]) -> None:

@@ -495,6 +495,32 @@ def test_identity_checks_that_were_not_made_are_failures(client: Client) -> None
     assert failed == ["collector"]
 
 
+def test_a_result_of_a_clock_ahead_hides_no_identity_that_fails_now(client: Client) -> None:
+    store, now, check = (
+        MonitoringRepository(client, dag_id="test", task_id="test"),
+        datetime.now(UTC),
+        "identities_pass",
+    )
+    truncate(client, ("monitor", "identity_check_log"))
+
+    def load(run: str, at: datetime, status: str) -> None:
+        results = [
+            {"run_id": run, "service": one.name, "check_number": n, "check_name": "c", "checked_at": at,
+             "status": status if (one.name, n) == ("collector", 3) else "pass", "findings": "[]"}
+            for one in load_services().services for n in range(1, 8)
+        ]  # fmt: skip
+        store.load("identity_check_log", results, run)
+
+    load("ahead", now + timedelta(hours=8), "pass")
+    shown = {row["service_name"]: row["failing_checks"] for row in view(client, check.view)}
+    assert set(shown.values()) == {7}, "none was made by now"
+    load("now", now, "fail")
+    shown = {row["service_name"]: row["failing_checks"] for row in view(client, check.view)}
+    assert (shown.pop("collector"), set(shown.values())) == (1, {0})
+    newest = store.query("pages/identity_checks", since=now - timedelta(days=1), now=now)
+    assert {row["run_id"] for row in newest} == {"now"}
+
+
 def test_silence_of_the_monitor_is_seen(client: Client) -> None:
     store = MonitoringRepository(client, dag_id="test", task_id="test")
     check, now = CHECKS["monitor_runs_every_minute"], datetime.now(UTC)

@@ -6,14 +6,15 @@ import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from unittest import mock
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from drawsguard.monitoring.carried import LONGEST_FAILING, LONGEST_LACKING, Carried, Carrier, as_text, load
 from drawsguard.monitoring.checks import judge, load_checks
-from drawsguard.monitoring.news import ServiceError
-from tests.watched_day import MINUTE, Faults, WatchedDay, played
+from drawsguard.monitoring.news import ServiceError, TableName
+from tests.watched_day import IDENTITY_LOG, MINUTE, SERVICES, SLOT, SYNC_LOG, Faults, Stored, WatchedDay, played
 
 START = datetime(2025, 10, 21, tzinfo=UTC)
 FAULT_AT = START + timedelta(hours=1)
@@ -143,6 +144,41 @@ def test_one_round_of_a_wrong_clock_hides_nothing(what: str, ahead: timedelta) -
         lambda moment: ahead if wrong <= moment < wrong + MINUTE else timedelta(),
     )
     assert hidden(found) == []
+
+
+class ResultsToCome(WatchedDay):
+    """Shortly before the fault, one run of the sync and one of the identity checks have a clock that is hours ahead."""
+
+    def _fill(self) -> None:
+        super()._fill()
+        came, stamped = FAULT_AT - timedelta(minutes=3), FAULT_AT + timedelta(hours=8)
+        self._store(SYNC_LOG, came, finished_at=stamped, interval_start=FAULT_AT - SLOT, dag_id="draw_sync",
+                    mode="interval", status="success")  # fmt: skip
+        for service in SERVICES:
+            for number in range(1, 8):
+                result = {"service": service.name, "check_number": number, "checked_at": stamped}
+                self._store(IDENTITY_LOG, came, status="pass", **result)
+
+    # The views leave out what is stamped with a time to come.
+    def _passed_by(self, table: TableName, column: str) -> list[Stored]:
+        return [one for one in self.tables[table] if one.values[column] <= self.now]
+
+    def sync_success_rate_v(self) -> list[dict[str, Any]]:
+        with mock.patch.dict(self.tables, {SYNC_LOG: self._passed_by(SYNC_LOG, "finished_at")}):
+            return super().sync_success_rate_v()
+
+    def identity_service_v(self) -> list[dict[str, Any]]:
+        known = self._passed_by(IDENTITY_LOG, "checked_at")
+        came = {IDENTITY_LOG: sorted(one.since for one in known)}
+        with mock.patch.dict(self.tables, {IDENTITY_LOG: known}), mock.patch.dict(self._came, came):
+            return super().identity_service_v()
+
+
+@pytest.mark.parametrize("what", ["identity broken", "identity checks stopped", "sync log stopped"])
+def test_what_is_stamped_with_a_time_to_come_hides_no_fault(what: str) -> None:
+    found = play(ResultsToCome(START, 1, Faults(FAULT_AT, FAULT_AT + timedelta(hours=2), what)), 4)
+    assert hidden(found) == []
+    assert any(FAULTS[what][1] == name for _, truth, _ in found for name, _ in truth)
 
 
 class FeaturesStoppedBefore(WatchedDay):
