@@ -104,10 +104,6 @@ def deciding(events: Iterable[Event], now: datetime) -> list[Event]:
         for alert in fold(events).alerts.values()
         if alert.status is Status.RESOLVED
         and now - newest[alert.alert_id] > DECIDING
-        and (
-            alert.priority is Priority.P2
-            or (alert.notified_at is None and not alert.unheard)
-            or alert.recovery_notified_at is not None
-        )
+        and (alert.priority is Priority.P2 or not alert.owes_recovery)
     }
     return [event for event in events if event.kind in (Kind.MUTED, Kind.UNMUTED) or event.alert_id not in over]

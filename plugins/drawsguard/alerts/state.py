@@ -76,7 +76,8 @@ class Event:
 class Alert:
     """One firing of a condition, folded from its events.
 
-    ``unheard``: no channel took its announcement yet. ``newest_at``: the time of its last event.
+    ``unheard``: no channel took its announcement yet. ``outlived``: it has ended, and a later one of its condition was
+    announced. ``newest_at``: the time of its last event.
     """
 
     alert_id: str
@@ -91,6 +92,7 @@ class Alert:
     escalated: bool = False
     delivery_failures: int = 0
     unheard: bool = False
+    outlived: bool = False
     last_delivery_at: datetime | None = None
     acknowledged_by: str | None = None
     recovering_since: datetime | None = None
@@ -105,6 +107,12 @@ class Alert:
     def open(self) -> bool:
         """Whether the condition still holds."""
         return self.status is not Status.RESOLVED
+
+    @property
+    def owes_recovery(self) -> bool:
+        """Whether it has ended, and those who were told of it, or should have been, have to hear that."""
+        told = self.notified_at is not None or self.unheard
+        return not self.open and told and self.recovery_notified_at is None and not self.outlived
 
 
 @dataclass(frozen=True)
@@ -194,6 +202,11 @@ def fold(events: Iterable[Event]) -> Board:
                 )  # fmt: skip
         elif event.alert_id in alerts:
             alerts[event.alert_id] = replace(_after(alerts[event.alert_id], event), newest_at=event.event_at)
+            if event.kind is Kind.NOTIFIED and alerts[event.alert_id].open:
+                # That the one before is over would be news of the one that people know of now, and false.
+                for before in alerts.values():
+                    if before.key == event.alert_key and before.owes_recovery:
+                        alerts[before.alert_id] = replace(before, outlived=True)
     return Board(alerts, mutes, tuple(unique.values()))
 
 
@@ -296,7 +309,7 @@ def due_messages(board: Board, now: datetime, policy: Policy) -> list[tuple[Mess
     again, less often after many failures, and never given up. A P0 that was announced and that nobody acknowledged is
     announced again, and from ``escalate_from`` on to the second recipient as well.
     A recovery is announced to those who received the alert; when no channel took the alert while it was open, it is the
-    one message that tells of it.
+    one message that tells of it. It waits while the condition holds again, and is none once that was announced.
     """
     due: list[tuple[Message, Alert]] = []
     for alert in sorted(board.alerts.values(), key=_turn):
@@ -306,9 +319,14 @@ def due_messages(board: Board, now: datetime, policy: Policy) -> list[tuple[Mess
             message = _announcement(alert, now, policy)
             if message is not None and not _silent(board, alert, now, policy):
                 due.append((message, alert))
-        elif (alert.notified_at is not None or alert.unheard) and alert.recovery_notified_at is None:
+        elif _recovery_is_due(board, alert):
             due.append((Message.RECOVERY, alert))
     return due
+
+
+def _recovery_is_due(board: Board, alert: Alert) -> bool:
+    """Whether people are to be told that an alert has ended: nothing is over of what has broken out again."""
+    return alert.owes_recovery and board.open_alert(alert.key) is None
 
 
 def _silent(board: Board, alert: Alert, now: datetime, policy: Policy) -> bool:
@@ -378,9 +396,15 @@ def unheard_of(board: Board, now: datetime, policy: Policy) -> list[tuple[Alert,
     return [
         (alert, reasons[alert.alert_id])
         for alert in board.alerts.values()
-        if alert.delivery_failures and alert.recovery_notified_at is None
-        and not (alert.open and _needs_no_telling(board, alert, now, policy))
-    ]  # fmt: skip
+        if alert.delivery_failures and _is_awaited(board, alert, now, policy)
+    ]
+
+
+def _is_awaited(board: Board, alert: Alert, now: datetime, policy: Policy) -> bool:
+    """Whether a channel has to take a message of an alert, now or after a delay."""
+    if not alert.open:
+        return _recovery_is_due(board, alert)
+    return not _needs_no_telling(board, alert, now, policy)
 
 
 class AlertCommandError(RefusedError, ValueError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -74,7 +75,10 @@ def test_an_alert_that_is_over_and_announced_is_left_out_and_nothing_else() -> N
         event(kind, LONG_AGO + n * timedelta(minutes=1), "old")
         for n, kind in enumerate((Kind.FIRED, Kind.NOTIFIED, Kind.RESOLVED, Kind.RECOVERY_NOTIFIED))
     ]
-    unannounced = [event(kind, LONG_AGO, "untold") for kind in (Kind.FIRED, Kind.NOTIFIED, Kind.RESOLVED)]
+    unannounced = [
+        replace(event(kind, LONG_AGO, "untold"), alert_key="check:another")
+        for kind in (Kind.FIRED, Kind.NOTIFIED, Kind.RESOLVED)
+    ]
     still_open = [event(Kind.FIRED, LONG_AGO, "open")]
     muted = [event(Kind.MUTED, LONG_AGO, "old", NOW + timedelta(days=1)), event(Kind.UNMUTED, LONG_AGO, "old")]
     lately = [event(kind, NOW, "new") for kind in (Kind.FIRED, Kind.RESOLVED)]
@@ -83,6 +87,14 @@ def test_an_alert_that_is_over_and_announced_is_left_out_and_nothing_else() -> N
     assert kept == unannounced + still_open + muted + lately
     assert due_messages(fold(kept), NOW, Policy()) == due_messages(fold(everything), NOW, Policy())
     assert fold(kept).mutes == fold(everything).mutes
+
+
+def test_a_recovery_that_was_never_told_is_left_out_once_the_next_outbreak_was_announced() -> None:
+    first = [event(kind, LONG_AGO, "first") for kind in (Kind.FIRED, Kind.NOTIFIED, Kind.RESOLVED)]
+    second = [event(kind, LONG_AGO + timedelta(minutes=n), "second") for n, kind in
+              enumerate((Kind.FIRED, Kind.NOTIFIED, Kind.RESOLVED, Kind.RECOVERY_NOTIFIED), 1)]  # fmt: skip
+    assert due_messages(fold(first + second), NOW, Policy()) == []
+    assert deciding(first + second, NOW) == [], "without the second the first would be due again"
 
 
 def test_what_left_sight_is_judged_once_an_hour_while_it_stays_bad_and_each_round_when_it_recovers() -> None:

@@ -188,6 +188,32 @@ def test_a_refused_alert_that_recovers_is_unheard_until_its_recovery_is_taken(lo
     assert healed.undelivered == []
 
 
+def test_nobody_is_told_that_it_is_over_while_it_has_broken_out_again(log: Log) -> None:
+    """The channel was down when the first outbreak ended, and comes back during the second."""
+    channel, key, told = Channel(), "task:a.b", []
+    for n in range(160):
+        channel.refuses = 8 <= n < 62
+        firing = n < 8 or 60 <= n < 120
+        latest, before = manager(log), len(channel.texts)
+        latest.round([replace(failing(key, Priority.P1), firing=firing)], channel, NOW + n * MINUTE)
+        told += [(n, text.title[:4]) for text in channel.texts[before:] if key in text.body]
+        if 60 <= n < 65:
+            assert not any(one.startswith(key) for one in latest.undelivered), "the recovery is none"
+    assert told == [(5, "[P1]"), (65, "[P1]"), (122, "[恢复 ")]
+
+
+def test_a_recovery_that_waits_is_told_when_what_broke_out_again_passed_unannounced(log: Log) -> None:
+    channel, key, told = Channel(), "task:a.b", []
+    for n in range(90):
+        channel.refuses = 8 <= n < 62
+        latest, before = manager(log), len(channel.texts)
+        seen = replace(failing(key, Priority.P1), firing=n < 8 or 60 <= n < 64)
+        latest.round([seen], channel, NOW + n * MINUTE)
+        told += [text.title[:4] for text in channel.texts[before:] if key in text.body]
+    assert told == ["[P1]", "[恢复 "]
+    assert latest.undelivered == []
+
+
 class SlowChannel(Channel):
     """A channel that takes its time for each text (seconds of `now`); ``dies_at`` is the text that kills the task."""
 
