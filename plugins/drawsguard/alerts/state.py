@@ -319,14 +319,19 @@ def due_messages(board: Board, now: datetime, policy: Policy) -> list[tuple[Mess
             message = _announcement(alert, now, policy)
             if message is not None and not _silent(board, alert, now, policy):
                 due.append((message, alert))
-        elif _recovery_is_due(board, alert):
+        elif _recovery_is_due(board, alert, now):
             due.append((Message.RECOVERY, alert))
     return due
 
 
-def _recovery_is_due(board: Board, alert: Alert) -> bool:
-    """Whether people are to be told that an alert has ended: nothing is over of what has broken out again."""
-    return alert.owes_recovery and board.open_alert(alert.key) is None
+def _recovery_is_due(board: Board, alert: Alert, now: datetime) -> bool:
+    """Whether people are to be told that an alert has ended.
+
+    Nothing is over of what has broken out again. A mute silences a recovery that was refused; one that was not goes to
+    those who heard of the alert.
+    """
+    silenced = alert.delivery_failures > 0 and board.muted(alert.key, now)
+    return alert.owes_recovery and not silenced and board.open_alert(alert.key) is None
 
 
 def _silent(board: Board, alert: Alert, now: datetime, policy: Policy) -> bool:
@@ -403,7 +408,7 @@ def unheard_of(board: Board, now: datetime, policy: Policy) -> list[tuple[Alert,
 def _is_awaited(board: Board, alert: Alert, now: datetime, policy: Policy) -> bool:
     """Whether a channel has to take a message of an alert, now or after a delay."""
     if not alert.open:
-        return _recovery_is_due(board, alert)
+        return _recovery_is_due(board, alert, now)
     return not _needs_no_telling(board, alert, now, policy)
 
 

@@ -188,6 +188,8 @@ class MonitoringCheckOperator(BaseOperator):
     def _complain(outcomes: Sequence[Outcome], undelivered: Sequence[str]) -> None:
         unread = sorted({outcome.actual for outcome in outcomes if outcome.status == "error"})
         problems = [*unread, *(f"an alert reached no channel: {one}" for one in undelivered)]
+        if undelivered:
+            problems.append("alert_mute on its key silences an alert, or its recovery, that no channel takes.")
         if problems:
             raise AirflowException(
                 "The monitor is impaired; what it could observe is recorded. "

@@ -133,6 +133,45 @@ def test_a_recovery_that_no_channel_took_is_complained_about_until_one_takes_it(
         assert told.undelivered == []
 
 
+class ChannelOfKeywords(Channel):
+    """A channel that takes only what holds its keyword, as a robot of DingTalk does."""
+
+    def send(self, text: Text) -> tuple[list[str], list[str]]:
+        self.refuses = "[P0]" not in text.title
+        return super().send(text)
+
+
+def test_a_recovery_that_no_channel_takes_is_silenced_by_a_mute(log: Log) -> None:
+    channel, key = ChannelOfKeywords(), "task:a.b"
+    manager(log).round([failing(key)], channel, NOW)
+    over, day = replace(failing(key), firing=False), timedelta(days=1)
+    for n in range(1, 60):
+        latest = manager(log)
+        latest.round([over], channel, NOW + n * MINUTE)
+    assert f"{key}: chat://a: HTTP 429" in latest.undelivered
+    by_hand, at = manager(log), NOW + 60 * MINUTE
+    by_hand.record([mute(by_hand.board(at), key, "alice", "a keyword is missing", at, day, day)])
+    tries = log.of("delivery_failed").count(key)
+    for n in range(61, 120):
+        latest = manager(log)
+        latest.round([over], channel, NOW + n * MINUTE)
+        assert not any(one.startswith(key) for one in latest.undelivered), f"minute {n}"
+    assert log.of("delivery_failed").count(key) == tries
+    channel, told = Channel(), manager(log)
+    told.round([over], channel, at + day)
+    assert any(key in text.body for text in channel.texts), "a mute has an end"
+
+
+def test_the_recovery_of_what_was_muted_is_told_to_those_who_heard_of_it(log: Log) -> None:
+    channel, key, day = Channel(), "task:a.b", timedelta(days=1)
+    manager(log).round([failing(key)], channel, NOW)
+    by_hand = manager(log)
+    by_hand.record([mute(by_hand.board(NOW), key, "alice", "planned", NOW, day, day)])
+    for n in range(1, 5):
+        manager(log).round([replace(failing(key), firing=False)], channel, NOW + n * MINUTE)
+    assert len(channel.texts) == 2
+
+
 @pytest.mark.parametrize("known", ["acknowledged", "muted"])
 def test_what_a_person_knows_is_not_complained_about(log: Log, known: str) -> None:
     channel, seen, day = Channel(), [failing("task:a.b")], timedelta(days=1)
