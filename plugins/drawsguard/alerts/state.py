@@ -391,7 +391,7 @@ def unheard_of(board: Board, now: datetime, policy: Policy) -> list[tuple[Alert,
     """Return the alerts whose newest message no channel has taken yet, with the reason of the last try.
 
     No message is waited for of what a person knows, and of what another alert explains. One that recovers may break out
-    again: it is unheard until it has ended.
+    again: it is unheard until it has ended, unless it was announced and only a reminder was refused.
     """
     reasons = {
         event.alert_id: event.detail
@@ -409,6 +409,8 @@ def _is_awaited(board: Board, alert: Alert, now: datetime, policy: Policy) -> bo
     """Whether a channel has to take a message of an alert, now or after a delay."""
     if not alert.open:
         return _recovery_is_due(board, alert, now)
+    if alert.recovering_since is not None and not alert.unheard:
+        return False
     return not _needs_no_telling(board, alert, now, policy)
 
 

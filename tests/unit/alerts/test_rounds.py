@@ -172,6 +172,20 @@ def test_the_recovery_of_what_was_muted_is_told_to_those_who_heard_of_it(log: Lo
     assert len(channel.texts) == 2
 
 
+def test_a_refused_reminder_is_not_complained_about_while_its_alert_recovers(log: Log) -> None:
+    """People were told of it, and the channel may take messages again: only the round of the refusal says so."""
+    channel, key = Channel(), "task:a.b"
+    complained = []
+    for n in range(70):
+        channel.refuses = n == 45
+        firing = n < 46 and n not in (10, 20)  # it breaks out three times: quiet for minutes is no end
+        latest = manager(log)
+        latest.round([replace(failing(key), firing=firing)], channel, NOW + n * MINUTE)
+        complained += [n] if any(one.startswith(key) for one in latest.undelivered) else []
+    assert complained == [45]
+    assert key in log.of("recovery_notified")
+
+
 @pytest.mark.parametrize("known", ["acknowledged", "muted"])
 def test_what_a_person_knows_is_not_complained_about(log: Log, known: str) -> None:
     channel, seen, day = Channel(), [failing("task:a.b")], timedelta(days=1)
