@@ -99,7 +99,7 @@ class AlertManager:
 
     def board(self, now: datetime) -> Board:
         """Return the state of all alerts that decide anything."""
-        return fold(self._memory.events(now, lambda: self._events(now)))
+        return fold(self._memory.events(now, lambda: self._events(now), self._config.policy))
 
     def _events(self, now: datetime) -> list[Event]:
         return [

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
-from drawsguard.alerts.state import Event, Kind, Status, fold
+from drawsguard.alerts.state import Event, Kind, Policy, Status, fold, in_order
 from drawsguard.monitoring.observation import Observation, Priority
 
 log = logging.getLogger(__name__)
@@ -62,12 +63,14 @@ class Memory:
             log.warning("What the round before knew of the alerts cannot be read; the log is: %s", error)
             self._kept = _Kept()
 
-    def events(self, now: datetime, read: Callable[[], Iterable[Event]]) -> Sequence[Event]:
+    def events(self, now: datetime, read: Callable[[], Iterable[Event]], policy: Policy) -> Sequence[Event]:
         """Return the events that decide, from memory where the log did not change."""
         facts = self._facts("alert_log")  # before the reading: what comes in between shows next time
         before = self._kept.events
         events = before.events if before and facts == before.facts else deciding(read(), now)
-        self._left.events = _Events(facts=facts, events=events) if facts and len(events) <= MOST else None
+        if facts:
+            kept = condensed(events, now, policy)
+            self._left.events = _Events(facts=facts, events=kept) if len(kept) <= MOST else None
         return events
 
     def signals(self, read: Callable[[], Iterable[Observation]]) -> Sequence[Observation]:
@@ -107,3 +110,33 @@ def deciding(events: Iterable[Event], now: datetime) -> list[Event]:
         and (alert.priority is Priority.P2 or not alert.owes_recovery)
     }
     return [event for event in events if event.kind in (Kind.MUTED, Kind.UNMUTED) or event.alert_id not in over]
+
+
+def condensed(events: Iterable[Event], now: datetime, policy: Policy) -> list[Event]:
+    """Return the events by which a round decides the same, from now on.
+
+    A check that flaps, and a message that no channel takes, add an event a minute. Flapping is counted within its
+    window; what was over and told before explains nothing and counts for nothing; and of refusals the newest ones say
+    how often to try.
+    """
+    events = list(events)
+    alerts, lately = fold(events).alerts, now - max(policy.flap_window, policy.aftermath)
+    kept: list[Event] = []
+    dampings: set[str] = set()
+    refusals: Counter[str] = Counter()
+    for event in reversed(in_order(events)):
+        alert, is_old = alerts.get(event.alert_id), event.event_at <= lately
+        if alert is not None and is_old and event.kind not in (Kind.MUTED, Kind.UNMUTED):
+            settled = not alert.open and (alert.priority is Priority.P2 or not alert.owes_recovery)
+            if settled and alert.newest_at is not None and alert.newest_at <= lately:
+                continue
+            if event.kind in (Kind.RECOVERING, Kind.RELAPSED) and event.alert_id in dampings:
+                continue
+        if event.kind in (Kind.RECOVERING, Kind.RELAPSED):
+            dampings.add(event.alert_id)
+        if event.kind is Kind.DELIVERY_FAILED:
+            refusals[event.alert_id] += 1
+            if refusals[event.alert_id] > policy.retry_limit:
+                continue
+        kept.append(event)
+    return kept[::-1]

@@ -183,13 +183,18 @@ def passed(since: datetime, now: datetime, delay: timedelta) -> bool:
     return not timedelta() <= now - since < delay
 
 
+def in_order(events: Iterable[Event]) -> list[Event]:
+    """Return events in the order in which they are folded, see `Kind`."""
+    order = {kind: place for place, kind in enumerate(Kind)}
+    return sorted(events, key=lambda one: (one.event_at, order[one.kind], one.event_id))
+
+
 def fold(events: Iterable[Event]) -> Board:
     """Return the state after all events, whatever order they arrive in; repeated and impossible ones are ignored."""
     unique = {event.event_id: event for event in events}
-    order = list(Kind)
     alerts: dict[str, Alert] = {}
     mutes: dict[str, datetime] = {}
-    for event in sorted(unique.values(), key=lambda one: (one.event_at, order.index(one.kind), one.event_id)):
+    for event in in_order(unique.values()):
         if event.kind is Kind.MUTED and event.until is not None:
             mutes[event.alert_key] = event.until
         elif event.kind is Kind.UNMUTED:
