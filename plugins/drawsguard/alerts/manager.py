@@ -201,11 +201,14 @@ class AlertManager:
             lately=now - LATELY,
         )
         columns = ("first_checked_at", "has_passed", "resumed_at", "patient_since", "away_since", "interruptions")
-        return {
+        known = {
             key: History(*(row[column] for column in columns))
             for row in rows
             if (key := f"check:{row['check_name']}:{row['subject']}") in new
         }
+        # What this round has streamed may not be shown yet: that it is the first look is known all the same.
+        first_look = History(now, has_passed=False, resumed_at=now, patient_since=now)
+        return dict.fromkeys(new, first_look) | known
 
     def _judged_again(self, gone: Sequence[Alert], look_again: LookAgain | None, now: datetime) -> list[Observation]:
         """Return what is known of alerts whose subject left sight: nothing recovers by that alone.

@@ -61,7 +61,8 @@ def sink(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 def manager(client: Client) -> AlertManager:
     truncate(client, ("monitor", "alert_log"), ("monitor", "alert_signal"))
     store = MonitoringRepository(client, dag_id="test", task_id="test")
-    return AlertManager(store, load_alert_config(), load_checks(), get_settings(), run_id="run")
+    config = load_alert_config().model_copy(update={"start_grace_minutes": 0})  # nothing here is in the log of checks
+    return AlertManager(store, config, load_checks(), get_settings(), run_id="run")
 
 
 def stale(firing: bool | None = True, key: str = KEY, priority: Priority = Priority.P0) -> Observation:

@@ -219,9 +219,13 @@ class Rounds:
         ]  # fmt: skip
         self._repository.stream("check_log", entries, CHECK_KEY)
 
-    def failing(self, at: datetime, *keys: str) -> set[str]:
-        """Play a round in which these keys fail; return what fires."""
-        self.log([at], "fail", *keys)
+    def failing(self, at: datetime, *keys: str, shown: bool = True) -> set[str]:
+        """Play a round in which these keys fail; return what fires.
+
+        :param shown: whether what the round has streamed can be read by the round itself.
+        """
+        if shown:
+            self.log([at], "fail", *keys)
         observations = [Observation(key, True, Priority.P0, "failed") for key in keys]
         return {event.alert_key for event in self._manager.round(observations, self._hook, at) if event.kind == "fired"}
 
@@ -316,6 +320,18 @@ def test_an_event_of_a_clock_ahead_that_is_recorded_again_stays_single(client: C
     for _ in range(2):
         manager.record([event])
     assert len(manager.board(now).events) == 1
+
+
+def test_a_round_whose_own_rows_cannot_be_read_yet_is_as_patient(client: Client, sink: str) -> None:
+    """BigQuery promises what was streamed within seconds only."""
+    rounds, back = Rounds(client), NOW + timedelta(hours=3)
+    keys = (STALE, IDENTITY, ABSENCE)
+    assert rounds.failing(NOW - timedelta(days=20), *keys, shown=False) == set(), "a first start"
+    rounds.log(minutes(NOW - 30 * MINUTE, NOW), "pass", STALE, IDENTITY)
+    assert rounds.failing(NOW, STALE, "check:identities_pass:new-service", shown=False) == {STALE}, "it passed before"
+    assert rounds.failing(back, IDENTITY, shown=False) == set(), "the monitor is back after three hours"
+    rounds.log(minutes(back, back + 10 * MINUTE), "fail", IDENTITY)
+    assert rounds.failing(back + 10 * MINUTE, IDENTITY, shown=False) == {IDENTITY}
 
 
 def test_after_a_pause_of_days_everything_is_as_at_a_first_start(client: Client, sink: str) -> None:

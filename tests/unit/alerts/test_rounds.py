@@ -84,7 +84,8 @@ def log() -> Log:
 
 
 def manager(log: Log, **options: Any) -> AlertManager:
-    return AlertManager(log, load_alert_config(), load_checks(), get_settings(), run_id="run", **options)  # type: ignore[arg-type]
+    config = load_alert_config().model_copy(update={"start_grace_minutes": 0})  # there is no log of checks
+    return AlertManager(log, config, load_checks(), get_settings(), run_id="run", **options)  # type: ignore[arg-type]
 
 
 def failing(key: str, priority: Priority = Priority.P0) -> Observation:

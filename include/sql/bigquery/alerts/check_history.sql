@@ -2,9 +2,9 @@
 --   the monitor was last interrupted, and since when patience counts: the end of the first interruption after the subject
 --   passed last. Later ones prolong nothing; without any it is the end of the newest one.
 -- Grain: one row a check and subject.
--- Parameters: @since, @now (TIMESTAMP): older results are not read, nor those that a clock ahead has stamped;
---   @silence_seconds (INT64): a longer time between two rounds is an interruption; @lately (TIMESTAMP): interruptions that
---   ended since then are counted.
+-- Parameters: @since, @now (TIMESTAMP): older results are not read, nor those that a clock ahead has stamped; there is a
+--   round at @now, this one, whether or not what it has streamed can be read already; @silence_seconds (INT64): a longer
+--   time between two rounds is an interruption; @lately (TIMESTAMP): interruptions that ended since then are counted.
 WITH results AS (
   SELECT check_name, subject, checked_at, status
   FROM `{{ project }}.{{ monitor_dataset }}.check_log`
@@ -12,7 +12,11 @@ WITH results AS (
 ),
 rounds AS (
   SELECT checked_at, LAG(checked_at) OVER (ORDER BY checked_at) AS previous
-  FROM (SELECT DISTINCT checked_at FROM results)
+  FROM (
+    SELECT checked_at FROM results
+    UNION DISTINCT
+    SELECT @now AS checked_at
+  )
 ),
 interrupted AS (
   SELECT checked_at AS resumed_at, previous
