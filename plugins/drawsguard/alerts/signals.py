@@ -22,6 +22,12 @@ MOST_LISTED = 5000
 #: without it may have reached nobody.
 MAIL_SENT = "邮件已发送。A mail was sent."
 
+#: The state of a signal that says that its condition holds.
+FIRING = "firing"
+
+#: How the key of a missed deadline begins.
+SLA = "sla:"
+
 _SIGNAL = (
     SchemaField("alert_key", "STRING"),
     SchemaField("signalled_at", "TIMESTAMP"),
@@ -37,7 +43,7 @@ def task_key(dag_id: str, task_id: str) -> str:
 
 def sla_key(dag_id: str) -> str:
     """Return the alert key of a DAG's missed deadlines."""
-    return f"sla:{dag_id}"
+    return f"{SLA}{dag_id}"
 
 
 def fire(
@@ -45,16 +51,21 @@ def fire(
 ) -> None:
     """Append a signal that the condition ``key`` holds; repeated ones are the same alert.
 
+    Where it is listed that the condition holds already, nothing is added: a task that fails for days would fill the
+    table beyond what is listed free of charge. Of a missed deadline the newest run counts, so each is kept.
+
     :param detail: what happened, for the alert's message.
     :param now: aware.
     """
     newest = _newest_listed(repository, key)
+    if newest and newest["state"] == FIRING and not key.startswith(SLA):
+        return
     row = {
         "signal_id": stable_id(key, run_id, now.isoformat()),
         "alert_key": key,
         # A clock that is behind would have it come before what it is news to.
         "signalled_at": max(now, newest["signalled_at"] + TICK) if newest else now,
-        "state": "firing",
+        "state": FIRING,
         "priority": priority.value,
         "detail": detail,
         "run_id": run_id,
@@ -81,7 +92,7 @@ def listed_firing_run(repository: MonitoringRepository, key: str) -> str | None:
     newest = _newest_listed(repository, key)
     if newest is None:
         return None
-    return str(newest["run_id"]) if newest and newest["state"] == "firing" else ""
+    return str(newest["run_id"]) if newest and newest["state"] == FIRING else ""
 
 
 def firing_run(repository: MonitoringRepository, key: str, now: datetime) -> str:
@@ -90,7 +101,7 @@ def firing_run(repository: MonitoringRepository, key: str, now: datetime) -> str
     :param now: aware.
     """
     for row in repository.query("alerts/newest_signals", since=now - MEMORY):
-        if row["alert_key"] == key and row["state"] == "firing":
+        if row["alert_key"] == key and row["state"] == FIRING:
             return str(row["run_id"])
     return ""
 

@@ -183,7 +183,7 @@ def test_failures_of_a_long_outage_are_one_alert_one_mail_and_one_recovery(
         [],
     ]
     report_success(context(Task(run_id="scheduled__5", failed=("scheduled__1",))))
-    assert signals(client) == ["firing"] * 3 + ["ok"], "what is over is not ended again"
+    assert signals(client) == ["firing", "ok"], "an outage is one, and what is over is not ended again"
 
 
 def test_a_points_failure_reaches_the_points_team(manager: AlertManager, sinks: Any) -> None:
@@ -264,8 +264,24 @@ def test_what_an_older_version_stamped_with_a_time_to_come_is_over_as_well(
     assert signals(client) == ["firing", "ok"]
 
 
-def test_a_signal_that_is_sent_again_stays_single(client: Client, manager: AlertManager) -> None:
+def test_a_failure_that_is_known_adds_no_row_and_a_missed_deadline_does(client: Client, manager: AlertManager) -> None:
+    """The signals are listed free of charge as long as there are few. Of a deadline the newest run counts."""
+    for run in ("1", "2"):
+        fire(manager._repository, KEY, Priority.P0, "failed", run_id=run, now=datetime.now(UTC))
+    assert signals(client) == ["firing"]
+    end(manager._repository, KEY, "succeeded", run_id="3", now=datetime.now(UTC))
+    fire(manager._repository, KEY, Priority.P0, "failed", run_id="4", now=datetime.now(UTC))
+    assert signals(client) == ["firing", "ok", "firing"]
+    for run in ("1", "2"):
+        fire(manager._repository, "sla:draw_sync", Priority.P0, "late", run_id=run, now=datetime.now(UTC))
+    assert signals(client)[3:] == ["firing", "firing"]
+
+
+def test_a_signal_that_is_sent_again_stays_single(
+    client: Client, manager: AlertManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """An answer of BigQuery was lost on its way."""
+    monkeypatch.setattr(MonitoringRepository, "few_rows", lambda *_: None)
     for _ in range(2):
         fire(manager._repository, KEY, Priority.P0, "failed", run_id="1", now=END)
     assert signals(client) == ["firing"]
