@@ -94,7 +94,7 @@ class MonitoringCheckOperator(BaseOperator):
         run_id, seconds = context["run_id"], time.monotonic() - started
         repository.stream("check_log", [_row(outcome, run_id, now, seconds) for outcome in outcomes], CHECK_KEY)
         if context.get("logical_date") is not None:  # without one a run leaves nothing, see below
-            self._tell_missing_runs(context, repository)
+            self._tell_missing_runs(context, repository, now)
         memory = Memory(self._left_before(context, ALERTS), facts_of(client))
         pauses = Pauses(monitor_was_paused, self._left_before(context, ABSENCE))
         alert_manager = AlertManager(
@@ -149,7 +149,7 @@ class MonitoringCheckOperator(BaseOperator):
         # Without a map index Airflow returns those of all runs before, as a list without an order.
         return context["ti"].xcom_pull(task_ids=self.task_id, key=key, map_indexes=-1, include_prior_dates=True)
 
-    def _tell_missing_runs(self, context: Context, repository: MonitoringRepository) -> None:
+    def _tell_missing_runs(self, context: Context, repository: MonitoringRepository, now: datetime) -> None:
         """Report days that have no scheduled run, and thus no deadline, as missed; before the alerts are looked at."""
 
         def delivered(dag_id: str, run_id: str) -> bool:
@@ -157,7 +157,7 @@ class MonitoringCheckOperator(BaseOperator):
             of_run = context["ti"].get_ti_count(dag_id=dag_id, task_ids=[task], run_ids=[run_id], states=["success"])
             return of_run > 0
 
-        missing, now = MissingRuns(runs_if_known, delivered, self._left_before(context, MISSING)), datetime.now(UTC)
+        missing = MissingRuns(runs_if_known, delivered, self._left_before(context, MISSING))
         for one in missing.look(now):
             text = render_template("alerts/sla_no_run.txt", slot=one.slot).strip()
             fire(repository, sla_key(one.dag_id), one.priority, text, run_id=one.run_id, now=now)
