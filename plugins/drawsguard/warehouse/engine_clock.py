@@ -10,7 +10,7 @@ from typing import Any
 import requests
 from google.cloud.bigquery import Client
 
-#: The header states whole seconds, a server may take it anew once a second, and the answer was on its way.
+#: The header states whole seconds, a server may look at its clock once a second only, and the answer was on its way.
 LEEWAY = timedelta(seconds=5)
 
 

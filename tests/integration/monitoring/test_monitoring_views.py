@@ -496,11 +496,8 @@ def test_identity_checks_that_were_not_made_are_failures(client: Client) -> None
 
 
 def test_a_result_of_a_clock_ahead_hides_no_identity_that_fails_now(client: Client) -> None:
-    store, now, check = (
-        MonitoringRepository(client, dag_id="test", task_id="test"),
-        datetime.now(UTC),
-        "identities_pass",
-    )
+    store, now = MonitoringRepository(client, dag_id="test", task_id="test"), datetime.now(UTC)
+    check = CHECKS["identities_pass"]
     truncate(client, ("monitor", "identity_check_log"))
 
     def load(run: str, at: datetime, status: str) -> None:
