@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from google.cloud.bigquery import SchemaField
@@ -18,6 +18,11 @@ MEMORY = timedelta(days=400)
 #: A table of signals with more rows is asked by a query (one signal is some 200 bytes).
 MOST_LISTED = 5000
 
+#: From so many rows on a task's failure adds none while it is listed as failing.
+MANY = 1000
+
+END_OF_TIME = datetime.max.replace(tzinfo=UTC)
+
 #: What the detail of a signal says when the mail about it was accepted: its alert is not sent by mail again. A detail
 #: without it may have reached nobody.
 MAIL_SENT = "邮件已发送。A mail was sent."
@@ -27,6 +32,9 @@ FIRING = "firing"
 
 #: How the key of a missed deadline begins.
 SLA = "sla:"
+
+#: How the key of a task's failures begins.
+TASK = "task:"
 
 _SIGNAL = (
     SchemaField("alert_key", "STRING"),
@@ -38,7 +46,7 @@ _SIGNAL = (
 
 def task_key(dag_id: str, task_id: str) -> str:
     """Return the alert key of a task's failures. Mapped instances are one task, and one alert."""
-    return f"task:{dag_id}.{task_id}"
+    return f"{TASK}{dag_id}.{task_id}"
 
 
 def sla_key(dag_id: str) -> str:
@@ -51,14 +59,16 @@ def fire(
 ) -> None:
     """Append a signal that the condition ``key`` holds; repeated ones are the same alert.
 
-    Where it is listed that the condition holds already, nothing is added: a task that fails for days would fill the
-    table beyond what is listed free of charge. Of a missed deadline the newest run counts, so each is kept.
+    Of a task that is listed as failing nothing is added once there are `MANY` signals: one that fails for weeks would
+    fill the table beyond what is listed free of charge. Of other conditions the newest signal says more than the first,
+    e.g. that a mail was sent, or which run missed its deadline.
 
     :param detail: what happened, for the alert's message.
     :param now: aware.
     """
-    newest = _newest_listed(repository, key)
-    if newest and newest["state"] == FIRING and not key.startswith(SLA):
+    listed = _listed(repository)
+    newest = _newest(listed, key) if listed is not None else {}
+    if newest and newest["state"] == FIRING and key.startswith(TASK) and len(listed or ()) >= MANY:
         return
     row = {
         "signal_id": stable_id(key, run_id, now.isoformat()),
@@ -73,26 +83,14 @@ def fire(
     repository.append("alerts/append_signals", [row])
 
 
-def _newest_listed(repository: MonitoringRepository, key: str) -> Mapping[str, Any] | None:
-    """Return the newest signal of the condition ``key``, empty when there is none.
+def _listed(repository: MonitoringRepository) -> Sequence[Mapping[str, Any]] | None:
+    """Return all signals, free of charge; None when there are too many to list, or they cannot be listed."""
+    return repository.few_rows("alert_signal", _SIGNAL, MOST_LISTED)
 
-    Free of charge; None when there are too many signals to list, or they cannot be listed.
-    """
-    signals = repository.few_rows("alert_signal", _SIGNAL, MOST_LISTED)
-    if signals is None:
-        return None
+
+def _newest(signals: Iterable[Mapping[str, Any]], key: str) -> Mapping[str, Any]:
+    """Return the newest signal of the condition ``key``, empty when there is none."""
     return max((row for row in signals if row["alert_key"] == key), key=lambda row: row["signalled_at"], default={})
-
-
-def listed_firing_run(repository: MonitoringRepository, key: str) -> str | None:
-    """Return the run whose signal, the newest of the condition ``key``, says that it holds; empty when none does.
-
-    Free of charge; None when there are too many signals to list, or they cannot be listed.
-    """
-    newest = _newest_listed(repository, key)
-    if newest is None:
-        return None
-    return str(newest["run_id"]) if newest and newest["state"] == FIRING else ""
 
 
 def firing_run(repository: MonitoringRepository, key: str, now: datetime) -> str:
@@ -122,14 +120,19 @@ def end(
     :param is_over: given the run whose signal holds, says whether it is over; given None when only a query can tell
         whether any does. Not asked when none does; default: it is over.
     """
-    fired_by = listed_firing_run(repository, key)
-    if fired_by == "" or (is_over is not None and not is_over(fired_by)):
+    listed = _listed(repository)
+    newest = _newest(listed, key) if listed is not None else None
+    if newest is not None and newest.get("state") != FIRING:
+        return
+    if is_over is not None and not is_over(str(newest["run_id"]) if newest else None):
         return
     repository.query(
         "alerts/end_signal",
         signal_id=stable_id(key, run_id, now.isoformat()),
         alert_key=key,
         now=now,
+        # What fails meanwhile is not over. Unlisted, a failure that a clock ahead has stamped looks the same.
+        until=max(now, newest["signalled_at"]) if newest else END_OF_TIME,
         since=now - MEMORY,
         detail=detail,
         run_id=run_id,

@@ -75,7 +75,7 @@ class MissingRuns:
 
     def __init__(self, runs: Runs, delivered: Delivered, kept: object = None) -> None:
         self._runs, self._delivered = runs, delivered
-        self._left = _Looks()
+        self._left, self._answers = _Looks(), True
         try:
             self._kept = _Looks.model_validate_json(kept) if isinstance(kept, str) else _Looks()
         except ValidationError as error:
@@ -109,8 +109,9 @@ class MissingRuns:
         self, dag_id: str, deadline: Deadline, before: datetime | None, now: datetime
     ) -> tuple[datetime | None, _Look]:
         """Return the slot to tell of, if there is one, and what is known then."""
-        runs, allowed = self._runs(dag_id, now - IN_USE), deadline.interval(get_settings())
+        runs, allowed = self._runs(dag_id, now - IN_USE) if self._answers else None, deadline.interval(get_settings())
         if runs is None:
+            self._answers = False  # each question to an Airflow that hangs takes as long as the first
             return None, _Look(again=now + AGAIN, missing=before)
         due = newest_missing(runs, now - allowed)
         if due is None:

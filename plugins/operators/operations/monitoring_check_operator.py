@@ -93,8 +93,6 @@ class MonitoringCheckOperator(BaseOperator):
             outcomes += unmade(check, answer) if isinstance(answer, str) else judge(check, answer)
         run_id, seconds = context["run_id"], time.monotonic() - started
         repository.stream("check_log", [_row(outcome, run_id, now, seconds) for outcome in outcomes], CHECK_KEY)
-        if context.get("logical_date") is not None:  # without one a run leaves nothing, see below
-            self._tell_missing_runs(context, repository, now)
         memory = Memory(self._left_before(context, ALERTS), facts_of(client))
         pauses = Pauses(monitor_was_paused, self._left_before(context, ABSENCE))
         alert_manager = AlertManager(
@@ -119,6 +117,7 @@ class MonitoringCheckOperator(BaseOperator):
             context["ti"].xcom_push(key=ALERTS, value=memory.left())
             if pauses.left():
                 context["ti"].xcom_push(key=ABSENCE, value=pauses.left())
+            self._tell_missing_runs(context, repository, clock.now())
         self._complain(outcomes, alert_manager.undelivered)
         counts = {state: sum(outcome.status == state for outcome in outcomes) for state in ("pass", "fail")}
         failing = sorted({outcome.check.name for outcome in outcomes if outcome.status == "fail"})
@@ -150,12 +149,19 @@ class MonitoringCheckOperator(BaseOperator):
         return context["ti"].xcom_pull(task_ids=self.task_id, key=key, map_indexes=-1, include_prior_dates=True)
 
     def _tell_missing_runs(self, context: Context, repository: MonitoringRepository, now: datetime) -> None:
-        """Report days that have no scheduled run, and thus no deadline, as missed; before the alerts are looked at."""
+        """Report days that have no scheduled run, and thus no deadline, as missed.
+
+        After the alerts: it asks Airflow, which may not answer, and its own is announced with the next round.
+        """
 
         def delivered(dag_id: str, run_id: str) -> bool:
             task = deadline_of(dag_id).delivered_by
-            of_run = context["ti"].get_ti_count(dag_id=dag_id, task_ids=[task], run_ids=[run_id], states=["success"])
-            return of_run > 0
+            try:
+                done = context["ti"].get_ti_count(dag_id=dag_id, task_ids=[task], run_ids=[run_id], states=["success"])
+            except Exception:
+                self.log.exception("Airflow could not be asked for %s of %s %s", task, dag_id, run_id)
+                return False
+            return done > 0
 
         missing = MissingRuns(runs_if_known, delivered, self._left_before(context, MISSING))
         for one in missing.look(now):

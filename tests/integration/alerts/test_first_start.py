@@ -162,12 +162,12 @@ def test_a_day_without_a_run_of_the_schedule_is_told_although_it_has_no_deadline
     )
     ti, delivered = TaskInstance(), 0
     ti.get_ti_count = lambda **_of: delivered  # type: ignore[attr-defined]
-    for look in ("first", "second"):
+    for look in ("first", "second", "of the alerts"):
         monitor(ti)
         left = json.loads(ti.left[MISSING][-1])
         left["of"]["points_push"]["again"] = datetime.now(UTC).isoformat()
         ti.left[MISSING].append(json.dumps(left))
-        assert ("sla:points_push" in fired(client)) == (look == "second")
+        assert ("sla:points_push" in fired(client)) == (look == "of the alerts")
     signals = rows(client, f"SELECT run_id, detail FROM {get_settings().table('monitor', 'alert_signal')}")
     (signal,) = signals
     assert interval_end_of(signal["run_id"]) == before + timedelta(days=1), "a delivery finds what it ends"

@@ -22,7 +22,7 @@ from google.cloud.bigquery import Client
 from drawsguard.alerts.config import load_alert_config
 from drawsguard.alerts.manager import AlertManager
 from drawsguard.alerts.message import Text
-from drawsguard.alerts.signals import end, fire
+from drawsguard.alerts.signals import MAIL_SENT, end, fire
 from drawsguard.deadlines import NOT_TOLD
 from drawsguard.monitoring.checks import load_checks
 from drawsguard.monitoring.observation import Priority
@@ -183,7 +183,7 @@ def test_failures_of_a_long_outage_are_one_alert_one_mail_and_one_recovery(
         [],
     ]
     report_success(context(Task(run_id="scheduled__5", failed=("scheduled__1",))))
-    assert signals(client) == ["firing", "ok"], "an outage is one, and what is over is not ended again"
+    assert signals(client) == ["firing"] * 3 + ["ok"], "what is over is not ended again"
 
 
 def test_a_points_failure_reaches_the_points_team(manager: AlertManager, sinks: Any) -> None:
@@ -264,8 +264,11 @@ def test_what_an_older_version_stamped_with_a_time_to_come_is_over_as_well(
     assert signals(client) == ["firing", "ok"]
 
 
-def test_a_failure_that_is_known_adds_no_row_and_a_missed_deadline_does(client: Client, manager: AlertManager) -> None:
+def test_a_failure_that_is_known_adds_no_row_and_a_missed_deadline_does(
+    client: Client, manager: AlertManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The signals are listed free of charge as long as there are few. Of a deadline the newest run counts."""
+    monkeypatch.setattr("drawsguard.alerts.signals.MANY", 1)
     for run in ("1", "2"):
         fire(manager._repository, KEY, Priority.P0, "failed", run_id=run, now=datetime.now(UTC))
     assert signals(client) == ["firing"]
@@ -275,6 +278,24 @@ def test_a_failure_that_is_known_adds_no_row_and_a_missed_deadline_does(client: 
     for run in ("1", "2"):
         fire(manager._repository, "sla:draw_sync", Priority.P0, "late", run_id=run, now=datetime.now(UTC))
     assert signals(client)[3:] == ["firing", "firing"]
+    for detail in ("in use", f"in use {MAIL_SENT}"):  # the newest says that a mail was sent
+        fire(manager._repository, "points:b", Priority.P1, detail, run_id="1", now=datetime.now(UTC))
+    assert signals(client)[5:] == ["firing", "firing"]
+
+
+def test_a_failure_beside_a_success_is_not_ended_by_it(client: Client, manager: AlertManager) -> None:
+    """Of a mapped task one instance succeeds while another fails: the success ends what was heard before."""
+    now, repository = datetime.now(UTC) - timedelta(minutes=5), manager._repository
+    fire(repository, KEY, Priority.P0, "failed", run_id="1", now=now)
+
+    def beside(_: str | None) -> bool:
+        fire(repository, KEY, Priority.P0, "failed beside", run_id="2", now=now + timedelta(minutes=2))
+        return True
+
+    end(repository, KEY, "succeeded", run_id="2", now=now + timedelta(minutes=1), is_over=beside)
+    assert signals(client) == ["firing", "firing"]
+    end(repository, KEY, "succeeded", run_id="3", now=now + timedelta(minutes=3))
+    assert signals(client) == ["firing", "firing", "ok"]
 
 
 def test_a_signal_that_is_sent_again_stays_single(

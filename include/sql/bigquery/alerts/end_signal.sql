@@ -1,8 +1,8 @@
 -- Purpose: report that what a task or a deadline reported is over.
--- Grain: one row, or none when the newest signal of the key is not a firing one.
+-- Grain: one row, or none when the newest signal of the key is not a firing one, or came after @until: it is not over.
 --   It comes after the one that it ends, whatever clock stamped that, and not later than BigQuery's time otherwise.
--- Parameters: @signal_id, @alert_key, @detail, @run_id (STRING), @now (TIMESTAMP), @since (TIMESTAMP): older signals are
---   not read.
+-- Parameters: @signal_id, @alert_key, @detail, @run_id (STRING), @now, @until (TIMESTAMP), @since (TIMESTAMP): older
+--   signals are not read.
 -- Repeatable: after the first time the newest signal is "ok", and nothing is added.
 
 INSERT INTO `{{ project }}.{{ monitor_dataset }}.alert_signal` (
@@ -28,4 +28,4 @@ FROM (
   WHERE signalled_at >= @since AND alert_key = @alert_key
   QUALIFY ROW_NUMBER() OVER (PARTITION BY alert_key ORDER BY signalled_at DESC) = 1
 ) AS newest
-WHERE newest.state = 'firing';
+WHERE newest.state = 'firing' AND newest.signalled_at <= @until;
