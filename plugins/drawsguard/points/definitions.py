@@ -350,6 +350,11 @@ def rows_of_ids(
     return found
 
 
+def rows_if_there(connection: Any, table: str, kind: Kind, ids: Iterable[int], *, downlined: bool = False) -> list[Row]:
+    """Return `rows_of_ids`; none of a table that was renamed or dropped, or that may not be read any more."""
+    return rows_of_ids(connection, table, kind, ids, downlined=downlined) if identity_columns(connection, table) else []
+
+
 def status_of_ids(connection: Any, kind: Kind, ids: Iterable[int]) -> dict[int, list[tuple[str, int]]]:
     """Return, for each id, every (table, status) that the environment holds for it."""
     found: dict[int, list[tuple[str, int]]] = defaultdict(list)

@@ -132,7 +132,8 @@ class TicketRepository:
         with self._transaction():
             # Locked: no ticket can be started meanwhile, and no halt comes between this look and the tickets.
             found = BatchRepository(self.connection, self.clock).find(batch_id)
-            if found != batch:
+            # A ticket of the DBA may have been closed, the first of its batch, which is being cleaned since.
+            if found not in (batch, batch._replace(state=BatchState.CLEANING)):
                 raise _changed_meanwhile(batch_id, f"it is {_standing(found)} now")
             execute(self.connection, "cleanup/withdraw_tickets.sql", {"batch_id": batch_id})
             for (ticket_id,) in fetch(self.connection, "cleanup/begun_tickets.sql", {"batch_id": batch_id}):
@@ -164,7 +165,7 @@ class TicketRepository:
         :param made: the batch's tickets as a mail is about to show them.
         :raises TicketStateError: naming those that are in the DBA's hands no more.
         """
-        now = {ticket.ticket_id for ticket in self.tickets(batch_id) if ticket.state == "handed_over"}
+        now = {ticket.ticket_id for ticket in self.tickets(batch_id) if ticket.state in ("handed_over", "done")}
         if gone := sorted({ticket.ticket_id for ticket in made if ticket.state == "handed_over"} - now):
             raise _changed_meanwhile(batch_id, f"tickets {gone} are in the DBA's hands no more")
 

@@ -273,8 +273,8 @@ def verify_downline(connection: Any, journal: Journal) -> Verification:
     for table, kind in sorted({(row.table, row.kind) for row in rows}):
         mine = [row for row in rows if row.table == table]
         ids = {row.row_id for row in mine}
-        dead = Counter(definitions.rows_of_ids(connection, table, kind, ids, downlined=True))
-        alive = {row.row_id for row in definitions.rows_of_ids(connection, table, kind, ids)}
+        dead = Counter(definitions.rows_if_there(connection, table, kind, ids, downlined=True))
+        alive = {row.row_id for row in definitions.rows_if_there(connection, table, kind, ids)}
         for row in mine:
             expected = next(iter(_after([row])))
             if row.row_id in alive:

@@ -95,10 +95,10 @@ def still_downlined(connection: Any, journal: Journal, entries: Iterable[Entry])
     for kind, table in places:
         here = [entry for entry in mine if (entry.row.kind, entry.row.table) == (kind, table)]
         ids = {entry.row.row_id for entry in here}
-        dead = definitions.rows_of_ids(connection, table, kind, ids, downlined=True)
+        dead = definitions.rows_if_there(connection, table, kind, ids, downlined=True)
         exact = {(row.row_id, row.identity) for row in dead}
         edited = {row.row_id for row in dead} - {
-            row.row_id for row in definitions.rows_of_ids(connection, table, kind, ids)
+            row.row_id for row in definitions.rows_if_there(connection, table, kind, ids)
         }
         found += [e for e in here if e.row.row_id in edited | moved[kind] or (e.row.row_id, e.row.identity) in exact]
     connection.rollback()

@@ -89,13 +89,14 @@ class PointsRestoreOperator(ApprovalOperator):
         ):
             store = TicketRepository(repositories.connection)
             tickets = store.withdraw_points(plan.batch_id, plan.points(), **who)
-            self._tell(plan, repositories, context)  # the DBA may be at it; the points come back whether it can or not
+            # The DBA may be at it; the points come back whether people can be told or not.
+            untold = self._tell(plan, repositories, context)
             journal = Journal(connection, plan.batch_id, plan.environment)
             execution = Execution(connection, journal, stop_requested, plan.digest, get_policy().execution.chunk_rows)
             try:
                 changed = execution.restore(plan)
             except (StoppedError, PlanChangedError) as refusal:
-                raise AirflowFailException(str(refusal)) from refusal
+                raise AirflowFailException(f"{refusal} {untold}" if untold else str(refusal)) from refusal
             finally:
                 with points_databases.environment(plan.environment) as fresh:
                     entries = Journal(fresh, plan.batch_id, plan.environment).entries()

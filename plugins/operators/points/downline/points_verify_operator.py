@@ -12,7 +12,7 @@ from drawsguard.points.downline.execution import verify_downline
 from drawsguard.points.downline.journal import Journal
 from drawsguard.points.downline.observe import VERIFIED
 from drawsguard.points.downline.plan import count
-from drawsguard.points.environments import as_environment
+from drawsguard.points.environments import Environment, as_environment
 from drawsguard.points.policy import get_policy
 from hooks import points_databases
 
@@ -59,7 +59,7 @@ class PointsVerifyOperator(BaseOperator):
                     "Trigger a new run to continue, put what somebody edited back into service by hand, which leaves "
                     "it out, or run points_restore to undo."
                 )
-            if verification.back and not verification.changed:
+            if verification.back and not verification.changed and not self._is_down_elsewhere(name):
                 raise AirflowFailException(
                     f"Batch {self.batch_id} on the {name}: not one changed row is as planned, all "
                     f"{len(verification.back)} ids are in service again, e.g. after an import of the definitions. Run "
@@ -75,3 +75,7 @@ class PointsVerifyOperator(BaseOperator):
             )  # fmt: skip
             repositories.observations.start(self.batch_id, get_policy().observe.days)
         return counts
+
+    def _is_down_elsewhere(self, name: Environment) -> bool:
+        down = points_databases.still_down(self.batch_id)
+        return any(points for environment, points in down.items() if environment != name)

@@ -877,6 +877,21 @@ def test_a_batch_that_an_older_version_closed_is_halted_and_released_like_any_ot
     assert reported(batch_id) is True
 
 
+def test_a_ticket_that_the_dba_closes_while_tickets_are_made_keeps_them_from_nothing(
+    connection, living, folder, monkeypatch
+):
+    """The first one that is closed has its batch being cleaned: that takes back nothing of the plan."""
+    batch_id, ticket_id = handed_over(connection)
+    store = TicketRepository(connection)
+    made = store.tickets(batch_id)
+    new_run()
+    monkeypatch.setattr(cleanup_databases, "living_points", lambda *_: (dba_done(ticket_id), living.value)[1])
+    CleanupTicketOperator(task_id="t", batch_id=batch_id).execute(context())
+    assert store.ticket(ticket_id).state == "done"
+    assert Repositories(connection).batches.get(batch_id).state == "cleaning"
+    store.require_handed_over(batch_id, made)  # as a mail shows them that is about to be sent
+
+
 @pytest.mark.parametrize("known", ["first", "handed over"])
 @pytest.mark.parametrize("meanwhile", ["halted", "watched again", "restored", "halted before the mail"])
 def test_tickets_that_no_longer_hold_when_they_are_made_are_not_handed_over(

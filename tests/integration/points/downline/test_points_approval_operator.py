@@ -21,7 +21,7 @@ from drawsguard.points.cleanup.config import get_config
 from drawsguard.points.cleanup.ticket import LivingPoints, plan_tickets
 from drawsguard.points.cleanup.ticket_repository import TicketRepository
 from drawsguard.points.database import close
-from drawsguard.points.downline.execution import Execution
+from drawsguard.points.downline.execution import Execution, PlanChangedError
 from drawsguard.points.downline.observe import VERIFIED
 from drawsguard.points.downline.observed_days import last_observed_day, observed_days
 from drawsguard.points.downline.plan import BACK_ON_INTRANET, PUT_BACK, PlanRefusedError
@@ -710,6 +710,20 @@ def test_a_downline_of_which_everything_was_put_back_is_not_verified(driver: Dri
     assert driver.world.repositories.batches.get(BATCH).observe_from is None
 
 
+def test_an_environment_of_which_everything_was_put_back_holds_no_other(driver: Driver) -> None:
+    """It has few rows, and its verification could not be made for ever: nor could the observation begin."""
+    operator = driver.operator()
+    driver.answer(operator, driver.ask(operator))
+    verify = PointsVerifyOperator(task_id="v", batch_id=BATCH, environment="intranet")
+    verify.execute(driver.context())
+    driver.world.downline("extranet")
+    for table in ("nosdata_general", "nosdata_mqzdr", "nostag_general"):
+        driver.world.sql("extranet", f"UPDATE define_{table} SET status = 1 WHERE status = -80")
+    assert not points_databases.still_down(BATCH)["extranet"]
+    PointsVerifyOperator(task_id="v", batch_id=BATCH, environment="extranet").execute(driver.context())
+    assert driver.world.repositories.batches.get(BATCH).state == "downlined"
+
+
 def test_what_was_begun_before_midnight_is_ended_after_it_and_nothing_else_is_begun(
     driver: Driver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -856,6 +870,29 @@ def test_a_restore_whose_mail_about_the_dba_failed_restores_and_tells_with_its_r
     driver.retry(driver.operator(PointsRestoreOperator, ids="[1]"))
     assert (len(letters), driver.down()) == (1, 11)
     assert letters[0][2] == [ticket]
+
+
+def test_a_restore_that_is_refused_names_what_could_not_be_told(
+    driver: Driver, letters: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The ticket is withdrawn whatever becomes of the restore; a failed task that is not retried has to say so."""
+    operator = driver.operator()
+    driver.answer(operator, driver.ask(operator))
+    ticket = hand_over(driver, 1)
+    restore = driver.operator(PointsRestoreOperator, ids="[1]")
+    digest = driver.ask(restore)
+
+    def fails(*_: Any, **__: Any) -> None:
+        raise OSError("550 not now")
+
+    def refuses(*_: Any) -> None:
+        raise PlanChangedError("Rows differ.")
+
+    monkeypatch.setattr(points_restore_operator, "send_mail", fails)
+    monkeypatch.setattr(Execution, "restore", refuses)
+    with pytest.raises(AirflowFailException, match=r"Rows differ\. .*550 not now"):
+        driver.answer(restore, digest)
+    assert TicketRepository(driver.world.governance).ticket(ticket).state == "withdrawn"
 
 
 def test_a_ticket_that_is_made_while_its_point_is_restored_is_withdrawn_and_told(

@@ -138,6 +138,23 @@ def test_what_may_be_cleaned_is_watched_whatever_people_did(world: World, statem
     assert watched - {5} == {1, 2, 3, 4, 6, 7, 11, 12, 13}
 
 
+def test_points_of_a_table_that_was_renamed_are_watched_and_their_downline_is_not_as_planned(world: World) -> None:
+    """Nothing that reads the rows of a batch may end for it: its halt, its release and its report depend on them."""
+    world.downline("intranet")
+    names = "define_nosdata_mqzdr", "define_nosdata_moved"
+    world.sql("intranet", f"RENAME TABLE {names[0]} TO {names[1]}")
+    try:
+        watched = points_databases.still_down(BATCH)["intranet"]
+        with world.environment("intranet") as connection:
+            verification = verify_downline(connection, Journal(connection, BATCH, "intranet"))
+    finally:
+        world.sql("intranet", f"RENAME TABLE {names[1]} TO {names[0]}")
+    assert watched == {1, 2, 3, 4, 5, 6, 7, 11, 12, 13}
+    assert verification.back == ()
+    assert {line.split()[0] for line in verification.wrong} == {names[0]}
+    assert points_databases.still_down(BATCH)["intranet"] == watched
+
+
 @pytest.mark.parametrize("status", [1, 2])
 def test_a_tag_that_somebody_put_back_is_not_taken_again(world: World, status: int) -> None:
     world.downline("intranet")
