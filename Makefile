@@ -19,7 +19,7 @@ demo: setup ## play both pipelines end to end on the embedded stack, print what 
 
 test: FOR := --tests
 test: setup lint ## lint, types, locks, then all tests; ENGINE=mysql: the points lifecycle's on the MySQL 8.4 at MYSQL_HOST
-	@.venv/bin/pytest $(if $(ENGINE),tests/integration/points tests/integration/approvals,-n 3 --no-loadscope-reorder --durations=25)
+	@.venv/bin/pytest $(if $(ENGINE),tests/integration/points tests/integration/approvals,-n 4 --no-loadscope-reorder --durations=25)
 
 screenshots: FOR := --tests
 screenshots: setup ## pictures of all operations pages, into docs/images
